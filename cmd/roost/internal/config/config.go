@@ -1,0 +1,166 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/roostpush/roost/session"
+)
+
+// Config is everything an operator can set. It is a value: once loaded nobody
+// changes it, and everybody may read it.
+type Config struct {
+	Node     string `yaml:"node" doc:"this node's id, 1 to 24 of a-z, 0-9 and '-', unique in the cluster; empty: the host's name made to fit, which is stable where one node runs on a host"`
+	Listen   string `yaml:"listen" doc:"host:port of the public listener, for devices; 8080 because it needs no privileges"`
+	Internal string `yaml:"internal" doc:"host:port of the internal listener, for services and operators; loopback, because whoever reaches it may push to everybody"`
+	Data     string `yaml:"data" doc:"directory of the node's store, created if absent; one process at a time may have it open"`
+
+	Log   LogConfig   `yaml:"log" doc:"what is logged, and how"`
+	Drain DrainConfig `yaml:"drain" doc:"how the node leaves when it is told to stop"`
+}
+
+// LogConfig says what is logged, and how.
+type LogConfig struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error; info has no line for a connection, so it stays readable at any load"`
+	Format string `yaml:"format" doc:"text, json, or auto: text when standard error is a terminal, json otherwise, since then a machine reads it"`
+}
+
+// DrainConfig says how the node leaves when it is told to stop by SIGTERM or
+// SIGINT.
+type DrainConfig struct {
+	ReadyDelay   time.Duration `yaml:"ready_delay" doc:"time between /readyz failing and the first goaway; load balancers need a probe or two to stop sending new devices, 2s is right for a probe each second"`
+	Over         time.Duration `yaml:"over" doc:"time over which goaway is spread over the connections; 20s with ready_delay and grace stays below the 30s that Kubernetes and systemd wait by habit"`
+	Grace        time.Duration `yaml:"grace" doc:"time a device has to close from its side after goaway before the node closes with 1001; 3s is a slow mobile round trip"`
+	ReconnectMin time.Duration `yaml:"reconnect_min" doc:"smallest reconnect_ms told to a device; 500ms gives a load balancer time to look away"`
+	ReconnectMax time.Duration `yaml:"reconnect_max" doc:"largest reconnect_ms told to a device; values are spread evenly between the two, so that devices do not come back as a herd"`
+}
+
+// Default returns the settings that a node runs with when nothing is said.
+func Default() Config {
+	return Config{
+		Listen:   ":8080",
+		Internal: "127.0.0.1:8081",
+		Data:     "./data",
+		Log:      LogConfig{Level: "info", Format: "auto"},
+		Drain: DrainConfig{
+			ReadyDelay:   2 * time.Second,
+			Over:         20 * time.Second,
+			Grace:        3 * time.Second,
+			ReconnectMin: 500 * time.Millisecond,
+			ReconnectMax: 15 * time.Second,
+		},
+	}
+}
+
+// Validate returns every problem with the values, and with their relations
+// across packages, as a Problems; nil when there is none.
+func (c Config) Validate() error {
+	return validate(tree(&c), c.relations).err()
+}
+
+// Validate says what is wrong with the values.
+func (c LogConfig) Validate() error {
+	var ps checks
+	ps.oneOf("level", c.Level, "debug", "info", "warn", "error")
+	ps.oneOf("format", c.Format, "auto", "text", "json")
+	return ps.err()
+}
+
+// Validate says what is wrong with the values.
+func (c DrainConfig) Validate() error {
+	var ps checks
+	ps.between("ready_delay", c.ReadyDelay, 0, time.Hour)
+	ps.between("over", c.Over, 0, 24*time.Hour)
+	ps.between("grace", c.Grace, 100*time.Millisecond, time.Hour)
+	ps.between("reconnect_min", c.ReconnectMin, 0, 24*time.Hour)
+	ps.between("reconnect_max", c.ReconnectMax, 0, 24*time.Hour)
+	if c.ReconnectMax < c.ReconnectMin {
+		ps.add("reconnect_max", "%s is less than reconnect_min (%s)", c.ReconnectMax, c.ReconnectMin)
+	}
+	return ps.err()
+}
+
+// relations checks the settings of the node itself, and what no package can
+// check alone because it concerns two of them.
+func (c Config) relations() Problems {
+	var ps checks
+	if c.Node != "" {
+		if err := session.CheckNode(c.Node); err != nil {
+			ps.add("node", "%s", err)
+		}
+	}
+	ps.listener("listen", c.Listen)
+	ps.listener("internal", c.Internal)
+	if c.Listen == c.Internal && !strings.HasSuffix(c.Listen, ":0") {
+		ps.add("internal", "%s is the public listener too; services and operators need their own", c.Internal)
+	}
+	if c.Data == "" {
+		ps.add("data", "is empty; a directory is wanted: ./data")
+	}
+	return Problems(ps)
+}
+
+// NodeID returns the node's id: Node, or hostname made to fit the rules for ids
+// (session.CheckNode) when Node is empty.
+func (c Config) NodeID(hostname string) string {
+	if c.Node != "" {
+		return c.Node
+	}
+	host, _, _ := strings.Cut(strings.ToLower(hostname), ".")
+	id := strings.Map(func(r rune) rune {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
+			return '-'
+		}
+		return r
+	}, host)
+	id = strings.Trim(id[:min(len(id), session.NodeBytesMax)], "-")
+	return cmp.Or(id, "roost")
+}
+
+// IsLoopback reports whether a listener's address can be reached from this host
+// only. An empty host means every interface.
+func IsLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// checks collects problems of one section; the key is relative to it.
+type checks Problems
+
+func (ps *checks) add(key, format string, args ...any) {
+	*ps = append(*ps, Problem{Key: key, Message: fmt.Sprintf(format, args...)})
+}
+
+func (ps *checks) err() error { return Problems(*ps).err() }
+
+func (ps *checks) oneOf(key, value string, allowed ...string) {
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	ps.add(key, "found %q; one of %s is wanted, the nearest is %s", value, strings.Join(allowed, ", "), nearest(value, allowed))
+}
+
+func (ps *checks) between(key string, value, low, high time.Duration) {
+	if value < low || value > high {
+		ps.add(key, "%s is not between %s and %s", formatDuration(value), formatDuration(low), formatDuration(high))
+	}
+}
+
+func (ps *checks) listener(key, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		ps.add(key, "found %q; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface", address)
+	}
+}

@@ -1,0 +1,198 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func TestDefaultIsValid(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDefaultIsDocumented holds the rules for every package's Config: a doc tag
+// on every field, that begins in lower case as a phrase and says more than the
+// name, and no two settings with one name in the environment.
+func TestDefaultIsDocumented(t *testing.T) {
+	c := Default()
+	names := map[string]string{}
+	for _, reserved := range ReservedEnv {
+		names[reserved] = "the client commands"
+	}
+	for _, e := range tree(&c).all() {
+		if len(e.doc) < 20 && !e.isSection() || e.doc == "" {
+			t.Errorf("%s: its doc tag says too little: %q", e.key, e.doc)
+		}
+		if e.isSection() {
+			continue
+		}
+		if other, taken := names[e.env()]; taken {
+			t.Errorf("%s and %s are both %s in the environment", e.key, other, e.env())
+		}
+		names[e.env()] = e.key
+	}
+}
+
+func TestDefaultFileLoadsToDefault(t *testing.T) {
+	var b bytes.Buffer
+	if err := Default().Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	got, origins, err := Load(Sources{File: write(t, b.String())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := Default(); !reflect.DeepEqual(got, want) && got.String() != "" {
+		t.Errorf("the default file changes settings: %+v", got.Changes())
+	}
+	d := Default()
+	for _, s := range tree(&d).settings() {
+		if origins[s.key] == "" && s.value.Kind() != reflect.String {
+			t.Errorf("%s is not in the default file", s.key)
+		}
+		if !strings.Contains(b.String(), s.env()) {
+			t.Errorf("%s is not named in the default file", s.env())
+		}
+	}
+	var others map[string]any
+	if err := yaml.Unmarshal(b.Bytes(), &others); err != nil {
+		t.Errorf("other YAML readers cannot read the default file: %v", err)
+	}
+}
+
+// TestWriteRoundTrip proves that printing is the inverse of loading for values
+// that need care: quotes, line ends, YAML's own words, negative numbers.
+func TestWriteRoundTrip(t *testing.T) {
+	for _, text := range []string{"", "plain", "no", "null", "1", "1e3", "0x1F", "30s", "a: b", "#c", "- d", " e ", "f\ng", "\t", "\"q\" 'r' \\s", "é\u2028", "*x", "&y", "!z", "~", "2006-01-02", ":8080", "."} {
+		c := Default()
+		c.Node, c.Data = text, text
+		var b bytes.Buffer
+		if err := c.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		got := Default()
+		if _, problems := apply(tree(&got), Sources{File: write(t, b.String())}); len(problems) > 0 {
+			t.Errorf("%q: %v", text, problems)
+		}
+		if got.Node != text || got.Data != text {
+			t.Errorf("wrote %q, read %q and %q", text, got.Node, got.Data)
+		}
+	}
+}
+
+func TestShow(t *testing.T) {
+	s := newSample()
+	s.Auth = sampleSecret{Token: "hunter2", Pairs: []string{"id:hunter2"}, SecretFile: "/run/hunter2"}
+	s.Netpoll.QueueBytes, s.Netpoll.ReadBytesMax = 3<<20, 1000
+	s.Netpoll.PingInterval = 24 * time.Hour
+	want := `"n" 24h 3MiB 1000 2 0 0 0 false [] REDACTED [REDACTED] /run/hunter2`
+	var got []string
+	for _, e := range tree(s).settings() {
+		got = append(got, e.show())
+	}
+	if line := strings.Join(got, " "); line != want {
+		t.Errorf("got  %s\nwant %s", line, want)
+	}
+}
+
+func TestNoPrintShowsASecret(t *testing.T) {
+	c := Default()
+	found := false
+	for _, s := range tree(&c).settings() {
+		if s.secret && s.value.Kind() == reflect.String {
+			found = true
+			s.value.SetString("hunter2")
+		} else if s.secret {
+			found = true
+			s.setList([]string{"hunter2"})
+		}
+	}
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("starting", "config", c)
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("starting", "config", c)
+	fmt.Fprintf(&b, "%v %+v %s %#v", c, c, c, c)
+	if err := c.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "hunter2") {
+		t.Errorf("a secret is shown: %s", b.String())
+	}
+	if found && strings.Count(b.String(), Redacted) < 7 {
+		t.Errorf("not every print was tried: %s", b.String())
+	}
+}
+
+func TestNodeValidation(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"node", func(c *Config) { c.Node = "Node 1" }, `node: node id "Node 1" has 'N' at byte 0: only a-z, 0-9 and '-' are allowed`},
+		{"listen", func(c *Config) { c.Listen = "8080" }, `listen: found "8080"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},
+		{"port", func(c *Config) { c.Listen = ":80800" }, `listen: found ":80800"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},
+		{"one listener", func(c *Config) { c.Internal = c.Listen }, `internal: :8080 is the public listener too; services and operators need their own`},
+		{"log level", func(c *Config) { c.Log.Level = "inf" }, `log.level: found "inf"; one of debug, info, warn, error is wanted, the nearest is info`},
+		{"log format", func(c *Config) { c.Log.Format = "" }, `log.format: found ""; one of auto, text, json is wanted, the nearest is auto`},
+		{"drain", func(c *Config) { c.Drain.Grace = 0 }, `drain.grace: 0s is not between 100ms and 1h`},
+		{"reconnect", func(c *Config) { c.Drain.ReconnectMax = 0 }, `drain.reconnect_max: 0s is less than reconnect_min (500ms)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := Default()
+			c.change(&config)
+			err := config.Validate()
+			if err == nil {
+				t.Fatal("no problem found")
+			}
+			if !strings.Contains("\n"+err.Error()+"\n", "\n"+c.want+"\n") {
+				t.Errorf("got  %s\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestLoadReportsWhereABadValueIs(t *testing.T) {
+	path := write(t, "log:\n  level: loud\n  format: xml\nlisten: x\n")
+	_, _, err := Load(Sources{File: path, Environ: []string{"ROOST_DATA="}, Flags: []Flag{{Name: "--internal", Key: "internal", Value: "y"}}})
+	if err == nil {
+		t.Fatal("no problem found")
+	}
+	for _, want := range []string{path + ":2:10: log.level: ", path + ":3:11: log.format: ", path + ":4:9: listen: ", "ROOST_DATA: data: ", "--internal: internal: "} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestNodeID(t *testing.T) {
+	for host, want := range map[string]string{
+		"web-1": "web-1", "Web_1.example.com": "web-1", "": "roost", "---": "roost", "ümlaut": "mlaut",
+		"a-very-long-host-name-that-goes-on": "a-very-long-host-name-th",
+	} {
+		if got := (Config{}).NodeID(host); got != want {
+			t.Errorf("%q: got %q, want %q", host, got, want)
+		}
+	}
+	if got := (Config{Node: "n1"}).NodeID("host"); got != "n1" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "127.9.9.9:80": true, "[::1]:80": true, "localhost:80": true,
+		":80": false, "0.0.0.0:80": false, "10.0.0.1:80": false, "[::]:80": false, "nonsense": false,
+	} {
+		if got := IsLoopback(address); got != want {
+			t.Errorf("%s: got %v", address, got)
+		}
+	}
+}
