@@ -1,0 +1,79 @@
+package tally
+
+// Counter names one of the things that are counted.
+type Counter uint8
+
+// The counters. All are sums over loops and processes.
+const (
+	Attempted  Counter = iota // connections begun
+	Opened                    // upgrades completed with a right 101
+	Failed                    // attempts that did not become a WebSocket
+	Ended                     // open connections that ended without our doing
+	Sent                      // numbered messages handed to the kernel
+	Received                  // numbered messages that came back for the first time
+	Lost                      // numbered messages that never came back
+	Duplicated                // numbered messages that came back again
+	Reordered                 // numbered messages that came back after a later one
+	Corrupt                   // echoes that are not what was sent
+	Unsent                    // messages not sent because the connection's own buffer was full
+	Other                     // frames that are no echo of ours: a server's greeting, for example
+	Pings                     // pings of the server that were answered
+	Proved                    // connections that answered the final ping
+	Dead                      // connections that were open and did not
+	Paced                     // paced sends and connects, the base of Late
+	Late                      // of those, begun later than the bound: the generator's own fault
+	Beats                     // heartbeats of the generator's loops, the base of LateBeats
+	LateBeats                 // heartbeats later than the bound
+	BytesIn                   // read from sockets
+	BytesOut                  // written to sockets
+	counterCount
+)
+
+var counterNames = [counterCount]string{
+	"attempted", "opened", "failed", "ended", "sent", "received", "lost", "duplicated",
+	"reordered", "corrupt", "unsent", "other", "pings", "proved", "dead",
+	"paced", "late", "beats", "late_beats", "bytes_in", "bytes_out",
+}
+
+// String returns the name used in JSON and in thresholds.
+func (c Counter) String() string { return counterNames[c] }
+
+// Counters lists all counters in their order of appearance.
+func Counters() []Counter {
+	all := make([]Counter, counterCount)
+	for i := range all {
+		all[i] = Counter(i)
+	}
+	return all
+}
+
+// Timer names one of the latencies that are recorded, in nanoseconds.
+type Timer uint8
+
+// The timers. Those without "closed" are open-loop: they start at the intended
+// time, so they contain every wait. The closed ones start when the bytes were
+// really handed over and flatter a server that stalls; they are shown beside the
+// others, labelled.
+const (
+	Connect       Timer = iota // intended start of a connection -> 101 read
+	ConnectClosed              // connect() called -> 101 read
+	Echo                       // intended send -> echo read
+	EchoClosed                 // write called -> echo read
+	Proof                      // final ping written -> its pong read
+	Lateness                   // intended start -> really begun: the generator's own delay
+	timerCount
+)
+
+var timerNames = [timerCount]string{"connect", "connect.closed", "echo", "echo.closed", "proof", "lateness"}
+
+// String returns the name used in JSON and in thresholds.
+func (t Timer) String() string { return timerNames[t] }
+
+// Timers lists all timers in their order of appearance.
+func Timers() []Timer {
+	all := make([]Timer, timerCount)
+	for i := range all {
+		all[i] = Timer(i)
+	}
+	return all
+}

@@ -1,0 +1,88 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Probe connects once as connection 0, upgrades, and says goodbye, so that a wrong
+// target costs one sentence and not a run. It returns the address that the run
+// should use. It blocks until timeout at most.
+func Probe(ctx context.Context, t *Target, timeout time.Duration) (netip.AddrPort, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var dialer net.Dialer
+	if len(t.Sources) > 0 {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.Sources[0], 0))
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", t.Dial)
+	if err != nil {
+		return netip.AddrPort{}, explainDial(t.Dial, err)
+	}
+	defer conn.Close()
+	addr := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return addr, err
+	}
+	if _, err := conn.Write(t.AppendRequest(nil, 0)); err != nil {
+		return addr, fmt.Errorf("target: %s takes the connection but not the handshake: %w", t.Dial, err)
+	}
+	if err := readProbe(conn); err != nil {
+		return addr, fmt.Errorf("target: %s: %s", t.Dial, Explain(err))
+	}
+	sayGoodbye(conn)
+	return addr, nil
+}
+
+func readProbe(conn net.Conn) error {
+	buffer := make([]byte, 0, AnswerBytesMax+1)
+	for {
+		n, err := conn.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		if head, bad := ReadAnswer(buffer); bad != nil {
+			return bad
+		} else if head > 0 {
+			return nil
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && len(buffer) == 0:
+			return errors.New("the server takes the connection and stays silent: it never answered the handshake")
+		case errors.Is(err, io.EOF):
+			return errors.New("the server closed the connection before it answered the handshake")
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// sayGoodbye sends a masked close frame with code 1000 and waits for the server to
+// end the connection, so that the run's own connection 0 displaces nobody.
+func sayGoodbye(conn net.Conn) {
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := conn.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}); err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, conn)
+}
+
+func explainDial(addr string, err error) error {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Errorf("target: the name %q cannot be resolved: %w", dns.Name, err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("target: nothing listens at %s (connection refused): is the server up, and is the port right?", addr)
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("target: %s does not answer: a firewall, a wrong address, or a full accept queue", addr)
+	}
+	return fmt.Errorf("target: cannot connect to %s: %w", addr, err)
+}

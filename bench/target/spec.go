@@ -1,0 +1,198 @@
+package target
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ErrTLS says that the URL asks for TLS, which the generator does not speak yet.
+var ErrTLS = errors.New("wss:// is not supported yet: terminate TLS in front, or test the ws:// listener behind it")
+
+// Spec is a target as the user wrote it. It travels to generator processes as
+// JSON; each of them compiles it again.
+type Spec struct {
+	URL         string   `json:"url"`                    // ws://host:port/path, a template
+	Account     string   `json:"account"`                // template of the query's account; empty: none
+	Device      string   `json:"device"`                 // template of the query's device; empty: none
+	Headers     []string `json:"headers"`                // "Name: value", templates
+	Subprotocol []string `json:"subprotocol"`            // offered, in this order
+	TokenSecret string   `json:"token_secret,omitempty"` // HS256 secret; Redacted drops it
+	Sources     string   `json:"sources"`                // see ParseSources
+	Addr        string   `json:"addr"`                   // host:port resolved to an address by the parent; empty: resolve
+}
+
+// Default returns the identities that suit Roost and harm nobody else.
+func Default() Spec { return Spec{Account: "acc-{i}", Device: "dev-{i}"} }
+
+// Redacted returns the spec as a report may show it.
+func (s Spec) Redacted() Spec {
+	s.TokenSecret, s.Headers = "", slices.Clone(s.Headers)
+	for i, h := range s.Headers {
+		if name, _, _ := strings.Cut(h, ":"); strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Cookie") {
+			s.Headers[i] = name + ": (redacted)"
+		}
+	}
+	return s
+}
+
+// Target is a compiled Spec. It is immutable but for its Minter: make one for each
+// loop.
+type Target struct {
+	Host    string // of the Host header
+	Dial    string // host:port to resolve and connect to
+	Sources []netip.Addr
+
+	head   Template // the request up to where the token goes
+	minter *Minter  // nil: no token
+}
+
+// Compile reads the whole spec and reports the first thing wrong with it.
+func (s Spec) Compile(now time.Time) (*Target, error) {
+	host, path, err := s.splitURL()
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{Host: host, Dial: host}
+	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
+		t.Dial = host + ":80"
+	}
+	if s.Addr != "" {
+		t.Dial = s.Addr
+	}
+	if t.Sources, err = ParseSources(s.Sources); err != nil {
+		return nil, err
+	}
+	if s.TokenSecret != "" {
+		if err := s.compileToken(t, now); err != nil {
+			return nil, err
+		}
+	} else if path, err = s.addIdentity(path); err != nil {
+		return nil, err
+	}
+	text, err := s.request(host, path)
+	if err != nil {
+		return nil, err
+	}
+	t.head, err = ParseTemplate(text, nil)
+	return t, err
+}
+
+// splitURL cuts the URL by hand where net/url would escape the template's braces.
+func (s Spec) splitURL() (host, path string, err error) {
+	scheme, rest, ok := strings.Cut(s.URL, "://")
+	switch {
+	case ok && strings.EqualFold(scheme, "wss"):
+		return "", "", ErrTLS
+	case !ok || !strings.EqualFold(scheme, "ws"):
+		return "", "", fmt.Errorf("target %q is not a URL like ws://127.0.0.1:8080/ws", s.URL)
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, path = rest[:end], rest[end:]
+	path, _, _ = strings.Cut(path, "#")
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	if _, err := url.Parse("ws://" + host + "/"); err != nil || host == "" {
+		return "", "", fmt.Errorf("target %q has no host that could be connected to", s.URL)
+	}
+	if strings.ContainsAny(path, " \r\n\t") {
+		return "", "", fmt.Errorf("target %q: a path has no spaces; escape them as %%20", s.URL)
+	}
+	return host, path, nil
+}
+
+func (s Spec) addIdentity(path string) (string, error) {
+	for _, member := range []struct{ name, template string }{{"account", s.Account}, {"device", s.Device}} {
+		if member.template == "" {
+			continue
+		}
+		escaped, err := escapeTemplate(member.template, url.QueryEscape)
+		if err != nil {
+			return "", fmt.Errorf("--%s: %w", member.name, err)
+		}
+		separator := "?"
+		if strings.Contains(path, "?") {
+			separator = "&"
+		}
+		path += separator + member.name + "=" + escaped
+	}
+	return path, nil
+}
+
+func (s Spec) compileToken(t *Target, now time.Time) error {
+	account, err := ParseTemplate(s.Account, quoteJSON)
+	if err != nil {
+		return fmt.Errorf("--account: %w", err)
+	}
+	device, err := ParseTemplate(s.Device, quoteJSON)
+	if err != nil {
+		return fmt.Errorf("--device: %w", err)
+	}
+	t.minter = NewMinter(s.TokenSecret, account, device, now)
+	return nil
+}
+
+// request writes the handshake (RFC 6455 section 4.1) up to the token; its text is
+// a template still.
+func (s Spec) request(host, path string) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n", path, strings.ReplaceAll(host, "{", "{{"), Key)
+	if len(s.Subprotocol) > 0 {
+		fmt.Fprintf(&b, "Sec-WebSocket-Protocol: %s\r\n", strings.Join(s.Subprotocol, ", "))
+	}
+	for _, h := range s.Headers {
+		name, value, ok := strings.Cut(h, ":")
+		value = strings.TrimSpace(value)
+		if !ok || name == "" || strings.ContainsAny(name, " \t\r\n") || strings.ContainsAny(value, "\r\n") {
+			return "", fmt.Errorf("--header %q is not of the form 'Name: value'", h)
+		}
+		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+	}
+	return b.String(), nil
+}
+
+// AppendRequest appends the whole handshake of connection i.
+func (t *Target) AppendRequest(dst []byte, i int64) []byte {
+	dst = t.head.Append(dst, i)
+	if t.minter != nil {
+		dst = append(dst, "Authorization: Bearer "...)
+		dst = t.minter.Append(dst, i)
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// quoteJSON escapes text as it stands between the quotes of a JSON string.
+func quoteJSON(s string) string {
+	quoted, _ := json.Marshal(s) // a string never fails
+	return string(quoted[1 : len(quoted)-1])
+}
+
+// escapeTemplate escapes a template's literal text and leaves it a template.
+func escapeTemplate(text string, escape func(string) string) (string, error) {
+	t, err := ParseTemplate(text, escape)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, p := range t.parts {
+		b.WriteString(strings.ReplaceAll(p.literal, "{", "{{"))
+		switch p.op {
+		case 'i':
+			b.WriteString("{i}")
+		case '/', '%':
+			fmt.Fprintf(&b, "{i%c%d}", p.op, p.by)
+		}
+	}
+	return b.String(), nil
+}
