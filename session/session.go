@@ -1,0 +1,41 @@
+package session
+
+// Permissions of a session, from its token.
+type Permissions uint8
+
+// The permissions and the protocol of a session, one bit each.
+const (
+	MaySend Permissions = 1 << iota // may message the account's other devices
+	Raw                             // speaks roost.raw instead of roost.v1
+)
+
+// Session is one connected device. The registry owns it from Open to Close.
+//
+// Address, Number, Conn, OpenedMS and Permissions do not change after
+// Registry.Open and may be read anywhere. ExpiresMS and RateTAT belong to the
+// connection's loop: read and change them there only. The rest is the
+// registry's, guarded by its shard's mutex.
+//
+// A session is two objects: this struct and one string that both names share
+// (DESIGN.md decision 13). Keep it within its size class of 112 bytes.
+type Session struct {
+	Address
+	Number      uint64 // its id within the node and epoch; Origin.Append makes the text
+	Conn        uint64 // the socket, in the words of whoever opened it
+	OpenedMS    int64  // Unix milliseconds
+	ExpiresMS   int64  // Unix milliseconds of the token's end; 0: none
+	RateTAT     int64  // theoretical arrival time of its GCRA, nanoseconds of the loop's clock
+	Permissions Permissions
+
+	hash        uint32 // of the address, for the device index
+	accountHash uint32 // of the account, for the account index
+	next        uint32 // slot+1 of the next session of the account, 0: none
+	prev        uint32 // slot+1 of the previous one, 0: this is the head
+}
+
+// New returns a session of the named device whose two names share one string.
+// The arguments are borrowed.
+func New(account, device string) *Session {
+	both := account + "/" + device
+	return &Session{Address: Address{Account: both[:len(account)], Device: both[len(account)+1:]}}
+}
