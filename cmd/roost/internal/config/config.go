@@ -2,24 +2,47 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"net"
 	"strings"
 	"time"
 
+	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/auth"
+	"github.com/roostpush/roost/store"
 )
 
 // Config is everything an operator can set. It is a value: once loaded nobody
 // changes it, and everybody may read it.
 type Config struct {
-	Node     string `yaml:"node" doc:"this node's id, 1 to 24 of a-z, 0-9 and '-', unique in the cluster; empty: the host's name made to fit, which is stable where one node runs on a host"`
-	Listen   string `yaml:"listen" doc:"host:port of the public listener, for devices; 8080 because it needs no privileges"`
-	Internal string `yaml:"internal" doc:"host:port of the internal listener, for services and operators; loopback, because whoever reaches it may push to everybody"`
-	Data     string `yaml:"data" doc:"directory of the node's store, created if absent; one process at a time may have it open"`
+	Node           string `yaml:"node" doc:"this node's id, 1 to 24 of a-z, 0-9 and '-', unique in the cluster; empty: the host's name made to fit, which is stable where one node runs on a host"`
+	Listen         string `yaml:"listen" doc:"host:port of the public listener, for devices; 8080 because it needs no privileges"`
+	Internal       string `yaml:"internal" doc:"host:port of the internal listener, for services and operators; loopback, because whoever reaches it may push to everybody"`
+	Data           string `yaml:"data" doc:"directory of the node's store, created if absent; one process at a time may have it open"`
+	MaxConnections int    `yaml:"max_connections" doc:"connections held at most, above which upgrades get 503; 0 derives it: as many as RLIMIT_NOFILE allows, less netpoll.descriptors_reserved"`
 
 	Log   LogConfig   `yaml:"log" doc:"what is logged, and how"`
 	Drain DrainConfig `yaml:"drain" doc:"how the node leaves when it is told to stop"`
+
+	Auth    auth.Config    `yaml:"auth" doc:"who may connect, and as whom"`
+	Netpoll netpoll.Config `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
+	Store   store.Config   `yaml:"store" doc:"what is kept on disk, and how it gets there"`
+}
+
+// moved names the settings of packages that the node sets under another key,
+// because flags and people use that one. Their own keys do not exist.
+var moved = map[string]string{
+	"api.listen":              "internal",
+	"netpoll.max_connections": "max_connections",
+	"store.directory":         "data",
+}
+
+// settled returns c with the moved settings copied to where the packages read
+// them.
+func (c Config) settled() Config {
+	c.Netpoll.MaxConnections = c.MaxConnections
+	c.Store.Directory = c.Data
+	return c
 }
 
 // LogConfig says what is logged, and how.
@@ -40,7 +63,7 @@ type DrainConfig struct {
 
 // Default returns the settings that a node runs with when nothing is said.
 func Default() Config {
-	return Config{
+	c := Config{
 		Listen:   ":8080",
 		Internal: "127.0.0.1:8081",
 		Data:     "./data",
@@ -52,13 +75,18 @@ func Default() Config {
 			ReconnectMin: 500 * time.Millisecond,
 			ReconnectMax: 15 * time.Second,
 		},
+		Auth:    auth.Default(),
+		Netpoll: netpoll.Default(),
+		Store:   store.Default(),
 	}
+	return c.settled()
 }
 
 // Validate returns every problem with the values, and with their relations
 // across packages, as a Problems; nil when there is none.
 func (c Config) Validate() error {
-	return validate(tree(&c), c.relations).err()
+	c, defaults := c.settled(), Default()
+	return validate(tree(&c), tree(&defaults), c.relations).err()
 }
 
 // Validate says what is wrong with the values.
@@ -81,26 +109,6 @@ func (c DrainConfig) Validate() error {
 		ps.add("reconnect_max", "%s is less than reconnect_min (%s)", c.ReconnectMax, c.ReconnectMin)
 	}
 	return ps.err()
-}
-
-// relations checks the settings of the node itself, and what no package can
-// check alone because it concerns two of them.
-func (c Config) relations() Problems {
-	var ps checks
-	if c.Node != "" {
-		if err := session.CheckNode(c.Node); err != nil {
-			ps.add("node", "%s", err)
-		}
-	}
-	ps.listener("listen", c.Listen)
-	ps.listener("internal", c.Internal)
-	if c.Listen == c.Internal && !strings.HasSuffix(c.Listen, ":0") {
-		ps.add("internal", "%s is the public listener too; services and operators need their own", c.Internal)
-	}
-	if c.Data == "" {
-		ps.add("data", "is empty; a directory is wanted: ./data")
-	}
-	return Problems(ps)
 }
 
 // NodeID returns the node's id: Node, or hostname made to fit the rules for ids
@@ -129,38 +137,4 @@ func IsLoopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-// checks collects problems of one section; the key is relative to it.
-type checks Problems
-
-func (ps *checks) add(key, format string, args ...any) {
-	*ps = append(*ps, Problem{Key: key, Message: fmt.Sprintf(format, args...)})
-}
-
-func (ps *checks) err() error { return Problems(*ps).err() }
-
-func (ps *checks) oneOf(key, value string, allowed ...string) {
-	for _, a := range allowed {
-		if value == a {
-			return
-		}
-	}
-	ps.add(key, "found %q; one of %s is wanted, the nearest is %s", value, strings.Join(allowed, ", "), nearest(value, allowed))
-}
-
-func (ps *checks) between(key string, value, low, high time.Duration) {
-	if value < low || value > high {
-		ps.add(key, "%s is not between %s and %s", formatDuration(value), formatDuration(low), formatDuration(high))
-	}
-}
-
-func (ps *checks) listener(key, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
-	if err != nil {
-		ps.add(key, "found %q; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface", address)
-	}
 }

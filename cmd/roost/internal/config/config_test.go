@@ -9,12 +9,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roostpush/roost/session/auth"
 	"go.yaml.in/yaml/v3"
 )
 
-func TestDefaultIsValid(t *testing.T) {
-	if err := Default().Validate(); err != nil {
-		t.Fatal(err)
+// TestDefaultLacksOnlyKeys: a node that nobody configured lets nobody in, and
+// says so; there is nothing else wrong with the defaults.
+func TestDefaultLacksOnlyKeys(t *testing.T) {
+	c := Default()
+	err := c.Validate()
+	if err == nil || !strings.HasPrefix(err.Error(), "auth.mode: ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want only that auth.mode token needs a keys_file", err)
+	}
+	if c.Auth.Mode, c.Listen = auth.ModeNone, "127.0.0.1:8080"; c.Validate() != nil {
+		t.Error(c.Validate())
 	}
 }
 
@@ -28,11 +36,11 @@ func TestDefaultIsDocumented(t *testing.T) {
 		names[reserved] = "the client commands"
 	}
 	for _, e := range tree(&c).all() {
-		if len(e.doc) < 20 && !e.isSection() || e.doc == "" {
-			t.Errorf("%s: its doc tag says too little: %q", e.key, e.doc)
-		}
 		if e.isSection() {
 			continue
+		}
+		if len(e.doc) < 20 {
+			t.Errorf("%s: its doc tag says too little: %q", e.key, e.doc)
 		}
 		if other, taken := names[e.env()]; taken {
 			t.Errorf("%s and %s are both %s in the environment", e.key, other, e.env())
@@ -46,16 +54,16 @@ func TestDefaultFileLoadsToDefault(t *testing.T) {
 	if err := Default().Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	got, origins, err := Load(Sources{File: write(t, b.String())})
-	if err != nil {
-		t.Fatal(err)
+	got, d := Config{}, Default()
+	origins, problems := apply(tree(&got), Sources{File: write(t, b.String())})
+	if len(problems) > 0 {
+		t.Fatal(problems)
 	}
-	if want := Default(); !reflect.DeepEqual(got, want) && got.String() != "" {
-		t.Errorf("the default file changes settings: %+v", got.Changes())
+	if got = got.settled(); !reflect.DeepEqual(got, d) {
+		t.Errorf("the default file changes settings: %v", got.Changes())
 	}
-	d := Default()
 	for _, s := range tree(&d).settings() {
-		if origins[s.key] == "" && s.value.Kind() != reflect.String {
+		if origins[s.key] == "" {
 			t.Errorf("%s is not in the default file", s.key)
 		}
 		if !strings.Contains(b.String(), s.env()) {
@@ -137,6 +145,11 @@ func TestNodeValidation(t *testing.T) {
 		want   string
 	}{
 		{"node", func(c *Config) { c.Node = "Node 1" }, `node: node id "Node 1" has 'N' at byte 0: only a-z, 0-9 and '-' are allowed`},
+		{"auth none for everybody", func(c *Config) { c.Auth.Mode = auth.ModeNone; c.Listen = ":80" }, `auth.mode: mode none would let anybody who reaches :80 be anybody: listen on 127.0.0.1 or [::1], use mode token, or set force_none`},
+		{"token larger than a request", func(c *Config) { c.Auth.TokenBytesMax = 64 << 10 }, `auth.token_bytes_max: 65536 does not fit within netpoll.request_bytes_max: the token is part of the request`},
+		{"attrs that are not kept", func(c *Config) { c.Store.AttrsBytesMax = 100 }, `auth.attrs_bytes_max: 512 does not fit within store.attrs_bytes_max: a larger object would be left out of the records`},
+		{"connections", func(c *Config) { c.MaxConnections = -1 }, `max_connections: is -1: 0 to 16777214 are allowed`},
+		{"data", func(c *Config) { c.Data = "" }, `data: is empty; a directory is wanted: ./data`},
 		{"listen", func(c *Config) { c.Listen = "8080" }, `listen: found "8080"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},
 		{"port", func(c *Config) { c.Listen = ":80800" }, `listen: found ":80800"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},
 		{"one listener", func(c *Config) { c.Internal = c.Listen }, `internal: :8080 is the public listener too; services and operators need their own`},

@@ -19,7 +19,9 @@ func Load(s Sources) (Config, Origins, error) {
 	c := Default()
 	origins, problems := apply(tree(&c), s)
 	if len(problems) == 0 {
-		problems = validate(tree(&c), c.relations)
+		c = c.settled()
+		judged, defaults := c, Default()
+		problems = validate(tree(&judged), tree(&defaults), c.relations)
 		for i, p := range problems {
 			problems[i].Where = origins[p.Key]
 		}

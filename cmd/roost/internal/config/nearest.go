@@ -47,5 +47,8 @@ func (e *entry) all() []*entry {
 }
 
 func unknownKey(root *entry, key string) string {
+	if other := moved[key]; other != "" && root.find(other) != nil {
+		return "no such setting; it is called " + other
+	}
 	return "no such setting; the nearest is " + nearestKey(root, key)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -89,10 +90,54 @@ func TestSizes(t *testing.T) {
 func TestValidateNamesEveryKey(t *testing.T) {
 	s := newSample()
 	s.Netpoll.PingInterval, s.Netpoll.Loops, s.Netpoll.Ratio = 0, 0, 2
-	problems := validate(tree(s), func() Problems { return Problems{{Key: "auth.token", Message: "of two packages"}} })
+	problems := validate(tree(s), tree(newSample()), func() Problems { return Problems{{Key: "auth.token", Message: "of two packages"}} })
 	want := "auth.token: of two packages\nnetpoll: the ratio is odd\nnetpoll.loops: must be at least 1\nnetpoll.ping_interval: 0s: must be positive"
 	if got := problems.Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// stopsAtFirst is a package whose Validate returns its first problem only.
+type stopsAtFirst struct {
+	A int `yaml:"a" doc:"below b"`
+	B int `yaml:"b" doc:"above a"`
+	C int `yaml:"c" doc:"a third"`
+}
+
+// Validate has a pointer receiver, as some packages' have.
+func (c *stopsAtFirst) Validate() error {
+	switch {
+	case c.A < 1:
+		return fmt.Errorf("x: a is %d, too small", c.A)
+	case c.B <= c.A:
+		return fmt.Errorf("x: b is %d, not above a", c.B)
+	case c.C < 1:
+		return fmt.Errorf("x: c is %d, too small", c.C)
+	}
+	return nil
+}
+
+func TestValidateAsksPastTheFirstProblem(t *testing.T) {
+	type outer struct {
+		X stopsAtFirst `yaml:"x"`
+	}
+	for _, c := range []struct {
+		name     string
+		have     stopsAtFirst
+		want     string
+		defaults stopsAtFirst
+	}{
+		{"all three", stopsAtFirst{0, 2, 0}, "x.a: is 0, too small\nx.c: is 0, too small", stopsAtFirst{1, 2, 3}},
+		{"a relation to a value put back is not reported", stopsAtFirst{0, 2, 1}, "x.a: is 0, too small", stopsAtFirst{5, 6, 7}},
+		{"a default that is wrong ends the questions", stopsAtFirst{0, 2, 0}, "x.a: is 0, too small", stopsAtFirst{0, 0, 0}},
+		{"nothing wrong", stopsAtFirst{1, 2, 3}, "", stopsAtFirst{1, 2, 3}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := validate(tree(&outer{c.have}), tree(&outer{c.defaults}), nil).Error()
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
 	}
 }
 

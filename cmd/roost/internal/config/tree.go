@@ -19,6 +19,7 @@ type entry struct {
 	secret   bool          // never shown
 	value    reflect.Value // the field itself, settable
 	children []*entry      // in the struct's order; nil: a setting
+	hidden   []*entry      // settings of this section that live under another key: moved
 }
 
 var durationType = reflect.TypeFor[time.Duration]()
@@ -52,6 +53,9 @@ func (e *entry) grow() {
 		}
 		child.secret = isSecret(f.Tag.Get("secret"), name)
 		switch {
+		case moved[child.key] != "":
+			e.hidden = append(e.hidden, child)
+			continue
 		case f.Type.Kind() == reflect.Struct:
 			child.children = []*entry{}
 			child.grow()

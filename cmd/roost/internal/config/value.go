@@ -131,6 +131,10 @@ func (e *entry) store(n uint64, negative bool, text string) error {
 
 // setList replaces the list: a stronger source never adds to a weaker one's.
 func (e *entry) setList(items []string) {
+	if len(items) == 0 {
+		e.value.SetZero() // as Default leaves an empty list, so that the two compare equal
+		return
+	}
 	list := reflect.MakeSlice(e.value.Type(), len(items), len(items))
 	for i, item := range items {
 		list.Index(i).SetString(item)
