@@ -1,0 +1,135 @@
+package netpoll
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"time"
+)
+
+// Config holds the reactor's limits. It is a value: read once by New.
+type Config struct {
+	Loops          int `yaml:"loops" doc:"event loops, 1 to 256; default: one for each processor Go may use"`
+	MaxConnections int `yaml:"max_connections" doc:"connections held at most, count; 0 derives it: the descriptor limit less descriptors_reserved"`
+
+	DescriptorsReserved int `yaml:"descriptors_reserved" doc:"descriptors kept back for the store, the internal listener and refusals, count; 0 derives it: a quarter of the descriptor limit, at most 1024"`
+	RefusalsMax         int `yaml:"refusals_max" doc:"connections above the cap that are being told 503 at one time, count; they live in the descriptor reserve, beyond them accepting pauses"`
+	Backlog             int `yaml:"backlog" doc:"length of each loop's accept queue, connections; the kernel caps it at net.core.somaxconn"`
+	AcceptBatch         int `yaml:"accept_batch" doc:"connections taken in one turn of a loop, count; more would delay those that are already there"`
+
+	ReadBufferBytes    int `yaml:"read_buffer_bytes" doc:"read buffer of each loop, bytes; shared by all its connections, so it costs nothing per connection"`
+	RequestBytesMax    int `yaml:"request_bytes_max" doc:"a request's line and headers, bytes; room for a token of some KiB, beyond it 431"`
+	RequestHeadersMax  int `yaml:"request_headers_max" doc:"header lines of a request, count; beyond it 431"`
+	MessageBytesMax    int `yaml:"message_bytes_max" doc:"one message from a peer, fragments together, bytes; beyond it close code 1009 (PROTOCOL.md: 64 KiB from a device)"`
+	FramesPerSecondMax int `yaml:"frames_per_second_max" doc:"frames of any kind a connection may send within a second, count; beyond it close code 4006. A guard against floods of tiny frames; the rate limit for messages is protocol.message_rate"`
+
+	SendBufferBytes    int `yaml:"send_buffer_bytes" doc:"kernel send buffer of each connection, bytes; bounds what a peer that does not read can pin in the kernel (the default of Linux grows to 4 MiB)"`
+	ReceiveBufferBytes int `yaml:"receive_buffer_bytes" doc:"kernel receive buffer of each connection, bytes; devices send little"`
+	QueuedSoftBytes    int `yaml:"queued_soft_bytes" doc:"bytes waiting for one connection above which it is counted as slow and listed under /v1/slow"`
+	QueuedHardBytes    int `yaml:"queued_hard_bytes" doc:"bytes waiting for one connection above which it is closed with 4004; at least one service message (1 MiB) and its framing must fit"`
+	QueuedNodeBytes    int `yaml:"queued_node_bytes" doc:"bytes waiting for all connections together above which sends to slow ones settle as overloaded"`
+	OutboxBytes        int `yaml:"outbox_bytes" doc:"bytes of messages waiting in each loop's outbox to be given to the kernel; beyond it sends settle as overloaded"`
+	OutboxSends        int `yaml:"outbox_sends" doc:"sends waiting in each loop's outbox, count; beyond it they settle as overloaded"`
+	OutboxBatch        int `yaml:"outbox_batch" doc:"sends taken from the outbox in one turn, count; then input gets its turn"`
+
+	Tick             time.Duration `yaml:"tick" doc:"step of each loop's timing wheel; every timeout below is a multiple of it"`
+	HandshakeTimeout time.Duration `yaml:"handshake_timeout" doc:"time for a request to arrive whole; then 408"`
+	VerifyTimeout    time.Duration `yaml:"verify_timeout" doc:"time for a token to be verified off the loop; then 503"`
+	CloseTimeout     time.Duration `yaml:"close_timeout" doc:"time for a peer to answer a close, or to read the last answer; then the connection is cut"`
+	PingInterval     time.Duration `yaml:"ping_interval" doc:"time between two pings of a connection, each at its own phase; 30s keeps the entries of most NATs alive. Two unanswered ones close with 4005"`
+
+	ProxyTrusted []string `yaml:"proxy_trusted" doc:"addresses or prefixes (10.0.0.0/8) whose connections must begin with a PROXY protocol v2 header, as a load balancer in front sends it; default: none"`
+}
+
+// Default returns the configuration a node starts with.
+func Default() Config {
+	return Config{
+		Loops:              min(runtime.GOMAXPROCS(0), loopsMax),
+		RefusalsMax:        32,
+		Backlog:            4096,
+		AcceptBatch:        64,
+		ReadBufferBytes:    64 << 10,
+		RequestBytesMax:    16 << 10,
+		RequestHeadersMax:  64,
+		MessageBytesMax:    64 << 10,
+		FramesPerSecondMax: 1000,
+		SendBufferBytes:    64 << 10,
+		ReceiveBufferBytes: 32 << 10,
+		QueuedSoftBytes:    64 << 10,
+		QueuedHardBytes:    2 << 20,
+		QueuedNodeBytes:    256 << 20,
+		OutboxBytes:        64 << 20,
+		OutboxSends:        1 << 20,
+		OutboxBatch:        512,
+		Tick:               100 * time.Millisecond,
+		HandshakeTimeout:   10 * time.Second,
+		VerifyTimeout:      5 * time.Second,
+		CloseTimeout:       3 * time.Second,
+		PingInterval:       30 * time.Second,
+	}
+}
+
+// Validate reports everything that is wrong, each with the setting's name.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	between := func(name string, v, low, high int) {
+		check(v >= low && v <= high, "%s is %d: %d to %d are allowed", name, v, low, high)
+	}
+	between("loops", c.Loops, 1, loopsMax)
+	between("max_connections", c.MaxConnections, 0, descriptorsMax-1)
+	between("descriptors_reserved", c.DescriptorsReserved, 0, descriptorsMax-1)
+	between("refusals_max", c.RefusalsMax, 1, 1<<16)
+	between("backlog", c.Backlog, 1, 1<<16)
+	between("accept_batch", c.AcceptBatch, 1, 1<<16)
+	between("read_buffer_bytes", c.ReadBufferBytes, 4<<10, 16<<20)
+	between("request_bytes_max", c.RequestBytesMax, 512, 1<<20)
+	between("request_headers_max", c.RequestHeadersMax, 8, 4096)
+	between("message_bytes_max", c.MessageBytesMax, controlBytesMax, 1<<30)
+	between("frames_per_second_max", c.FramesPerSecondMax, 1, 1<<30)
+	between("send_buffer_bytes", c.SendBufferBytes, 4<<10, 64<<20)
+	between("receive_buffer_bytes", c.ReceiveBufferBytes, 4<<10, 64<<20)
+	between("queued_soft_bytes", c.QueuedSoftBytes, 1, 1<<30)
+	between("queued_hard_bytes", c.QueuedHardBytes, 1, 1<<30)
+	between("queued_node_bytes", c.QueuedNodeBytes, 1, 1<<40)
+	between("outbox_bytes", c.OutboxBytes, 1<<10, 1<<31)
+	between("outbox_sends", c.OutboxSends, 1, 1<<30)
+	between("outbox_batch", c.OutboxBatch, 1, 1<<20)
+	check(c.Tick >= time.Millisecond && c.Tick <= time.Second, "tick is %v: 1ms to 1s are allowed", c.Tick)
+	for _, t := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"handshake_timeout", c.HandshakeTimeout}, {"verify_timeout", c.VerifyTimeout},
+		{"close_timeout", c.CloseTimeout}, {"ping_interval", c.PingInterval},
+	} {
+		check(t.d >= c.Tick && t.d <= 24*time.Hour, "%s is %v: one tick (%v) to 24h are allowed", t.name, t.d, c.Tick)
+	}
+	check(c.QueuedSoftBytes <= c.QueuedHardBytes, "queued_soft_bytes (%d) is above queued_hard_bytes (%d)", c.QueuedSoftBytes, c.QueuedHardBytes)
+	check(c.QueuedHardBytes <= c.QueuedNodeBytes, "queued_hard_bytes (%d) is above queued_node_bytes (%d)", c.QueuedHardBytes, c.QueuedNodeBytes)
+	if _, err := parseTrusted(c.ProxyTrusted); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func parseTrusted(list []string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for _, s := range list {
+		if a, err := netip.ParseAddr(s); err == nil {
+			prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("proxy_trusted: %q is neither an address nor a prefix such as 10.0.0.0/8", s)
+		}
+		prefixes = append(prefixes, p.Masked())
+	}
+	return prefixes, nil
+}

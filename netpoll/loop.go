@@ -1,0 +1,309 @@
+package netpoll
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/panjf2000/gnet/v2/pkg/errors"
+	gnet "github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// loop owns its connections, its share of the listener, one read buffer, one outbox
+// and one timing wheel. Everything below is used by its goroutine alone, except
+// exchange, which says so.
+type loop struct {
+	reactor *Reactor
+	cfg     *Config
+	handler Handler
+	index   int
+	table   *table
+	poller  *gnet.Poller
+
+	bell     *bell
+	ticker   *ticker
+	listener int // descriptor, -1: none
+	paused   bool
+	resumeAt uint32 // tick at which accepting is tried again
+
+	buf     []byte // what is being read
+	reply   []byte // what the current event answers
+	scratch []byte // for a control frame
+	current *Conn  // whose event this is
+
+	wheel          wheel
+	tick           uint32 // now, in ticks since the reactor started
+	later          []int32
+	ticksPerSecond uint32
+	pingTicks      uint32
+	framesMax      int
+	tooBig         string
+	slowReason     string
+	idleReason     string
+
+	upgrader  ws.Upgrader
+	handshake handshakeIO
+	request   Request
+	upgrading *Conn
+	verdict   Verdict
+
+	exchange    exchange
+	refusedFull uint64 // guarded by exchange.mu
+	draining    outbox
+	drained     int // of draining.sends
+	dirty       []*Conn
+	pieces      [][]byte
+
+	inbounds  []*inbound
+	outbounds []*outbound
+
+	stats    loopStats
+	detached *Detached
+	stopping bool
+}
+
+func newLoop(r *Reactor, index int) *loop {
+	l := &loop{
+		reactor: r, cfg: &r.cfg, handler: r.handler, index: index, table: r.table, listener: -1,
+		buf: make([]byte, r.cfg.ReadBufferBytes), reply: make([]byte, 0, 4096), scratch: make([]byte, 0, controlBytesMax+2),
+		inbounds: make([]*inbound, 0, 64), outbounds: make([]*outbound, 0, 64),
+		ticksPerSecond: max(1, uint32(time.Second/r.cfg.Tick)),
+		pingTicks:      max(1, uint32(r.cfg.PingInterval/r.cfg.Tick)),
+		framesMax:      min(r.cfg.FramesPerSecondMax, 1<<16-1),
+		tooBig:         r.reasons.tooBig, slowReason: r.reasons.slow, idleReason: r.reasons.idle,
+	}
+	l.wheel.init()
+	l.upgrader = l.newUpgrader()
+	l.handshake.l = l
+	l.tick = r.now()
+	l.wheel.at = l.tick
+	return l
+}
+
+// open gets the loop's descriptors.
+func (l *loop) open() (err error) {
+	if l.poller, err = gnet.OpenPoller(); err != nil {
+		return err
+	}
+	if l.bell, err = newBell(); err != nil {
+		return err
+	}
+	if l.ticker, err = newTicker(l.cfg.Tick); err != nil {
+		return err
+	}
+	if err = l.poller.AddRead(&gnet.PollAttachment{FD: l.bell.fd()}, false); err != nil {
+		return err
+	}
+	return l.poller.AddRead(&gnet.PollAttachment{FD: l.ticker.fd()}, false)
+}
+
+// run is the loop's goroutine.
+func (l *loop) run() error {
+	err := l.poller.Polling(l.event)
+	l.end()
+	if l.stopping {
+		return nil
+	}
+	return err
+}
+
+// event is called by the poller for each descriptor that has something. HOT PATH.
+func (l *loop) event(fd int, ev gnet.IOEvent, flags gnet.IOFlags) error {
+	c := l.table.owned(int32(fd), l)
+	if c == nil {
+		return l.chore(fd)
+	}
+	l.enter(c)
+	if gnet.IsWriteEvent(ev) {
+		l.writable(c)
+	}
+	if gnet.IsReadEvent(ev) || gnet.IsErrorEvent(ev, flags) {
+		l.readable(c)
+	}
+	l.leave(c)
+	return nil
+}
+
+// chore handles the loop's own descriptors.
+func (l *loop) chore(fd int) error {
+	switch fd {
+	case l.bell.fd():
+		l.drain()
+		if l.stopping {
+			return errors.ErrEngineShutdown
+		}
+	case l.ticker.fd():
+		l.ticker.silence()
+		l.tick = l.reactor.now()
+		l.turn(l.tick)
+		if l.paused && !tickBefore(l.tick, l.resumeAt) {
+			l.resumeAccept()
+		}
+	case l.listener:
+		l.accept()
+	}
+	return nil
+}
+
+// readable takes one buffer full from the socket; what is left makes the poller come
+// back after the others had their turn.
+func (l *loop) readable(c *Conn) {
+	n, err := unix.Read(int(c.fd), l.buf)
+	switch {
+	case n > 0:
+		l.stats.BytesIn += uint64(n)
+		c.missed = 0
+		l.feed(c, l.buf[:n])
+	case n == 0 && err == nil:
+		// A half-closed WebSocket is over: the other side can answer nothing.
+		c.flags |= flagEOF | flagBroken
+	case err == unix.EAGAIN || err == unix.EINTR:
+	default:
+		l.breakOff(c)
+	}
+}
+
+// feed gives newly arrived bytes to whatever the connection is doing.
+func (l *loop) feed(c *Conn, p []byte) {
+	switch c.state {
+	case stateRequest:
+		l.readRequest(c, p)
+	case stateVerifying:
+		l.readBehind(c, p)
+	case stateOpen, stateClosing:
+		l.readFrames(c, p)
+	}
+}
+
+// enter begins an event of the connection: what it answers is collected.
+func (l *loop) enter(c *Conn) {
+	l.current = c
+	l.reply = l.reply[:0]
+}
+
+// leave ends the event: the answer leaves in one write, and a connection that is over
+// ends here and nowhere else.
+func (l *loop) leave(c *Conn) {
+	l.writeReply(c)
+	l.current = nil
+	switch {
+	case c.flags&flagBroken != 0:
+		l.drop(c)
+	case c.flags&flagEndAfter != 0 && c.out == nil:
+		if c.flags&flagEOF != 0 || l.detached != nil {
+			l.drop(c)
+			return
+		}
+		c.flags &^= flagEndAfter
+		// Our end first; the peer's end or the close timeout does the rest.
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+	}
+}
+
+// lookup finds a connection by its name; nil when it is gone.
+func (l *loop) lookup(id ConnID) *Conn {
+	c := l.table.owned(id.fd(), l)
+	if c == nil || c.gen != id.gen() {
+		return nil
+	}
+	return c
+}
+
+// adopt makes a connection of a descriptor. The caller has checked the cap.
+func (l *loop) adopt(fd int32) *Conn {
+	c := l.table.make(fd)
+	if c == nil || c.owner.Load() != 0 {
+		return nil
+	}
+	gen := c.gen + 1
+	if gen == 0 {
+		gen = 1
+	}
+	c.ctx, c.loop, c.in, c.out = nil, l, nil, nil
+	c.gen, c.fd, c.state, c.flags, c.missed, c.fragment = gen, fd, stateRequest, 0, 0, 0
+	c.pingTick, c.alarmTick, c.dueTick = 0, 0, 0
+	c.next, c.prev, c.turnHead, c.turnTail = -1, notLinked, 0, 0
+	c.frames, c.window, c.closeCode = 0, 0, 0
+	c.owner.Store(uint32(l.index) + 1)
+	l.stats.Connections++
+	l.schedule(c, l.tickAfter(l.cfg.HandshakeTimeout)+l.random(l.ticksPerSecond))
+	return c
+}
+
+// drop ends a connection for good. The handler hears of it before anybody whose
+// message did not make it, so that nobody finds the device still registered.
+func (l *loop) drop(c *Conn) {
+	if c.flags&flagUpgraded != 0 {
+		code := c.closeCode
+		if code == 0 {
+			code = CloseAbnormal
+		}
+		l.stats.Upgraded--
+		l.handler.Closed(c, code)
+	}
+	if c.flags&flagSlow != 0 {
+		l.stats.SlowNow--
+	}
+	l.settleOut(c)
+	l.release(c)
+	l.unschedule(c)
+	overCap := c.flags&flagOverCap != 0
+	fd := c.fd
+	c.ctx, c.state, c.flags = nil, stateFree, 0
+	c.gen++ // names of this use are stale from here on
+	c.owner.Store(0)
+	l.stats.Connections--
+	if l.detached != nil {
+		l.detached.closed = true
+		return
+	}
+	_ = unix.Close(int(fd)) // takes it out of the poller as well
+	l.reactor.left(overCap)
+}
+
+// end drops everything when the loop stops.
+func (l *loop) end() {
+	l.exchange.mu.Lock()
+	l.exchange.closed = true
+	rest := l.exchange.filling.sends
+	l.exchange.filling.sends = nil
+	l.exchange.mu.Unlock()
+	for i := range rest {
+		settle(rest[i].rcpt, rest[i].tag, ResultGone)
+	}
+	for _, s := range l.draining.sends[l.drained:] {
+		settle(s.rcpt, s.tag, ResultGone)
+	}
+	l.each(l.drop)
+	if l.listener >= 0 {
+		_ = unix.Close(l.listener)
+		l.listener = -1
+	}
+	l.ticker.close()
+	l.bell.close()
+	_ = l.poller.Close()
+}
+
+// each calls f for every connection of the loop; f may drop it.
+func (l *loop) each(f func(*Conn)) {
+	for i := range l.table.chunks {
+		ch := l.table.chunks[i].Load()
+		if ch == nil {
+			continue
+		}
+		for j := range ch {
+			if c := &ch[j]; c.owner.Load() == uint32(l.index)+1 {
+				f(c)
+			}
+		}
+	}
+}
+
+// random returns a number below n, to spread what would otherwise fire together.
+func (l *loop) random(n uint32) uint32 {
+	if n <= 1 {
+		return 0
+	}
+	return rand.Uint32N(n)
+}

@@ -1,0 +1,82 @@
+package netpoll
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenerEdge is false on Linux: a paused listener is taken out of epoll.
+const listenerEdge = false
+
+// bell wakes a loop: an eventfd (eventfd(2)), level-triggered, so that a loop that does
+// not silence it is woken again after other input had its turn.
+type bell struct{ efd int }
+
+func newBell() (*bell, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	return &bell{efd: fd}, err
+}
+
+var bellOne = binary.NativeEndian.AppendUint64(nil, 1)
+
+func (b *bell) fd() int { return b.efd }
+
+// ring may be called from any goroutine. It is called at most once between two
+// silences, so the counter never fills.
+func (b *bell) ring() {
+	for {
+		if _, err := unix.Write(b.efd, bellOne); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+func (b *bell) silence() {
+	var count [8]byte
+	_, _ = unix.Read(b.efd, count[:])
+}
+
+func (b *bell) close() { _ = unix.Close(b.efd) }
+
+// ticker wakes a loop periodically: a timerfd (timerfd_create(2)).
+type ticker struct{ tfd int }
+
+func newTicker(every time.Duration) (*ticker, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	ts := unix.NsecToTimespec(int64(every))
+	return &ticker{tfd: fd}, unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: ts, Value: ts}, nil)
+}
+
+func (t *ticker) fd() int { return t.tfd }
+
+func (t *ticker) silence() {
+	var count [8]byte
+	_, _ = unix.Read(t.tfd, count[:])
+}
+
+func (t *ticker) close() { _ = unix.Close(t.tfd) }
+
+// acceptConn takes one connection; its options are inherited from the listener.
+func acceptConn(listener int) (int, netip.AddrPort, error) {
+	fd, sa, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	if err != nil {
+		return -1, netip.AddrPort{}, err
+	}
+	return fd, addrPort(sa), nil
+}
+
+// listenSocket opens one share of the listener. Several sockets share the address by
+// SO_REUSEPORT, and the kernel deals connections out by their four-tuple (socket(7)).
+func listenSocket(addr netip.AddrPort, cfg *Config, share bool) (int, error) {
+	fd, err := unix.Socket(family(addr), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	return fd, prepareListener(fd, addr, cfg, share)
+}

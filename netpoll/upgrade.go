@@ -1,0 +1,264 @@
+package netpoll
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/gobwas/ws"
+)
+
+// The walk of a request, in order:
+//
+//	readRequest   collects bytes until the empty line, bounded in size and time
+//	serve         parses it; plain requests are answered, upgrades go on
+//	upgrade       gobwas/ws checks it zero-copy and asks the handler last of all
+//	decided       the 101 and the handler's first frames leave in one write
+//
+// A request whose verdict is pending is kept and walks from serve again when
+// Reactor.Resume calls.
+
+// readRequest consumes p on behalf of a connection that is reading a request.
+func (l *loop) readRequest(c *Conn, p []byte) {
+	if c.in == nil && c.flags&flagProxy == 0 {
+		// The usual case: the whole request in one read, served from the read buffer.
+		if n := requestEnd(p, 0); n > 0 && n <= l.cfg.RequestBytesMax {
+			l.serve(c, p[:n], p[n:])
+			return
+		}
+	}
+	in := l.inboundOf(c)
+	in.request = append(in.request, p...)
+	if c.flags&flagProxy != 0 && !l.readProxy(c, in) {
+		return
+	}
+	n := requestEnd(in.request, in.scanned)
+	in.scanned = len(in.request)
+	switch {
+	case n > l.cfg.RequestBytesMax || n == 0 && len(in.request) > l.cfg.RequestBytesMax:
+		l.answer(c, refusal(431, "the request's line and headers are above %d bytes", l.cfg.RequestBytesMax), false)
+	case n == 0 && len(in.request) > 0 && !plausible(in.request):
+		l.answer(c, refusal(400, "this is not an HTTP request"), false)
+	case n > 0:
+		c.in = nil
+		l.serve(c, in.request[:n], in.request[n:])
+		if c.in == nil {
+			l.putInbound(in)
+		}
+	}
+}
+
+// plausible lets go of peers that speak another protocol (TLS, most of all) without
+// waiting for the timeout: a method is of upper-case letters.
+func plausible(p []byte) bool {
+	for i, b := range p[:min(len(p), 8)] {
+		if b == ' ' && i > 0 {
+			return true
+		}
+		if (b < 'A' || b > 'Z') && b != '-' {
+			return isToken(p[i:i+1]) && b < 0x80 && b != 0x16
+		}
+	}
+	return true
+}
+
+// serve answers a whole request; behind is what came after it.
+func (l *loop) serve(c *Conn, block, behind []byte) {
+	req := &l.request
+	if bad := req.parse(block, l.cfg.RequestHeadersMax); bad != nil {
+		l.answer(c, bad, false)
+		return
+	}
+	req.Remote = c.remote()
+	head := req.Method[0] == 'H'
+	switch {
+	case c.flags&flagOverCap != 0:
+		l.stats.RefusedFull++
+		l.answer(c, &Answer{Status: 503, Header: "Retry-After: 5\r\n", Body: "this node holds as many connections as it may\n"}, head)
+	case !req.upgrade:
+		a := l.handler.Get(req)
+		l.answer(c, &a, head)
+	case head:
+		l.answer(c, &Answer{Status: 405, Header: "Allow: GET\r\n", Body: "an upgrade is a GET\n"}, head)
+	default:
+		l.upgrade(c, req, block, behind)
+	}
+}
+
+var (
+	errPending = errors.New("netpoll: verdict pending")
+	errRefused = errors.New("netpoll: refused by the handler")
+)
+
+// upgrade runs gobwas/ws's Upgrader over the request. Its callback is the last gate:
+// by then the request is known to be right.
+func (l *loop) upgrade(c *Conn, req *Request, block, behind []byte) {
+	if bad := req.checkUpgrade(); bad != nil {
+		l.answer(c, bad, false)
+		return
+	}
+	l.upgrading, l.verdict = c, Verdict{}
+	l.handshake.in.Reset(block)
+	mark := len(l.reply)
+	_, err := l.upgrader.Upgrade(&l.handshake)
+	l.upgrading = nil
+	switch {
+	case err == nil:
+		l.decided(c, behind)
+		return
+	case errors.Is(err, errPending):
+		l.reply = l.reply[:mark]
+		l.park(c, block, behind)
+		return
+	case errors.Is(err, errRefused):
+		l.reply = l.reply[:mark]
+		l.answer(c, l.verdict.Refuse, false)
+		return
+	}
+	l.reply = l.reply[:mark] // gobwas has written an answer of its own
+	l.answer(c, upgradeRefusal(err), false)
+}
+
+// handshakeIO is what the Upgrader reads the request from and writes the answer to.
+type handshakeIO struct {
+	in bytes.Reader
+	l  *loop
+}
+
+func (h *handshakeIO) Read(p []byte) (int, error) { return h.in.Read(p) }
+
+func (h *handshakeIO) Write(p []byte) (int, error) {
+	h.l.reply = append(h.l.reply, p...)
+	return len(p), nil
+}
+
+func (l *loop) newUpgrader() ws.Upgrader {
+	return ws.Upgrader{OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+		l.verdict = l.handler.Upgrade(l.upgrading, &l.request)
+		switch {
+		case l.verdict.Refuse != nil:
+			return nil, errRefused
+		case l.verdict.Pending:
+			return nil, errPending
+		}
+		return ws.HandshakeHeaderFunc(l.writeProtocol), nil
+	}}
+}
+
+func (l *loop) writeProtocol(w io.Writer) (int64, error) {
+	if l.verdict.Protocol == "" {
+		return 0, nil
+	}
+	n, err := io.WriteString(w, "Sec-WebSocket-Protocol: "+l.verdict.Protocol+"\r\n")
+	return int64(n), err
+}
+
+// checkUpgrade refuses what gobwas/ws lets pass.
+func (r *Request) checkUpgrade() *Answer {
+	switch {
+	case r.keys > 1:
+		return refusal(400, "Sec-WebSocket-Key header appears %d times", r.keys)
+	case r.versions > 1:
+		return refusal(400, "Sec-WebSocket-Version header appears %d times", r.versions)
+	case r.keys == 1:
+		var key [18]byte
+		if n, err := base64.StdEncoding.Strict().Decode(key[:], r.key[:min(len(r.key), 24)]); err != nil || n != 16 || len(r.key) != 24 {
+			return refusal(400, "Sec-WebSocket-Key is not 16 bytes in base64")
+		}
+	}
+	return nil
+}
+
+// upgradeRefusal turns gobwas/ws's verdict into our answer.
+func upgradeRefusal(err error) *Answer {
+	switch {
+	case errors.Is(err, ws.ErrHandshakeUpgradeRequired):
+		return &Answer{Status: 426, Header: "Sec-WebSocket-Version: 13\r\n", Body: "Sec-WebSocket-Version must be 13\n"}
+	case errors.Is(err, ws.ErrHandshakeBadUpgrade):
+		return refusal(400, "Upgrade header must be websocket")
+	case errors.Is(err, ws.ErrHandshakeBadConnection):
+		return refusal(400, "Connection header must name upgrade")
+	case errors.Is(err, ws.ErrHandshakeBadSecVersion):
+		return refusal(400, "Sec-WebSocket-Version is missing, it must be 13")
+	case errors.Is(err, ws.ErrHandshakeBadSecKey):
+		return refusal(400, "Sec-WebSocket-Key is missing or not 24 characters of base64")
+	case errors.Is(err, ws.ErrHandshakeBadHost):
+		return refusal(400, "Host header is missing")
+	}
+	return refusal(400, "malformed upgrade: %v", err)
+}
+
+// decided opens the WebSocket: the 101 is in the reply already.
+func (l *loop) decided(c *Conn, behind []byte) {
+	l.stats.Upgrades++
+	l.stats.Upgraded++
+	c.state = stateOpen
+	c.flags |= flagUpgraded
+	c.missed = 0
+	c.pingTick = l.tick + 1 + l.random(l.pingTicks)
+	due := c.pingTick
+	if c.alarmTick != 0 && tickBefore(c.alarmTick, due) {
+		due = c.alarmTick
+	}
+	l.schedule(c, due)
+	l.handler.Open(c)
+	if len(behind) > 0 {
+		l.readFrames(c, behind)
+	}
+}
+
+// park keeps the request until the handler has decided.
+func (l *loop) park(c *Conn, block, behind []byte) {
+	in := l.inboundOf(c)
+	in.scanned = len(block)
+	in.request = append(append(in.request[:0], block...), behind...)
+	c.state = stateVerifying
+	l.schedule(c, l.tickAfter(l.cfg.VerifyTimeout))
+}
+
+// readBehind keeps what a peer sends while its request is being verified.
+func (l *loop) readBehind(c *Conn, p []byte) {
+	if len(c.in.request)+len(p) > l.cfg.RequestBytesMax+l.cfg.ReadBufferBytes {
+		l.answer(c, refusal(400, "too much was sent before the upgrade was answered"), false)
+		return
+	}
+	c.in.request = append(c.in.request, p...)
+}
+
+// resumeUpgrade asks the handler again.
+func (l *loop) resumeUpgrade(c *Conn) {
+	if c.state != stateVerifying {
+		return
+	}
+	in := c.in
+	c.in = nil
+	c.state = stateRequest
+	l.serve(c, in.request[:in.scanned], in.request[in.scanned:])
+	if c.in == nil {
+		l.putInbound(in)
+	}
+}
+
+// answer writes a plain HTTP answer and ends the connection behind it.
+func (l *loop) answer(c *Conn, a *Answer, head bool) {
+	l.stats.countAnswer(a.Status)
+	kind := a.ContentType
+	if kind == "" {
+		kind = "text/plain; charset=utf-8"
+	}
+	b := append(l.reply, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(a.Status), 10)
+	b = append(append(append(b, ' '), http.StatusText(a.Status)...), "\r\nContent-Type: "...)
+	b = append(append(b, kind...), "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(a.Body)), 10)
+	b = append(append(b, "\r\nConnection: close\r\n"...), a.Header...)
+	b = append(b, "\r\n"...)
+	if !head {
+		b = append(b, a.Body...)
+	}
+	l.reply = b
+	l.linger(c)
+}
