@@ -148,7 +148,7 @@ func TestNodeValidation(t *testing.T) {
 		{"auth none for everybody", func(c *Config) { c.Auth.Mode = auth.ModeNone; c.Listen = ":80" }, `auth.mode: mode none would let anybody who reaches :80 be anybody: listen on 127.0.0.1 or [::1], use mode token, or set force_none`},
 		{"token larger than a request", func(c *Config) { c.Auth.TokenBytesMax = 64 << 10 }, `auth.token_bytes_max: 65536 does not fit within netpoll.request_bytes_max: the token is part of the request`},
 		{"attrs that are not kept", func(c *Config) { c.Store.AttrsBytesMax = 100 }, `auth.attrs_bytes_max: 512 does not fit within store.attrs_bytes_max: a larger object would be left out of the records`},
-		{"connections", func(c *Config) { c.MaxConnections = -1 }, `max_connections: is -1: 0 to 16777214 are allowed`},
+		{"connections", func(c *Config) { c.MaxConnections = -1 }, `max_connections: is -1: 0 to 16777215 are allowed`},
 		{"data", func(c *Config) { c.Data = "" }, `data: is empty; a directory is wanted: ./data`},
 		{"listen", func(c *Config) { c.Listen = "8080" }, `listen: found "8080"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},
 		{"port", func(c *Config) { c.Listen = ":80800" }, `listen: found ":80800"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},

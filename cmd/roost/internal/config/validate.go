@@ -3,7 +3,9 @@ package config
 import (
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // validator is what every package's Config is.
@@ -71,9 +73,14 @@ func (e *entry) validator() validator {
 // that operators set under another key.
 func (e *entry) owned() []*entry { return append(e.settings(), e.hidden...) }
 
+// mentions reports whether the line has the name of one of the settings as a
+// word of its own.
 func mentions(line string, settings map[string]*entry) bool {
+	words := strings.FieldsFunc(line, func(r rune) bool {
+		return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
 	for _, s := range settings {
-		if strings.Contains(line, s.name) || strings.Contains(line, s.goName) {
+		if slices.Contains(words, s.name) || slices.Contains(words, s.goName) {
 			return true
 		}
 	}
