@@ -100,7 +100,7 @@ func (l *loop) sendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, tag u
 	var from, to uint32
 	framed, ring, refused := false, false, -1
 	for i, id := range ids {
-		if id.loop() != l.index {
+		if id.loop() != l.index || id == 0 {
 			continue
 		}
 		if !framed {
@@ -132,7 +132,7 @@ func (l *loop) sendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, tag u
 	}
 	if refused >= 0 {
 		for i, id := range ids[refused:] {
-			if id.loop() == l.index {
+			if id.loop() == l.index && id != 0 {
 				settle(rcpt, tag+uint64(refused+i), result)
 			}
 		}
