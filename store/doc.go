@@ -1,0 +1,37 @@
+// Package store keeps a node's device records and its epoch on disk, in Pebble.
+//
+// A record says who is or was connected: since when, last seen when, closed when
+// and with which code, with which user agent, from where, and the attributes of
+// its token. Records are soft state (DESIGN.md decision 7): they are written
+// behind, in batches, and a killed process loses at most Config.LossWindow of
+// them. The epoch (decision 3) is different: it is synced before Open returns.
+//
+// How a fact travels:
+//
+//  1. journal.go: Opened and Closed encode it into the journal, under a short
+//     mutex; event loops call them, so they never wait for the disk (decision 8);
+//  2. writer.go: one goroutine takes the whole journal at most LossWindow/2
+//     after its first event and commits it: one Merge for each event, one sync
+//     for each batch;
+//  3. record.go: Pebble joins the facts of a device with the operator that is
+//     defined there, so that no write needs a read and no order of arrival
+//     changes the result;
+//  4. read.go: Device and Account turn the joined facts into session.Record;
+//  5. sweep.go: what is older than Config.Retention goes, found through an index
+//     by day of expiry, without a look at the rest.
+//
+// A crash needs no repair: one heartbeat for each epoch (epoch.go) says until
+// when the process lived, and a record left open by an older epoch reads as
+// closed at that heartbeat with code 1006.
+//
+// A full disk is waited for, below Pebble (disk.go), because Pebble panics or
+// exits on a failed write; Health says so meanwhile and the journal, which is
+// bounded, drops and counts. When events were dropped, resync.go brings the
+// records back in line with the sessions that are really open.
+//
+// The package never blocks an event loop, never opens a socket, and is the only
+// one that imports Pebble. cmd/roost opens it; the session watchers write to it;
+// the api package reads from it and exports its metrics.
+//
+// Start reading at store.go, then journal.go and writer.go.
+package store

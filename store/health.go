@@ -1,0 +1,76 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrFailed is in the chain of every error that a store returns after it failed
+// for good; Health says why. Only a new process can open the directory again.
+var ErrFailed = errors.New("failed for good")
+
+// ErrClosed is returned by reads after Close.
+var ErrClosed = errors.New("store: closed")
+
+// health gathers what Pebble, the disk and the writer say about themselves. Its
+// methods are called from Pebble's event hooks, some with Pebble's mutex held,
+// so they do nothing but note.
+type health struct {
+	mu         sync.Mutex
+	failed     error         // for good
+	failedC    chan struct{} // closed when failed is set
+	damaged    string        // a file that does not read
+	background string        // the newest error of a flush or compaction, until one works
+	stall      string        // why Pebble holds writes back; "": it does not
+	stallSince time.Time
+	busySince  time.Time // begin of the commit that is in progress; zero: none
+}
+
+func (h *health) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed == nil {
+		h.failed = err
+		close(h.failedC)
+	}
+}
+
+func (h *health) failure() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed
+}
+
+func (h *health) note(f func(*health)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f(h)
+}
+
+// Health returns nil, or the reason why this node should take no new traffic, as
+// /readyz shows it: the store failed, the disk is full or slow, commits stall, a
+// file is damaged. Any goroutine may call it; it never waits for the disk.
+func (s *Store) Health() error {
+	if err := s.health.failure(); err != nil {
+		return err
+	}
+	if op := s.disk.slowest(s.cfg.StallAfter); op != "" {
+		return fmt.Errorf("store: %s (%d bytes of events wait in memory, at most %d)", op, s.journalBytes(), s.cfg.JournalBytesMax)
+	}
+	h := &s.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.damaged != "":
+		return fmt.Errorf("store: damaged file in %s: %s; stop the node and move the directory away: records are soft state", s.cfg.Directory, h.damaged)
+	case h.stall != "" && time.Since(h.stallSince) > s.cfg.StallAfter:
+		return fmt.Errorf("store: writes stalled for %v: %s", time.Since(h.stallSince).Round(time.Second), h.stall)
+	case !h.busySince.IsZero() && time.Since(h.busySince) > s.cfg.StallAfter:
+		return fmt.Errorf("store: stalled: one commit takes %v", time.Since(h.busySince).Round(time.Second))
+	case h.background != "":
+		return fmt.Errorf("store: writing tables in %s fails: %s", s.cfg.Directory, h.background)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"github.com/roostpush/roost/session"
+)
+
+// The keys, by their first byte. Names hold no control character (PROTOCOL.md
+// section 0), so a zero byte ends an account.
+//
+//	e                                    uvarint: the newest epoch
+//	h <epoch, 8 bytes>                   heartbeat: see epoch.go
+//	r <account> 0 <device>               facts: see record.go; joined by Pebble
+//	s                                    uvarint: minute below which the index is swept
+//	x <minute, 4 bytes> <account> 0 <device>   empty: look at the record after that minute
+const (
+	keyEpoch     = 'e'
+	keyHeartbeat = 'h'
+	keyRecord    = 'r'
+	keySwept     = 's'
+	keyExpiry    = 'x'
+)
+
+const expiryPrefixBytes = 1 + 4
+
+func appendRecordKey(dst []byte, account, device string) []byte {
+	dst = append(dst, keyRecord)
+	dst = append(dst, account...)
+	dst = append(dst, 0)
+	return append(dst, device...)
+}
+
+// parseRecordKey reads the address out of a record's key.
+func parseRecordKey(key []byte) (a session.Address, ok bool) {
+	if len(key) == 0 || key[0] != keyRecord {
+		return a, false
+	}
+	for i := 1; i < len(key); i++ {
+		if key[i] == 0 {
+			return session.Address{Account: string(key[1:i]), Device: string(key[i+1:])}, true
+		}
+	}
+	return a, false
+}
+
+func appendHeartbeatKey(dst []byte, epoch uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, keyHeartbeat), epoch)
+}
+
+// appendExpiryKey files the record whose key is recordKey under a minute. A nil
+// recordKey gives the bound that lies before all entries of the minute.
+func appendExpiryKey(dst []byte, minute uint32, recordKey []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, keyExpiry), minute)
+	if len(recordKey) > 0 {
+		dst = append(dst, recordKey[1:]...)
+	}
+	return dst
+}

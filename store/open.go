@@ -1,0 +1,172 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// formatVersion is pinned: raising it makes the directory unreadable to older
+// releases, so that has to be a decision and not a by-product of an upgrade.
+const formatVersion = pebble.FormatValueSeparation
+
+// openDirectory prepares the directory, opens Pebble in it and takes the epoch.
+// It runs on a goroutine of its own, see open.
+func (s *Store) openDirectory(fs vfs.FS) (err error) {
+	dir := s.cfg.Directory
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("store: opening %s: pebble panicked: %v", dir, r)
+		}
+	}()
+	if err := s.disk.MkdirAll(dir, 0o750); err != nil {
+		if info, statErr := fs.Stat(dir); statErr == nil && !info.IsDir() {
+			return fmt.Errorf("store: %s is a file, not a directory; name a directory", dir)
+		}
+		return fmt.Errorf("store: make %s: %w; create it, or name a directory that this user may write", dir, err)
+	}
+	if info, err := fs.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("store: %s is a file, not a directory; name a directory", dir)
+	}
+	lock, err := pebble.LockDirectory(dir, s.disk)
+	if err != nil {
+		return lockError(dir, err)
+	}
+	db, err := pebble.Open(dir, s.options(lock))
+	if err != nil {
+		return errors.Join(openError(dir, err), lock.Close())
+	}
+	s.db, s.lock = db, lock
+	if err := s.load(); err != nil {
+		return errors.Join(openError(dir, err), s.closeDirectory())
+	}
+	return nil
+}
+
+// lockError explains why the directory could not be locked.
+func lockError(dir string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && lockHolder(dir) > 0:
+		return fmt.Errorf("store: %s is in use by process %d; stop it, or name another directory", dir, lockHolder(dir))
+	case errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("store: %s may not be written by user %d: %w; change its owner or name another directory", dir, os.Getuid(), err)
+	case err.Error() == "lock held by current process":
+		return fmt.Errorf("store: %s is already open in this process", dir)
+	}
+	return fmt.Errorf("store: lock %s: %w", dir, err)
+}
+
+// lockHolder returns the process that holds the directory's lock, 0 if unknown.
+func lockHolder(dir string) int32 {
+	f, err := os.OpenFile(dir+"/LOCK", os.O_RDWR, 0)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	lk := syscall.Flock_t{Type: syscall.F_WRLCK}
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lk); err != nil || lk.Type == syscall.F_UNLCK {
+		return 0
+	}
+	return lk.Pid
+}
+
+func openError(dir string, err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("store: open %s: %w; its files must belong to user %d", dir, err, os.Getuid())
+	}
+	if pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) || errors.Is(err, pebble.ErrDBNotPristine) {
+		return fmt.Errorf("store: the records in %s are damaged: %w; move the directory away and start again: records are soft state and come back as devices connect", dir, err)
+	}
+	return fmt.Errorf("store: open %s: %w", dir, err)
+}
+
+// options are chosen for few bytes of memory: see Config for the reasons.
+func (s *Store) options(lock *pebble.Lock) *pebble.Options {
+	log := &pebbleLog{log: s.log, fail: s.disk.fail}
+	opts := &pebble.Options{
+		FS:                          s.disk,
+		Lock:                        lock,
+		FormatMajorVersion:          formatVersion,
+		Merger:                      merger,
+		MemTableSize:                uint64(s.cfg.MemTableBytes),
+		MemTableStopWritesThreshold: s.cfg.MemTablesMax,
+		CacheSize:                   int64(s.cfg.CacheBytes),
+		MaxOpenFiles:                s.cfg.OpenFilesMax,
+		// Small write buffers make small tables; taking eight of them at once into
+		// a small base level keeps rewriting low.
+		L0CompactionThreshold:      8,
+		L0StopWritesThreshold:      32,
+		LBaseMaxBytes:              16 << 20,
+		MaxManifestFileSize:        1 << 20,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
+		BytesPerSync:               512 << 10,
+		WALBytesPerSync:            512 << 10,
+		Logger:                     log,
+		EventListener:              s.listener(log),
+	}
+	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10) // most questions are about devices that have no record
+	return opts
+}
+
+// load reads the epochs and takes the next one, synced.
+func (s *Store) load() error {
+	last, err := s.getUvarint(keyEpoch)
+	if err != nil {
+		return err
+	}
+	swept, err := s.getUvarint(keySwept)
+	if err != nil {
+		return err
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyHeartbeat}, UpperBound: []byte{keyHeartbeat + 1}})
+	if err != nil {
+		return err
+	}
+	for it.First(); it.Valid(); it.Next() {
+		if info, ok := parseEpochInfo(it.Value()); ok && len(it.Key()) == 9 {
+			epoch := binary.BigEndian.Uint64(it.Key()[1:])
+			s.epochs.info[epoch] = info
+			last = max(last, epoch)
+		}
+	}
+	if err := it.Close(); err != nil {
+		return err
+	}
+	s.swept = uint32(swept)
+	s.epoch = last + 1
+	nowMS := s.now().UnixMilli()
+	info := epochInfo{node: s.node, startedMS: nowMS, seenMS: nowMS}
+	s.epochs.set(s.epoch, info)
+
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := errors.Join(
+		b.Set([]byte{keyEpoch}, binary.AppendUvarint(nil, s.epoch), nil),
+		b.Set(appendHeartbeatKey(nil, s.epoch), appendEpochInfo(nil, info), nil),
+	); err != nil {
+		return err
+	}
+	return s.db.Apply(b, pebble.Sync)
+}
+
+func (s *Store) getUvarint(key byte) (uint64, error) {
+	value, closer, err := s.db.Get([]byte{key})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer closer.Close()
+	v, n := binary.Uvarint(value)
+	if n <= 0 {
+		return 0, fmt.Errorf("key %q holds %x, not a number", key, value)
+	}
+	return v, nil
+}

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// write is the writer: the one goroutine that takes the journal and commits it.
+//
+//	journal no longer empty -> wait LossWindow/2 (less when much waits) -> take
+//	  -> one NoSync batch for each chunk, the last one synced -> give chunks back
+//
+// One sync covers the batch, since NoSync data lives in Pebble's own buffers and
+// dies even with the process. The rest of the loop are the heartbeat, Flush, and
+// giving memory back after a quiet time.
+func (s *Store) write() {
+	defer s.done.Done()
+	heartbeat := time.NewTicker(s.cfg.HeartbeatInterval)
+	defer heartbeat.Stop()
+	commit, quiet := stoppedTimer(), stoppedTimer()
+	defer commit.Stop()
+	defer quiet.Stop()
+	var since time.Time // of the first event that waits; zero: none is known
+	var answers []chan struct{}
+
+	for {
+		now := false
+		select {
+		case <-s.journal.wake:
+			if since.IsZero() {
+				since = time.Now()
+				commit.Reset(s.cfg.LossWindow / 2)
+			}
+		case <-s.journal.full:
+			now = true
+		case <-commit.C:
+			now = true
+		case answer := <-s.flushes:
+			answers = append(answers, answer)
+			now = true
+		case <-heartbeat.C:
+			if s.guard("heartbeat", func() error { return s.beat(pebble.Sync) }) != nil {
+				return
+			}
+		case <-quiet.C:
+			if s.guard("flush", s.rest) != nil {
+				return
+			}
+		case <-s.closing:
+			_ = s.guard("last commit", func() error {
+				if err := s.commit(time.Time{}); err != nil {
+					return err
+				}
+				return s.beat(pebble.Sync)
+			})
+			return
+		}
+		if !now {
+			continue
+		}
+		commit.Stop()
+		if s.guard("commit", func() error { return s.commit(since) }) != nil {
+			return // whoever waits in Flush hears of the failure
+		}
+		since = time.Time{}
+		for _, answer := range answers {
+			close(answer)
+		}
+		answers = answers[:0]
+		quiet.Reset(s.cfg.QuietFlushAfter)
+		s.resyncIfDue()
+	}
+}
+
+func stoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// guard runs a step that uses Pebble. What Pebble panics with or returns means
+// that its commit pipeline is beyond repair: the store fails, the process lives.
+func (s *Store) guard(what string, step func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("pebble panicked: %v", r)
+		}
+		if err != nil {
+			s.fail(fmt.Sprintf("%s: %v", what, err))
+		}
+	}()
+	return step()
+}
+
+// commit takes all events that wait and puts them on disk. since is when the
+// first of them was noticed.
+func (s *Store) commit(since time.Time) error {
+	chunks := s.journal.take(nil)
+	if len(chunks) == 0 {
+		return nil
+	}
+	begin := time.Now()
+	s.health.note(func(h *health) { h.busySince = begin })
+	events, err := s.apply(chunks)
+	s.health.note(func(h *health) { h.busySince = time.Time{} })
+	if err != nil {
+		return err
+	}
+	s.journal.give(chunks, s.journal.heldMax)
+	s.commitTime.UpdateDuration(begin)
+	s.counts.commits.Add(1)
+	s.counts.committed.Add(uint64(events))
+	if !since.IsZero() && time.Since(since) > s.cfg.LossWindow {
+		s.counts.lateCommits.Add(1)
+	}
+	return nil
+}
+
+// apply commits chunks in order: a batch for each, and one sync at the end.
+func (s *Store) apply(chunks [][]byte) (events int, err error) {
+	s.applyMu.Lock()
+	defer s.applyMu.Unlock()
+	for i, chunk := range chunks {
+		b := s.db.NewBatch()
+		n, err := s.fill(b, chunk)
+		if err != nil {
+			return events, err
+		}
+		sync := pebble.NoSync
+		if i == len(chunks)-1 {
+			sync = pebble.Sync
+		}
+		if err := s.db.Apply(b, sync); err != nil {
+			return events, err
+		}
+		events += n
+		s.unrested += b.Len()
+		if err := b.Close(); err != nil {
+			return events, err
+		}
+	}
+	return events, nil
+}
+
+// fill turns the events of a chunk into operations: the facts, and for an opening
+// its entry in the expiry index. A close needs none, since its opening has one,
+// unless that opening may have been dropped.
+func (s *Store) fill(b *pebble.Batch, chunk []byte) (events int, err error) {
+	var entry [expiryPrefixBytes + 2*128 + 1]byte
+	lossy := s.lossy.Load()
+	for ; len(chunk) > 0; events++ {
+		kind := chunk[0]
+		keyEnd := eventHeadBytes + int(binary.LittleEndian.Uint16(chunk[1:]))
+		end := keyEnd + int(binary.LittleEndian.Uint16(chunk[3:]))
+		key, value := chunk[eventHeadBytes:keyEnd], chunk[keyEnd:end]
+		if err := b.Merge(key, value, nil); err != nil {
+			return events, err
+		}
+		if kind == eventOpened || lossy {
+			f, err := parseFacts(value)
+			if err != nil {
+				return events, err
+			}
+			minute := s.expiryMinuteLocked(max(f.openedMS, f.closedMS))
+			if err := b.Set(appendExpiryKey(entry[:0], minute, key), nil, nil); err != nil {
+				return events, err
+			}
+		}
+		chunk = chunk[end:]
+	}
+	return events, nil
+}
+
+// beat writes the heartbeat of this epoch.
+func (s *Store) beat(sync *pebble.WriteOptions) error {
+	info, _ := s.epochs.get(s.epoch)
+	info.seenMS = max(info.seenMS, s.now().UnixMilli())
+	s.epochs.set(s.epoch, info)
+	s.counts.heartbeats.Add(1)
+	return s.db.Set(appendHeartbeatKey(nil, s.epoch), appendEpochInfo(nil, info), sync)
+}
+
+// rest gives memory back after a quiet time: the write buffer goes to disk, spare
+// chunks to the collector.
+func (s *Store) rest() error {
+	s.journal.give(nil, 2)
+	s.applyMu.Lock()
+	enough := s.unrested >= s.cfg.QuietFlushBytes
+	if enough {
+		s.unrested = 0
+	}
+	s.applyMu.Unlock()
+	if !enough {
+		return nil
+	}
+	s.counts.quietFlushes.Add(1)
+	_, err := s.db.AsyncFlush()
+	return err
+}
+
+// Flush returns when every event that was noted before the call is committed and
+// synced, so that reads see it and a crash cannot lose it. It ends early with
+// the context's error, or with the reason when the store failed. Not for event
+// loops.
+func (s *Store) Flush(ctx context.Context) error {
+	answer := make(chan struct{})
+	select {
+	case s.flushes <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.health.failedC:
+		return s.health.failure()
+	case <-s.closing:
+		return ErrClosed
+	}
+	select {
+	case <-answer:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.health.failedC:
+		return s.health.failure()
+	}
+}
