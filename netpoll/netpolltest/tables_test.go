@@ -19,8 +19,8 @@ func TestTablesAgreeWithModel(t *testing.T) {
 	for _, g := range groups {
 		for _, c := range g.Cases {
 			in, _ := c.Bytes()
-			if len(in) > 5<<20 && testing.Short() {
-				continue
+			if len(c.In)*len(in) > 256<<20 || testing.Short() && len(in) > 1<<20 {
+				continue // the model looks at a whole message again for each fragment
 			}
 			if err := Play(c, &modelStream{limitBytes: testLimitBytes}, [][]byte{in}); err != nil {
 				t.Errorf("%s %s: %v", c.ID, c.Name, err)
