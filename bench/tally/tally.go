@@ -88,13 +88,3 @@ func (t *Tally) mergeTimings(other *Tally) {
 		t.Timings[i].Merge(h)
 	}
 }
-
-// Cut moves what was counted since the last Cut into total and returns a copy of
-// it, so that a loop records each latency once and still has both the run's and
-// each second's distribution.
-func (t *Tally) Cut(total *Tally) *Tally {
-	total.Merge(t)
-	second := *t
-	*t = Tally{}
-	return &second
-}

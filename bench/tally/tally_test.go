@@ -84,22 +84,6 @@ func TestMergeAddsCountersClosesAndErrors(t *testing.T) {
 	}
 }
 
-func TestCutGivesEachSecondAndTheTotal(t *testing.T) {
-	var now, total Tally
-	now.Add(Sent, 2)
-	now.Record(Echo, 1000)
-	first := now.Cut(&total)
-	now.Add(Sent, 5)
-	now.Record(Echo, 2000)
-	second := now.Cut(&total)
-	if first.Get(Sent) != 2 || second.Get(Sent) != 5 || total.Get(Sent) != 7 || now.Get(Sent) != 0 {
-		t.Fatalf("cut wrongly: %d, %d, %d", first.Get(Sent), second.Get(Sent), total.Get(Sent))
-	}
-	if first.Timing(Echo).Count() != 1 || total.Timing(Echo).Count() != 2 {
-		t.Fatal("histograms were cut wrongly")
-	}
-}
-
 func TestEveryNameIsSetAndDifferent(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range Counters() {

@@ -1,0 +1,176 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/hostinfo"
+	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/tally"
+)
+
+// headStart is the time between the order to begin a phase and its time 0, so that
+// every process has read the order by then.
+const headStart = 20 * time.Millisecond
+
+// conductor leads the workers through the phases and collects what they say. It
+// belongs to the goroutine of Run.
+type conductor struct {
+	scenario Scenario
+	options  Options
+	clock    generator.Clock
+	fleet    *fleet
+	result   report.Result
+
+	phase   *report.Phase   // the one under way
+	ended   int             // loops that have ended it
+	early   map[string]int  // reasons of those that ended it early
+	open    map[int64]int64 // connections by loop
+	second  tally.Tally     // counted since the last progress line
+	startNS int64           // time 0 of the run
+	lastCPU time.Duration   // of the server, at the last progress line
+}
+
+// conduct carries out the phases. A phase that ends early ends the run.
+func (c *conductor) conduct(ctx context.Context, thresholds []report.Threshold) *report.Result {
+	begun := time.Now()
+	c.startNS = c.clock.Now()
+	ticker := time.NewTicker(c.scenario.Config.TickInterval)
+	defer ticker.Stop()
+	for i := range c.scenario.Phases {
+		c.carryOut(ctx, i, ticker.C)
+		if c.result.Early != "" {
+			break
+		}
+	}
+	return c.finish(thresholds, begun)
+}
+
+// carryOut runs one phase to its end, on all loops.
+func (c *conductor) carryOut(ctx context.Context, number int, ticks <-chan time.Time) {
+	c.result.Phases = append(c.result.Phases, report.Phase{Phase: c.scenario.Phases[number], Tally: &tally.Tally{}})
+	c.phase = &c.result.Phases[len(c.result.Phases)-1]
+	c.ended, c.early = 0, map[string]int{}
+	c.phase.ServerBefore = c.readServer()
+	c.fleet.order(generator.Order{Begin: &number, AtNS: c.clock.Now() + int64(headStart)})
+	cancelled := ctx.Done()
+	for c.ended < c.fleet.present()*c.scenario.Loops {
+		select {
+		case t := <-c.fleet.news:
+			c.hear(t)
+		case <-ticks:
+			c.showSecond()
+		case <-cancelled:
+			cancelled = nil
+			c.fleet.order(generator.Order{Stop: true})
+		}
+	}
+	c.phase.ServerAfter = c.readServer()
+	for why, loops := range c.early {
+		// One loop without connections is no news; all of them are.
+		if loops >= c.ended && c.result.Early == "" {
+			c.result.Early = fmt.Sprintf("%s (phase %s)", why, c.phase.Kind)
+		}
+	}
+	if ctx.Err() != nil && c.result.Early == "" && number+1 < len(c.scenario.Phases) {
+		c.result.Early = "stopped"
+	}
+	if c.options.OnPhaseEnd != nil {
+		c.options.OnPhaseEnd(c.phase)
+	}
+}
+
+// hear takes one piece of news.
+func (c *conductor) hear(t told) {
+	switch {
+	case t.err != nil:
+		c.lost(t)
+	case t.news.Tick != nil:
+		c.open[t.news.Tick.Loop] = t.news.Tick.Open
+		c.phase.Tally.Merge(t.news.Tick.Since)
+		c.second.Merge(t.news.Tick.Since)
+	case t.news.PhaseEnd != nil:
+		c.loopEnded(t.news.PhaseEnd)
+	case t.news.Result != nil:
+		c.result.Generator.RSSBytes += t.news.Result.RSSBytes
+		t.from.reported = true
+	case t.news.Fatal != "":
+		c.result.Early = fmt.Sprintf("generator process %d failed: %s", t.from.number, t.news.Fatal)
+	}
+}
+
+// lost notes that a worker has ended, which is fine after its result only.
+func (c *conductor) lost(t told) {
+	t.from.gone = true
+	if t.from.reported || c.result.Early != "" {
+		return
+	}
+	c.result.Early = fmt.Sprintf("generator process %d died: %v", t.from.number, t.err)
+	c.fleet.order(generator.Order{Stop: true})
+}
+
+func (c *conductor) loopEnded(e *generator.PhaseEnd) {
+	c.ended++
+	c.phase.Open += e.Open
+	c.phase.Wall = max(c.phase.Wall, e.Wall)
+	if e.Wall > 0 {
+		c.phase.BusiestLoop = max(c.phase.BusiestLoop, e.CPU.Seconds()/e.Wall.Seconds())
+	}
+	if e.Early != "" {
+		c.early[e.Early]++
+	}
+}
+
+// showSecond cuts what was counted since the last time into one row.
+func (c *conductor) showSecond() {
+	row := report.Second{
+		At: time.Duration(c.clock.Now() - c.startNS), Phase: string(c.phase.Kind),
+		Opened: c.second.Get(tally.Opened), Received: c.second.Get(tally.Received), Proved: c.second.Get(tally.Proved),
+		Errors: c.second.ErrorCount(), Ended: c.second.Get(tally.Ended),
+	}
+	for _, n := range c.open {
+		row.Open += n
+	}
+	if h := c.second.Timings[headline(c.phase.Phase)]; h != nil {
+		row.P50, row.P99, row.Max = h.Quantile(50), h.Quantile(99), h.Max()
+	}
+	if p := c.readServer(); p != nil {
+		row.ServerRSS = p.RSSBytes
+		if c.lastCPU > 0 {
+			row.ServerCPU = p.CPU - c.lastCPU
+		}
+		c.lastCPU = p.CPU
+	}
+	c.second = tally.Tally{}
+	c.result.Seconds = append(c.result.Seconds, row)
+	if c.options.Progress != nil {
+		c.options.Progress(row)
+	}
+}
+
+// headline is the latency that a phase is about.
+func headline(p generator.Phase) tally.Timer {
+	switch {
+	case p.Kind == generator.Echo && p.PerSecond > 0:
+		return tally.Echo
+	case p.Kind == generator.Echo:
+		return tally.EchoClosed
+	case p.Kind == generator.Prove:
+		return tally.Proof
+	}
+	return tally.Connect
+}
+
+// readServer reads the server's figures, nil when it is not ours to look at, or gone.
+func (c *conductor) readServer() *hostinfo.Process {
+	if c.scenario.ServerPID == 0 {
+		return nil
+	}
+	p, err := hostinfo.ReadProcess(c.scenario.ServerPID)
+	if err != nil {
+		return nil
+	}
+	return &p
+}

@@ -1,0 +1,225 @@
+package generator
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/roostpush/roost/bench/tally"
+	"github.com/roostpush/roost/bench/target"
+)
+
+// HOT PATH
+
+// event is what happened on a connection, as a phase sees it.
+type event uint8
+
+const (
+	opened  event = iota // 101 was read
+	failed               // the attempt ended without 101
+	message              // a whole text or binary message
+	ponged               // a pong
+	ended                // an open connection ended, not by us
+)
+
+// phase is what a loop does with its connections. Its methods are called on the loop.
+type phase interface {
+	// turn does what is due. It returns when it wants to be called again at the
+	// latest, and whether it has ended.
+	turn(l *loop) (wakeNS int64, done bool)
+	// on hears of an event; payload is borrowed.
+	on(l *loop, c *conn, e event, payload []byte)
+	// early says why it ended before its time; empty: it did not.
+	early() string
+}
+
+// loop is one event loop. Everything in it belongs to its goroutine, but for orders
+// and poll.wake.
+type loop struct {
+	plan     Plan
+	id       int64 // number over all workers
+	shares   int64 // loops over all workers
+	target   *target.Target
+	dial     dialer
+	clock    Clock
+	poll     *poller
+	orders   chan Order
+	news     chan<- News
+	onOpened func(index, atNS int64) // nil: nobody asked
+
+	slots      slots
+	rare       map[int32]*rare
+	connecting deadlines // attempts under way
+	connected  int64     // connections open now
+	owed       int64     // connections that were opened and not closed by us: the prove phase must find them
+	buffer     []byte    // read buffer
+	scratch    []byte    // for what is being sent
+	masks      uint64    // state of the mask generator
+
+	nowNS    int64       // time of this turn
+	since    tally.Tally // counted since the last tick
+	phase    phase       // nil: between phases
+	number   int
+	spec     Phase
+	begunNS  int64
+	begunCPU time.Duration
+	stopping bool
+	finished bool
+	beatNS   int64
+	tickNS   int64
+}
+
+// run turns until it is ordered to finish.
+func (l *loop) run() error {
+	runtime.LockOSThread() // its CPU time is measured by thread
+	defer runtime.UnlockOSThread()
+	// The default slack of 50 µs would make every paced start that late.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
+	l.nowNS = l.clock.Now()
+	l.tickNS = l.nowNS + int64(l.plan.Config.TickInterval)
+	for {
+		l.obey()
+		if l.finished {
+			return nil
+		}
+		wakeNS := min(l.turn(), l.housekeeping())
+		events, err := l.poll.wait(time.Duration(wakeNS - l.clock.Now()))
+		if err != nil {
+			return err
+		}
+		for i := range events {
+			if events[i].Fd != wakeSlot {
+				l.handle(&events[i])
+			}
+		}
+		l.nowNS = l.clock.Now()
+	}
+}
+
+// obey takes the orders that have come.
+func (l *loop) obey() {
+	for {
+		select {
+		case o := <-l.orders:
+			switch {
+			case o.Begin != nil:
+				l.begin(*o.Begin, o.AtNS)
+			case o.Stop:
+				l.stopping = true
+			case o.Finish:
+				l.finish()
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (l *loop) begin(number int, atNS int64) {
+	l.number, l.spec, l.stopping = number, l.plan.Phases[number], false
+	l.begunNS, l.begunCPU = atNS, threadCPU()
+	l.beatNS = max(atNS, l.nowNS) + int64(l.plan.Config.BeatInterval)
+	l.phase = newPhase(l, l.spec, atNS)
+}
+
+// turn lets the phase work and returns when it wants to be called again.
+func (l *loop) turn() int64 {
+	if l.phase == nil {
+		return l.tickNS
+	}
+	wakeNS, done := l.phase.turn(l)
+	if !done {
+		return wakeNS
+	}
+	end := PhaseEnd{Loop: l.id, Phase: l.number, Early: l.phase.early(), Open: l.connected, EndNS: l.clock.Now()}
+	end.Wall = time.Duration(end.EndNS - l.begunNS)
+	end.CPU = threadCPU() - l.begunCPU
+	l.phase = nil
+	l.tick()
+	l.news <- News{PhaseEnd: &end}
+	return l.nowNS
+}
+
+// housekeeping ends attempts that take too long, beats, and ticks.
+func (l *loop) housekeeping() int64 {
+	for {
+		r, due := l.connecting.pop(l.nowNS)
+		if !due {
+			break
+		}
+		c := l.slots.get(r.slot)
+		if c.generation != r.generation {
+			continue
+		}
+		switch c.state {
+		case stateConnecting:
+			l.fail(c, "connect timeout")
+		case stateUpgrading:
+			l.fail(c, "handshake timeout")
+		}
+	}
+	l.beat()
+	if l.nowNS >= l.tickNS {
+		if len(l.news) < cap(l.news) {
+			l.tick()
+		} else { // the parent is busy: the next tick will hold both
+			l.tickNS = l.nowNS + int64(l.plan.Config.TickInterval)
+		}
+	}
+	wakeNS := l.tickNS
+	if l.phase != nil && l.spec.Measured {
+		wakeNS = min(wakeNS, l.beatNS)
+	}
+	if first, ok := l.connecting.first(); ok {
+		wakeNS = min(wakeNS, first)
+	}
+	return wakeNS
+}
+
+// beat checks that the loop comes round in time, which it does not when it gets no
+// CPU. Beats that were slept over are counted one by one, as they would have come.
+func (l *loop) beat() {
+	if l.phase == nil || !l.spec.Measured {
+		return
+	}
+	for l.nowNS >= l.beatNS {
+		l.since.Add(tally.Beats, 1)
+		if l.nowNS-l.beatNS > int64(l.plan.Config.LateBound) {
+			l.since.Add(tally.LateBeats, 1)
+		}
+		l.beatNS += int64(l.plan.Config.BeatInterval)
+	}
+}
+
+// tick hands over what was counted since the last one.
+func (l *loop) tick() {
+	l.tickNS = l.nowNS + int64(l.plan.Config.TickInterval)
+	since := l.since
+	l.since = tally.Tally{}
+	l.news <- News{Tick: &Tick{Loop: l.id, AtNS: l.nowNS, Open: l.connected, Since: &since}}
+}
+
+func (l *loop) finish() {
+	l.slots.each(func(c *conn) { l.drop(c) })
+	l.tick()
+	l.finished = true
+}
+
+// begunAt notes how late a paced start is.
+func (l *loop) begunAt(intendedNS, nowNS int64) {
+	late := nowNS - intendedNS
+	l.since.Add(tally.Paced, 1)
+	l.since.Record(tally.Lateness, late)
+	if late > int64(l.plan.Config.LateBound) {
+		l.since.Add(tally.Late, 1)
+	}
+}
+
+func threadCPU() time.Duration {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}

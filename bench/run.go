@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/hostinfo"
+	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/tally"
+	"github.com/roostpush/roost/bench/target"
+)
+
+// The ways a run does not begin. Both wrap a sentence that says what to change.
+var (
+	ErrUsage  = errors.New("usage")
+	ErrTarget = errors.New("target")
+)
+
+// Options is what a run needs beside its scenario. The functions are called on the
+// goroutine of Run, OnOpened on the loops.
+type Options struct {
+	WorkerCommand []string                  // starts a process that calls generator.Run on its stdin and stdout
+	Progress      func(report.Second)       // each second; nil: nobody looks
+	Warn          func(Finding)             // findings that are not fatal; nil: nobody reads them
+	OnOpened      func(index, atNS int64)   // each upgrade, with one process only
+	OnPhaseEnd    func(phase *report.Phase) // after each phase, before the next begins
+}
+
+// Run checks the scenario, the machine and the target, carries the scenario out, and
+// returns what was measured. It blocks until the end, or until ctx is done, after
+// which the results so far are returned within seconds. An error means that nothing
+// was measured; ErrUsage and ErrTarget say whose fault it is.
+func Run(ctx context.Context, s Scenario, o Options) (*report.Result, error) {
+	if !generator.Supported {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, generator.ErrLinuxOnly)
+	}
+	thresholds, err := s.check()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	compiled, err := s.Target.Compile(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	for _, f := range Preflight(s, compiled, hostinfo.ReadLimits()) {
+		if f.Fatal {
+			return nil, fmt.Errorf("%w: %s", ErrUsage, f)
+		}
+		if o.Warn != nil {
+			o.Warn(f)
+		}
+	}
+	addr, err := target.Probe(ctx, compiled, s.ProbeWait)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
+	}
+	s.Target.Addr = addr.String()
+	c := &conductor{scenario: s, options: o, clock: generator.NewClock(), open: map[int64]int64{}}
+	if c.fleet, err = startFleet(ctx, s, o); err != nil {
+		return nil, err
+	}
+	defer c.fleet.end()
+	if err := c.muster(); err != nil {
+		return nil, err
+	}
+	return c.conduct(ctx, thresholds), nil
+}
+
+// check validates what needs no machine and no target.
+func (s Scenario) check() ([]report.Threshold, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	var all []report.Threshold
+	for _, text := range s.Thresholds {
+		t, err := report.ParseThreshold(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	if s.ServerPID > 0 {
+		if _, err := hostinfo.ReadProcess(s.ServerPID); err != nil {
+			return nil, fmt.Errorf("--server-pid %d cannot be read: %w", s.ServerPID, err)
+		}
+	}
+	return all, nil
+}
+
+// muster waits until every worker is ready.
+func (c *conductor) muster() error {
+	for ready := 0; ready < len(c.fleet.workers); {
+		t := <-c.fleet.news
+		switch {
+		case t.err != nil:
+			t.from.gone = true
+			return fmt.Errorf("bench: generator process %d did not start: %w", t.from.number, t.err)
+		case t.news.Fatal != "":
+			return fmt.Errorf("bench: generator process %d did not start: %s", t.from.number, t.news.Fatal)
+		case t.news.Ready:
+			ready++
+		}
+	}
+	return nil
+}
+
+// finish ends the workers and computes the figures.
+func (c *conductor) finish(thresholds []report.Threshold, begun time.Time) *report.Result {
+	r := &c.result
+	r.Scenario, r.Target, r.Started, r.Wall = c.scenario.Name, c.scenario.Target.Redacted(), begun, time.Since(begun)
+	r.Processes, r.Loops = c.scenario.Processes, c.scenario.Loops
+	c.fleet.order(generator.Order{Finish: true})
+	for c.fleet.present() > 0 {
+		c.hear(<-c.fleet.news)
+	}
+	r.Total = &tally.Tally{}
+	for _, p := range r.Phases {
+		r.Total.Merge(p.Tally)
+	}
+	c.judgeGenerator()
+	r.Fill()
+	r.Judge(thresholds)
+	return r
+}
+
+// judgeGenerator says whether the figures are the server's or the generator's.
+func (c *conductor) judgeGenerator() {
+	r, bounds := &c.result, c.scenario.Saturation
+	g := &r.Generator
+	g.LateBound = c.scenario.Config.LateBound
+	for _, p := range r.Phases {
+		if p.Measured {
+			g.BusiestLoop = max(g.BusiestLoop, p.BusiestLoop)
+		}
+	}
+	g.LateShare = share(r.Total.Get(tally.Late), r.Total.Get(tally.Paced))
+	g.BeatShare = share(r.Total.Get(tally.LateBeats), r.Total.Get(tally.Beats))
+	if g.LateShare > bounds.LateShare {
+		r.Saturated = append(r.Saturated, fmt.Sprintf("%.1f %% of the starts were more than %s late, %.1f %% are tolerated; lower the rate, or add --loops or --procs",
+			g.LateShare*100, report.Duration(g.LateBound), bounds.LateShare*100))
+	}
+	if g.BeatShare > bounds.BeatShare {
+		r.Saturated = append(r.Saturated, fmt.Sprintf("its loops came round more than %s late in %.1f %% of the cases, %.1f %% are tolerated: they do not get the CPU",
+			report.Duration(g.LateBound), g.BeatShare*100, bounds.BeatShare*100))
+	}
+	if bounds.BusiestLoop > 0 && g.BusiestLoop > bounds.BusiestLoop {
+		r.Saturated = append(r.Saturated, fmt.Sprintf("a loop used %.0f %% of a core, %.0f %% are tolerated; add --loops or --procs",
+			g.BusiestLoop*100, bounds.BusiestLoop*100))
+	}
+}
+
+func share(part, whole int64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
