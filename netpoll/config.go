@@ -21,7 +21,7 @@ type Config struct {
 	ReadBufferBytes    int `yaml:"read_buffer_bytes" doc:"read buffer of each loop, bytes; shared by all its connections, so it costs nothing per connection"`
 	RequestBytesMax    int `yaml:"request_bytes_max" doc:"a request's line and headers, bytes; room for a token of some KiB, beyond it 431"`
 	RequestHeadersMax  int `yaml:"request_headers_max" doc:"header lines of a request, count; beyond it 431"`
-	MessageBytesMax    int `yaml:"message_bytes_max" doc:"one message from a peer, fragments together, bytes; beyond it close code 1009 (PROTOCOL.md: 64 KiB from a device)"`
+	MessageBytesMax    int `yaml:"message_bytes_max" doc:"one message from a peer, fragments together, bytes; beyond it close code 1009; twice the 64 KiB of payload a device may send, since escapes and base64 make a frame longer than what it carries"`
 	FramesPerSecondMax int `yaml:"frames_per_second_max" doc:"frames of any kind a connection may send within a second, count; beyond it close code 4006. A guard against floods of tiny frames; the rate limit for messages is protocol.message_rate"`
 
 	SendBufferBytes    int `yaml:"send_buffer_bytes" doc:"kernel send buffer of each connection, bytes; bounds what a peer that does not read can pin in the kernel (the default of Linux grows to 4 MiB)"`
@@ -52,7 +52,7 @@ func Default() Config {
 		ReadBufferBytes:    64 << 10,
 		RequestBytesMax:    16 << 10,
 		RequestHeadersMax:  64,
-		MessageBytesMax:    64 << 10,
+		MessageBytesMax:    128 << 10,
 		FramesPerSecondMax: 1000,
 		SendBufferBytes:    64 << 10,
 		ReceiveBufferBytes: 32 << 10,

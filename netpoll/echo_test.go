@@ -66,7 +66,7 @@ func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
 func TestEchoOverSockets(t *testing.T) {
 	_, addr := serve(t, Default(), Echo{})
 	conn := dial(t, addr)
-	for _, size := range []int{0, 1, 125, 126, 4000, 65535, 64 << 10} {
+	for _, size := range []int{0, 1, 125, 126, 4000, 65535, 64 << 10, 128 << 10} {
 		sent := bytes.Repeat([]byte("x"), size)
 		if err := wsutil.WriteClientText(conn, sent); err != nil {
 			t.Fatal(err)
@@ -76,7 +76,7 @@ func TestEchoOverSockets(t *testing.T) {
 			t.Fatalf("echo of %d bytes: %d bytes, op %v, %v", size, len(got), op, err)
 		}
 	}
-	if err := wsutil.WriteClientText(conn, make([]byte, 64<<10+1)); err != nil {
+	if err := wsutil.WriteClientText(conn, make([]byte, 128<<10+1)); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err := wsutil.ReadServerData(conn)

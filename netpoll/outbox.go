@@ -163,15 +163,23 @@ func (r *Reactor) Close(id ConnID, code uint16, reason string) {
 // Resume asks the handler again about a connection whose verdict was pending. Any
 // goroutine may call it.
 func (r *Reactor) Resume(id ConnID) {
-	if l := r.loopOf(id); l != nil {
-		l.do(func() {
-			if c := l.lookup(id); c != nil {
-				l.enter(c)
-				l.resumeUpgrade(c)
-				l.leave(c)
-			}
-		})
+	r.Do(id, func(c *Conn) { c.loop.resumeUpgrade(c) })
+}
+
+// Do runs f on the connection's loop, as an event of the connection, unless the
+// connection is gone by then. Any goroutine may call it; it is for what is rare.
+func (r *Reactor) Do(id ConnID, f func(c *Conn)) {
+	l := r.loopOf(id)
+	if l == nil {
+		return
 	}
+	l.do(func() {
+		if c := l.lookup(id); c != nil {
+			l.enter(c)
+			f(c)
+			l.leave(c)
+		}
+	})
 }
 
 // do runs f on the loop. It returns false when the loop has ended.

@@ -12,8 +12,8 @@ const (
 // Session is one connected device. The registry owns it from Open to Close.
 //
 // Address, Number, Conn, OpenedMS and Permissions do not change after
-// Registry.Open and may be read anywhere. ExpiresMS and RateTAT belong to the
-// connection's loop: read and change them there only. The rest is the
+// Registry.Open and may be read anywhere. ExpiresMS, RateTAT, LifetimeS, Strikes and
+// Leaving belong to the connection's loop: read and change them there only. The rest is the
 // registry's, guarded by its shard's mutex.
 //
 // A session is two objects: this struct and one string that both names share
@@ -25,7 +25,10 @@ type Session struct {
 	OpenedMS    int64  // Unix milliseconds
 	ExpiresMS   int64  // Unix milliseconds of the token's end; 0: none
 	RateTAT     int64  // theoretical arrival time of its GCRA, nanoseconds of the loop's clock
+	LifetimeS   uint32 // seconds after OpenedMS at which it is asked to leave; 0: never
 	Permissions Permissions
+	Strikes     uint8 // messages refused for their rate since the last that was taken
+	Leaving     bool  // goaway is sent
 
 	hash        uint32 // of the address, for the device index
 	accountHash uint32 // of the account, for the account index

@@ -1,0 +1,56 @@
+package protocol
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/roostpush/roost/netpoll"
+)
+
+// Get answers the plain requests of the public listener: health, and a word of advice
+// at /ws.
+func (g *Gate) Get(req *netpoll.Request) netpoll.Answer {
+	switch string(req.Path) {
+	case "/healthz":
+		return netpoll.Answer{Status: 200, Body: "ok\n"}
+	case "/readyz":
+		if reasons := g.Refusals(); len(reasons) > 0 {
+			return netpoll.Answer{Status: 503, Header: "Retry-After: 1\r\n", Body: strings.Join(reasons, "\n") + "\n"}
+		}
+		return netpoll.Answer{Status: 200, Body: "ready\n"}
+	case "/ws":
+		v := answer(426, "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
+		return *v.Refuse
+	}
+	v := answer(404, "not_found", "this listener has /ws, /healthz and /readyz; the API is on the internal one", "")
+	return *v.Refuse
+}
+
+// counters are the gate's own, since its start.
+type counters struct {
+	refused, unauthorized, displaced, expired, lifetimes atomic.Uint64
+	framesRefused, rateRefused, rateClosed, acksUnknown  atomic.Uint64
+}
+
+// Stats are the gate's counters since its start.
+type Stats struct {
+	UpgradesRefused uint64 // upgrades answered with anything but 101
+	Unauthorized    uint64 // tokens refused, at upgrades and in band
+	Displaced       uint64 // sessions closed with 4001
+	Expired         uint64 // closed with 4002
+	Lifetimes       uint64 // sent a goaway for their age
+	FramesRefused   uint64 // device frames answered with error
+	RateRefused     uint64 // messages above message_rate
+	RateClosed      uint64 // closed with 4006
+	AcksUnknown     uint64 // acks that nobody waited for
+}
+
+// Stats may be called from any goroutine.
+func (g *Gate) Stats() Stats {
+	c := &g.counters
+	return Stats{
+		UpgradesRefused: c.refused.Load(), Unauthorized: c.unauthorized.Load(), Displaced: c.displaced.Load(),
+		Expired: c.expired.Load(), Lifetimes: c.lifetimes.Load(), FramesRefused: c.framesRefused.Load(),
+		RateRefused: c.rateRefused.Load(), RateClosed: c.rateClosed.Load(), AcksUnknown: c.acksUnknown.Load(),
+	}
+}
