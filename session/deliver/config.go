@@ -1,0 +1,43 @@
+package deliver
+
+import "fmt"
+
+// Config holds the limits of delivery. It is read once, by NewRouter.
+type Config struct {
+	PayloadBytesMax   int `yaml:"payload_bytes_max" doc:"size of a payload that is put on a socket; at least what services and devices may send (PROTOCOL.md section 0: 1 MiB). Larger ones are too_large"`
+	AcksMax           int `yaml:"acks_max" doc:"device acks awaited at one moment; each holds some 100 bytes, so 200,000 hold about 20 MB. Above it wait=acked is overloaded at once"`
+	OutcomesListedMax int `yaml:"outcomes_listed_max" doc:"devices of one push whose outcomes are listed one by one (PROTOCOL.md section 0: 1,000); all are counted"`
+	InFlightMax       int `yaml:"in_flight_max" doc:"sends of one push that may be on their way at one moment; 2,048 fill the loops' queues for a few milliseconds and leave room for other pushes. More addressees than that are paced"`
+	PacedMax          int `yaml:"paced_max" doc:"pushes that are being paced at one moment; each holds 16 bytes an addressee. Above it they are overloaded"`
+}
+
+// Default returns the configuration of a node that nobody configured.
+func Default() Config {
+	return Config{
+		PayloadBytesMax:   1 << 20,
+		AcksMax:           200_000,
+		OutcomesListedMax: 1000,
+		InFlightMax:       2048,
+		PacedMax:          8,
+	}
+}
+
+// Validate reports the first value that cannot be.
+func (c Config) Validate() error {
+	for _, limit := range [...]struct {
+		name     string
+		value    int
+		min, max int
+	}{
+		{"payload_bytes_max", c.PayloadBytesMax, 1, 64 << 20},
+		{"acks_max", c.AcksMax, 1, 1 << 30},
+		{"outcomes_listed_max", c.OutcomesListedMax, 1, 1 << 20},
+		{"in_flight_max", c.InFlightMax, 2, 1 << 20},
+		{"paced_max", c.PacedMax, 1, 1 << 10},
+	} {
+		if limit.value < limit.min || limit.value > limit.max {
+			return fmt.Errorf("deliver: %s is %d: it must be %d to %d", limit.name, limit.value, limit.min, limit.max)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package deliver
+
+import (
+	"runtime"
+	"sync"
+
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// keptBytesMax is the size up to which buffers are kept from one use to the next.
+const keptBytesMax = 64 << 10
+
+// Delivery is one message on its way to its addressees. Whoever wants to know what
+// becomes of a message owns one: Reset it, give it to Deliver, wait until it is
+// settled, read the outcomes, and use it again. Owning it means that nobody else
+// calls its methods meanwhile; Sent, which is the reactor's, and Expire may be
+// called from any goroutine. The zero value wants a Reset.
+//
+// It is settled once every addressee has its one outcome. Until then it keeps what
+// is needed to send again: a device may turn out to have a newer connection.
+type Delivery struct {
+	mu     sync.Mutex
+	call   func(*Delivery) // once settled; nil: done gets a token
+	done   chan struct{}
+	state  state
+	wait   session.Wait
+	use    uint32 // how often it was Reset; receipts of an earlier use carry another
+	holds  int    // goroutines that are sending from its buffers; it cannot settle while there are any
+	open   int    // addressees without an outcome
+	total  int
+	counts [session.OutcomeCount]int
+
+	router  *Router
+	to      To // All counts; the names are not kept
+	message session.Message
+	payload []byte // the message's, copied
+	names   []byte // the names it needs, copied
+	device  string // the addressee, if it is one device; within names
+	frame   []byte // the message encoded for roost.v1; empty: not yet
+	targets []target
+
+	// For more than one addressee.
+	next     int  // targets before this have been handed to the sockets
+	raw      int  // targets from this on speak roost.raw
+	inFlight int  // sends whose receipt counts against the budget
+	moving   bool // a receipt has come since the last tick
+	pumping  bool // somebody is sending; ids is theirs
+	ids      []netpoll.ConnID
+	sessions []*session.Session
+	index    map[session.Address]int
+	isPaced  bool
+}
+
+// target is one addressee.
+type target struct {
+	session *session.Session // nil: it is not connected
+	outcome session.Outcome
+	moved   bool // it was looked up once more
+}
+
+type state uint8
+
+const (
+	unused state = iota // Reset must come first
+	fresh
+	running
+	calling // settled, and call has not returned
+	settled
+)
+
+// Reset makes the delivery ready for one use, by a push of that level. call, unless
+// it is nil, is called once when it is settled, instead of signalling Done: on a
+// loop, from within Expire or from within Deliver. It must not block nor call
+// Expire; it may give the delivery to somebody who Resets it. With WaitNone it is not
+// called: all that will ever be known is known when Deliver returns. Reset panics
+// while the delivery is under way.
+func (d *Delivery) Reset(wait session.Wait, call func(*Delivery)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state == running {
+		panic("deliver: a Delivery is Reset while it is under way")
+	}
+	if call == nil && d.done == nil {
+		d.done = make(chan struct{}, 1)
+	}
+	select {
+	case <-d.done:
+	default:
+	}
+	clear(d.targets)
+	clear(d.sessions[:cap(d.sessions)])
+	d.use++
+	d.state, d.wait, d.call, d.moving = fresh, wait, call, false
+	d.open, d.total, d.counts = 0, 0, [session.OutcomeCount]int{}
+	d.next, d.raw, d.inFlight = 0, 0, 0
+	d.router, d.to, d.message, d.device, d.index = nil, To{}, session.Message{}, "", nil
+	d.payload, d.names, d.frame = kept(d.payload), d.names[:0], kept(d.frame)
+	if d.targets = d.targets[:0]; cap(d.targets) > keptBytesMax/16 {
+		d.targets, d.ids, d.sessions = nil, nil, nil
+	}
+}
+
+func kept(b []byte) []byte {
+	if cap(b) > keptBytesMax {
+		return nil
+	}
+	return b[:0]
+}
+
+// Done receives one value when the delivery is settled. Call it after a Reset
+// without a call.
+func (d *Delivery) Done() <-chan struct{} { return d.done }
+
+// Expire says that the deadline has passed: whoever has no outcome yet gets
+// Timeout, and acks are no longer awaited. When it returns the delivery is settled,
+// and whatever Reset named has been called and has returned: it waits for a loop that
+// is in the middle of that.
+func (d *Delivery) Expire() {
+	d.mu.Lock()
+	use := d.use
+	if d.state == running {
+		for i := range d.targets {
+			d.settle(i, session.Timeout)
+		}
+		d.next = len(d.targets)
+	}
+	d.unlock()
+	for {
+		d.mu.Lock()
+		busy := d.use == use && (d.state == running || d.state == calling)
+		d.mu.Unlock()
+		if !busy {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// Outcomes yields the outcome of each addressee, up to Config.OutcomesListedMax of
+// them; of a message to everybody none. yield must not call the delivery. The names
+// are valid until Reset.
+func (d *Delivery) Outcomes(yield func(device string, o session.Outcome)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.router == nil || d.to.All {
+		return
+	}
+	for i := range min(len(d.targets), d.router.cfg.OutcomesListedMax) {
+		t := &d.targets[i]
+		if t.session == nil {
+			yield(d.device, t.outcome)
+			continue
+		}
+		yield(t.session.Device, t.outcome)
+	}
+}
+
+// Counts returns how many addressees have each outcome. With WaitNone, Pending
+// counts those to whom it was sent without asking what became of it.
+func (d *Delivery) Counts() [session.OutcomeCount]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	counts := d.counts
+	counts[session.Pending] += d.open
+	return counts
+}
+
+// Total returns the number of addressees.
+func (d *Delivery) Total() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.total
+}
+
+// begin starts a use: it locks the delivery, holds it, and copies what may be
+// needed after Deliver has returned.
+func (d *Delivery) begin(r *Router, id session.MessageID, p *Push) {
+	d.mu.Lock()
+	if d.state != fresh || d.wait != p.Wait {
+		d.mu.Unlock()
+		panic("deliver: a Delivery is used without Reset, or Reset for another level")
+	}
+	d.state, d.router, d.holds = running, r, 1
+	if p.Wait == session.WaitNone {
+		d.call = nil // there is nothing to tell that is not known when Deliver returns
+	}
+	d.to.All = p.To.All
+	d.message = p.message(id)
+	d.names = append(append(d.names, p.From...), p.To.Device...)
+	d.message.From = wire.Borrow(d.names[:len(p.From)])
+	d.device = wire.Borrow(d.names[len(p.From):])
+	if p.Wait != session.WaitNone && len(p.Payload) <= r.cfg.PayloadBytesMax {
+		d.payload = append(d.payload, p.Payload...)
+	}
+	d.message.Payload = d.payload
+}
+
+// end lets go of what begin began.
+func (d *Delivery) end() {
+	d.holds--
+	d.unlock()
+}
+
+// unlock releases the mutex and, if that was the last thing to wait for, says that
+// the delivery is settled. It may be somebody else's after that.
+func (d *Delivery) unlock() {
+	if d.state != running || d.open > 0 || d.holds > 0 {
+		d.mu.Unlock()
+		return
+	}
+	if d.message.Ack {
+		d.router.acks.forget(d.message.ID)
+	}
+	if d.isPaced {
+		d.router.paced.leave(d)
+	}
+	if d.call == nil {
+		d.state = settled
+		select {
+		case d.done <- struct{}{}:
+		default: // WaitNone with a call
+		}
+		d.mu.Unlock()
+		return
+	}
+	call, use := d.call, d.use
+	d.state = calling
+	d.mu.Unlock()
+	call(d)
+	d.mu.Lock()
+	if d.use == use { // else somebody has Reset it
+		d.state = settled
+	}
+	d.mu.Unlock()
+}

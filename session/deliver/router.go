@@ -1,0 +1,226 @@
+// HOT PATH
+
+package deliver
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// Sockets puts bytes on connections; netpoll's Reactor is one. Neither method
+// blocks, both borrow the payload until they return, and a receipt hears of each
+// send exactly once, maybe before they return.
+type Sockets interface {
+	Send(id netpoll.ConnID, op netpoll.Op, payload []byte, rcpt netpoll.Receipt, tag uint64)
+	SendMany(ids []netpoll.ConnID, op netpoll.Op, payload []byte, rcpt netpoll.Receipt, tag uint64)
+}
+
+// To says who is addressed: a device, every device of an account, or everybody
+// connected to this node.
+type To struct {
+	Account string
+	Device  string // empty: every device of the account
+	Except  string // the device of the account that is left out; empty: none
+	All     bool
+}
+
+// Push is a message to be delivered. Deliver borrows all of it until it returns.
+type Push struct {
+	To      To
+	Kind    session.Kind
+	Payload []byte
+	Wait    session.Wait
+	From    string // the sending device, of the same account; empty: a service
+	SentMS  int64  // Unix milliseconds
+}
+
+// Router delivers messages to the devices connected to this node. Any goroutine
+// may call any method; none blocks or touches a store.
+type Router struct {
+	cfg     Config
+	origin  session.Origin
+	reg     *session.Registry
+	sockets Sockets
+	newest  atomic.Uint64 // message id
+	acks    acks
+	paced   paced
+	count   counters
+	scratch sync.Pool // of *[]byte: frames whose sender does not wait
+	spare   sync.Pool // of *Delivery: pushes to many whose sender does not wait
+}
+
+// NewRouter returns a router of valid configuration. Message ids are made in the
+// name of origin.
+func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets Sockets) *Router {
+	r := &Router{cfg: cfg, origin: origin, reg: reg, sockets: sockets}
+	r.acks.init(cfg.AcksMax)
+	r.paced.max = cfg.PacedMax
+	r.scratch.New = func() any { return new([]byte) }
+	r.spare.New = func() any { return new(Delivery) }
+	return r
+}
+
+// Deliver makes p a message, starts its delivery and returns its id. d, fresh from
+// Reset, hears what becomes of it for each addressee, maybe before Deliver returns;
+// it may be nil if p.Wait is WaitNone. Delivery to a device allocates nothing.
+func (r *Router) Deliver(p *Push, d *Delivery) session.MessageID {
+	id := session.MessageID(r.newest.Add(1))
+	r.count.messages.Add(1)
+	switch one := p.To.Device != "" && !p.To.All; {
+	case p.Wait == session.WaitNone && one:
+		r.tell(id, p, d)
+	case p.Wait == session.WaitNone:
+		r.tellMany(id, p, d)
+	case one:
+		r.one(id, p, d)
+	default:
+		r.many(id, p, d)
+	}
+	return id
+}
+
+// one delivers to a device: look it up, encode the message as it speaks, send.
+func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
+	d.begin(r, id, p)
+	s := r.reg.Lookup(p.To.Account, p.To.Device)
+	d.address(s)
+	switch {
+	case len(p.Payload) > r.cfg.PayloadBytesMax:
+		d.refuse(session.TooLarge)
+	case s == nil:
+		d.refuse(session.Offline)
+	case p.Wait == session.WaitAcked && !r.acks.await(id, d, 1):
+		d.refuse(session.Overloaded)
+	default:
+		d.send(0)
+	}
+	d.end()
+}
+
+// many delivers to the devices of an account or to everybody: take down who that
+// is, then send to them as fast as their number allows. It returns how many they
+// are, and the outcome that all of them have already, if that is so.
+func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refused session.Outcome) {
+	d.begin(r, id, p)
+	d.addressMany(&p.To)
+	n = len(d.targets)
+	switch {
+	case len(p.Payload) > r.cfg.PayloadBytesMax:
+		refused = session.TooLarge
+	case n > r.cfg.InFlightMax && !r.paced.enter(d),
+		p.Wait == session.WaitAcked && n > 0 && !r.acks.await(id, d, n):
+		refused = session.Overloaded
+	}
+	if refused != session.Pending {
+		d.refuse(refused)
+	} else {
+		d.pump()
+	}
+	d.end()
+	return n, refused
+}
+
+// tell sends to a device without hearing what becomes of it.
+func (r *Router) tell(id session.MessageID, p *Push, d *Delivery) {
+	s := r.reg.Lookup(p.To.Account, p.To.Device)
+	o := session.Pending
+	switch {
+	case len(p.Payload) > r.cfg.PayloadBytesMax:
+		o = session.TooLarge
+	case s == nil:
+		o = session.Offline
+	case s.Permissions&session.Raw != 0:
+		r.sockets.Send(netpoll.ConnID(s.Conn), opOf(p.Kind), p.Payload, nil, 0)
+	default:
+		b := r.scratch.Get().(*[]byte)
+		m := p.message(id)
+		*b = wire.AppendMessage((*b)[:0], r.origin, &m)
+		r.sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpText, *b, nil, 0)
+		if cap(*b) <= keptBytesMax {
+			r.scratch.Put(b)
+		}
+	}
+	if o == session.Pending {
+		r.count.untracked.Add(1)
+	} else {
+		r.count.outcomes[o].Add(1)
+	}
+	if d != nil {
+		d.begin(r, id, p)
+		d.address(s)
+		d.untracked(1, o)
+		d.end()
+	}
+}
+
+// tellMany delivers like many, to a delivery of its own that nobody waits for, so
+// that everybody is paced alike and every outcome counted.
+func (r *Router) tellMany(id session.MessageID, p *Push, d *Delivery) {
+	own := r.spare.Get().(*Delivery)
+	own.Reset(session.WaitWritten, r.recycle)
+	written := *p
+	written.Wait = session.WaitWritten
+	n, o := r.many(id, &written, own)
+	if d != nil {
+		d.begin(r, id, p)
+		d.untracked(n, o)
+		d.end()
+	}
+}
+
+// recycle takes back a delivery of the router's own, and lets go of what it held.
+func (r *Router) recycle(d *Delivery) {
+	d.Reset(session.WaitWritten, nil)
+	r.spare.Put(d)
+}
+
+// Relay is Deliver for a caller of this layer, which cannot name a Push: m, whose ID
+// and Ack are ignored, goes to one device or, to.Device being empty, to all of the
+// account but m.From.
+func (r *Router) Relay(to session.Address, m *session.Message, wait session.Wait, d *Delivery) session.MessageID {
+	p := Push{
+		To:   To{Account: to.Account, Device: to.Device},
+		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS, Wait: wait,
+	}
+	if to.Device == "" {
+		p.To.Except = m.From
+	}
+	return r.Deliver(&p, d)
+}
+
+// Ack notes that the device of s says it has the message. It is false, and
+// counted, when nobody waits for that: the id is unknown, its sender has given up
+// or was told already, or the message was for somebody else.
+func (r *Router) Ack(s *session.Session, id session.MessageID) bool {
+	known, fresh := true, false
+	if d := r.acks.find(id); d != nil {
+		known, fresh = d.acked(s.Address, id)
+	}
+	switch {
+	case !known:
+		r.count.acksForeign.Add(1)
+	case !fresh:
+		r.count.acksUnknown.Add(1)
+	}
+	return fresh
+}
+
+// Tick lets paced pushes go on past receivers that take their time. Call it about
+// once a second.
+func (r *Router) Tick() { r.paced.tick() }
+
+func (p *Push) message(id session.MessageID) session.Message {
+	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked}
+}
+
+// opOf returns the opcode that carries a payload bare.
+func opOf(k session.Kind) netpoll.Op {
+	if k == session.Binary {
+		return netpoll.OpBinary
+	}
+	return netpoll.OpText
+}

@@ -1,0 +1,51 @@
+package deliver
+
+import (
+	"sync/atomic"
+
+	"github.com/roostpush/roost/session"
+)
+
+// Stats is what a router has counted since it was made. Each field's metric tag is
+// the name under which it is published; Outcomes is one counter for each outcome,
+// by the label outcome. Everything that is not delivered is counted here by its
+// outcome, except what is sent with WaitNone to one device: the reactor counts what
+// it drops of that.
+type Stats struct {
+	Messages    uint64                       `metric:"roost_deliver_messages_total" doc:"messages accepted for delivery"`
+	Outcomes    [session.OutcomeCount]uint64 `metric:"roost_deliver_outcomes_total" doc:"addressees of messages by outcome"`
+	Untracked   uint64                       `metric:"roost_deliver_untracked_total" doc:"messages handed to a socket with wait=none, whose outcome nobody asked for"`
+	Moved       uint64                       `metric:"roost_deliver_moved_total" doc:"sends repeated on a newer connection of the device, because the older one was gone"`
+	Stalls      uint64                       `metric:"roost_deliver_stalls_total" doc:"times a paced push went on past receivers that took nothing for a tick"`
+	AcksUnknown uint64                       `metric:"roost_deliver_acks_unknown_total" doc:"acks refused because nobody waits: unknown, given up or told already"`
+	AcksForeign uint64                       `metric:"roost_deliver_acks_foreign_total" doc:"acks refused because the message was for another device"`
+	AcksAwaited uint64                       `metric:"roost_deliver_acks_awaited" doc:"device acks awaited now"`
+	Paced       uint64                       `metric:"roost_deliver_paced" doc:"pushes being paced now"`
+}
+
+type counters struct {
+	messages, untracked, moved, stalls, acksUnknown, acksForeign atomic.Uint64
+
+	outcomes [session.OutcomeCount]atomic.Uint64
+}
+
+// Stats returns the counters. Each is exact; together they are not of one moment.
+func (r *Router) Stats() Stats {
+	c := &r.count
+	s := Stats{
+		Messages:    c.messages.Load(),
+		Untracked:   c.untracked.Load(),
+		Moved:       c.moved.Load(),
+		Stalls:      c.stalls.Load(),
+		AcksUnknown: c.acksUnknown.Load(),
+		AcksForeign: c.acksForeign.Load(),
+		AcksAwaited: uint64(r.acks.awaited.Load()),
+	}
+	for i := range s.Outcomes {
+		s.Outcomes[i] = c.outcomes[i].Load()
+	}
+	r.paced.mu.Lock()
+	s.Paced = uint64(len(r.paced.deliveries))
+	r.paced.mu.Unlock()
+	return s
+}
