@@ -15,6 +15,9 @@ import (
 // every process has read the order by then.
 const headStart = 20 * time.Millisecond
 
+// progressInterval is the time between two rows of the result's course over time.
+const progressInterval = time.Second
+
 // conductor leads the workers through the phases and collects what they say. It
 // belongs to the goroutine of Run.
 type conductor struct {
@@ -37,7 +40,7 @@ type conductor struct {
 func (c *conductor) conduct(ctx context.Context, thresholds []report.Threshold) *report.Result {
 	begun := time.Now()
 	c.startNS = c.clock.Now()
-	ticker := time.NewTicker(c.scenario.Config.TickInterval)
+	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
 	for i := range c.scenario.Phases {
 		c.carryOut(ctx, i, ticker.C)

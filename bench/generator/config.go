@@ -21,7 +21,7 @@ type Config struct {
 	ReadBufferBytes  int           `json:"read_buffer_bytes"` // one for each loop, not for each connection
 	TurnItemsMax     int           `json:"turn_items_max"`    // starts in one turn of a loop before the kernel is asked again
 	BeatInterval     time.Duration `json:"beat_interval"`     // heartbeat by which a loop sees that it is not getting CPU
-	TickInterval     time.Duration `json:"tick_interval"`     // time between two reports of a loop
+	TickInterval     time.Duration `json:"tick_interval"`     // time between two reports of a loop; four for each line of progress, so that a line misses little
 	EventsMax        int           `json:"events_max"`        // epoll events taken at once; about 1 ms of work, so that paced starts are not late
 }
 
@@ -30,7 +30,7 @@ func Default() Config {
 	return Config{
 		ConnectTimeout: 10 * time.Second, ConnectsInflight: 256, LateBound: 10 * time.Millisecond,
 		ProofsPerSecond: 20_000, OutBytesMax: 1 << 20, MessageBytesMax: 16 << 20, ReadBufferBytes: 64 << 10,
-		TurnItemsMax: 64, BeatInterval: 10 * time.Millisecond, TickInterval: time.Second, EventsMax: 128,
+		TurnItemsMax: 64, BeatInterval: 10 * time.Millisecond, TickInterval: 250 * time.Millisecond, EventsMax: 128,
 	}
 }
 

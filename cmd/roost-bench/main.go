@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/report"
+)
+
+// grammar is the whole command line. A command of its own file is added by a field
+// here; its Run method may ask for a context.Context and an output.
+type grammar struct {
+	Connect connectCommand `cmd:"" help:"Open connections at a steady rate: rate, success and latency of upgrades."`
+	Idle    idleCommand    `cmd:"" help:"Open many connections, hold them, and prove at the end that each is alive."`
+	Echo    echoCommand    `cmd:"" help:"Send numbered messages to a server that echoes: latency, lost, duplicated, reordered."`
+	Worker  workerCommand  `cmd:"" hidden:"" help:"A generator process; roost-bench starts it."`
+}
+
+const description = `Load tester for WebSocket servers (Linux).
+
+Every latency is shown twice where it is paced: open loop, from the intended start, and closed loop, from the actual send.
+
+Exit codes:
+  0  the run is valid and every threshold held
+  1  the command line or this machine does not allow the run
+  2  the target cannot be reached or is not a WebSocket server
+  3  a threshold (--fail) did not hold
+  4  the generator itself was the bottleneck: the figures are not the server's
+  5  the run ended before its time (Ctrl-C, or the target died); results so far are written
+
+Examples:
+  roost-bench echo ws://127.0.0.1:9000/ --connections 200 --rate 5000 --duration 10s
+  roost-bench connect ws://127.0.0.1:8080/ws --rate 1000 --fail 'connect.p99<50ms'
+  roost-bench idle ws://127.0.0.1:8080/ws --connections 15000 --rate 2000 --hold 1m --server-pid 4711`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// exit is an error that has been shown already and only carries its code.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// output is where a command writes: results to out, progress and complaints to err.
+type output struct{ out, err io.Writer }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	code := -1
+	parser, err := kong.New(&grammar{}, kong.Name("roost-bench"), kong.Description(description),
+		kong.Writers(stdout, stderr), kong.Exit(func(c int) { code = c }), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		panic(err) // the grammar itself is wrong; a test parses it
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 {
+		return code // --help
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "roost-bench: %v\nTry roost-bench --help.\n", err)
+		return report.ExitUsage
+	}
+	// The second Ctrl-C ends at once: the first one gives the signal back.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return exitCode(parsed.Run(output{stdout, stderr}), stderr)
+}
+
+// exitCode shows an error and returns its code.
+func exitCode(err error, stderr io.Writer) int {
+	var code exit
+	switch {
+	case err == nil:
+		return report.ExitOK
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintf(stderr, "roost-bench: %v\n", err)
+	if errors.Is(err, bench.ErrTarget) {
+		return report.ExitTarget
+	}
+	return report.ExitUsage
+}
