@@ -1,0 +1,164 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/roostpush/roost/session"
+)
+
+// device is one device as services see it.
+type device struct {
+	Device     string          `json:"device"`
+	Online     bool            `json:"online"`
+	Node       string          `json:"node,omitempty"`     // that holds or held the session
+	Session    string          `json:"session,omitempty"`  // of the newest session
+	SinceMS    int64           `json:"since_ms,omitempty"` // when it opened
+	LastSeenMS int64           `json:"last_seen_ms,omitempty"`
+	ClosedMS   int64           `json:"closed_ms,omitempty"`
+	CloseCode  uint16          `json:"close_code,omitempty"`
+	Remote     string          `json:"remote,omitempty"`
+	UserAgent  string          `json:"user_agent,omitempty"`
+	Attrs      json.RawMessage `json:"attrs,omitempty"`
+}
+
+// getDevices answers GET /v1/accounts/{account}/devices: online ones from the
+// registry, remembered ones from the store.
+func (s *Server) getDevices(w http.ResponseWriter, r *http.Request) *Problem {
+	a, p := addressOf(r, false)
+	if p != nil {
+		return p
+	}
+	limit, p := countParameter(r, "limit", s.cfg.HTTP.DevicesMax, s.cfg.HTTP.DevicesMax)
+	if p != nil {
+		return p
+	}
+	// One more than asked for says whether the list was cut.
+	records, err := s.node.Records.Account(a.Account, limit+1)
+	if err != nil {
+		return storeFailed(err)
+	}
+	list := s.merge(records, s.node.Sessions.AppendAccount(nil, a.Account))
+	truncated := len(list) > limit
+	if truncated {
+		list = list[:limit]
+	}
+	return writeJSON(w, map[string]any{"account": a.Account, "devices": list, "truncated": truncated})
+}
+
+// getDevice answers GET /v1/accounts/{account}/devices/{device}.
+func (s *Server) getDevice(w http.ResponseWriter, r *http.Request) *Problem {
+	a, p := addressOf(r, true)
+	if p != nil {
+		return p
+	}
+	rec, known, err := s.node.Records.Device(a)
+	live := s.node.Sessions.Lookup(a.Account, a.Device)
+	switch {
+	case err != nil:
+		return storeFailed(err)
+	case live == nil && !known:
+		return deviceUnknown(a)
+	case live == nil:
+		return writeJSON(w, away(&rec))
+	case !known:
+		return writeJSON(w, s.online(live, nil))
+	}
+	return writeJSON(w, s.online(live, &rec))
+}
+
+// deleteSession answers DELETE .../session: the device's connection is closed with
+// 4007. It may connect again; keeping it out is a matter of its token.
+func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) *Problem {
+	a, p := addressOf(r, true)
+	if p != nil {
+		return p
+	}
+	live := s.node.Sessions.Lookup(a.Account, a.Device)
+	if live == nil {
+		return s.absent(a)
+	}
+	s.operatorClose(live)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// merge joins what is remembered with who is connected, online ones first, then by
+// name. The registry decides who is online: a record is written behind and may call
+// a session open that has just ended.
+func (s *Server) merge(records []session.Record, live []*session.Session) []device {
+	list := make([]device, 0, max(len(records), len(live)))
+	at := make(map[string]*session.Session, len(live))
+	for _, sess := range live {
+		at[sess.Device] = sess
+	}
+	for i := range records {
+		rec := &records[i]
+		if sess := at[rec.Device]; sess != nil {
+			list = append(list, s.online(sess, rec))
+			delete(at, rec.Device)
+		} else {
+			list = append(list, away(rec))
+		}
+	}
+	for _, sess := range at {
+		list = append(list, s.online(sess, nil))
+	}
+	slices.SortFunc(list, func(a, b device) int {
+		if a.Online != b.Online {
+			if a.Online {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Device, b.Device)
+	})
+	return list
+}
+
+// online describes a connected device. Its record, written behind, may be missing or
+// still of the session before.
+func (s *Server) online(sess *session.Session, rec *session.Record) device {
+	d := device{
+		Device: sess.Device, Online: true,
+		Node: s.node.Origin.Node, Session: s.node.Origin.Text(sess.Number),
+		SinceMS: sess.OpenedMS, LastSeenMS: sess.OpenedMS,
+	}
+	if rec != nil && rec.Session == d.Session {
+		d.LastSeenMS = max(rec.SeenMS, sess.OpenedMS)
+		d.Remote, d.UserAgent, d.Attrs = rec.Remote, rec.UserAgent, rec.Attrs
+	}
+	return d
+}
+
+// away describes a device that is not connected, whatever its record says.
+func away(rec *session.Record) device {
+	return device{
+		Device: rec.Device, Node: rec.Node, Session: rec.Session,
+		SinceMS: rec.OpenedMS, LastSeenMS: rec.SeenMS, ClosedMS: rec.ClosedMS, CloseCode: rec.CloseCode,
+		Remote: rec.Remote, UserAgent: rec.UserAgent, Attrs: rec.Attrs,
+	}
+}
+
+// absent says whether a device without a session is known (410) or not (404).
+func (s *Server) absent(a session.Address) *Problem {
+	_, known, err := s.node.Records.Device(a)
+	switch {
+	case err != nil:
+		return storeFailed(err)
+	case known:
+		return problem(http.StatusGone, codeDeviceOffline, fmt.Sprintf("device %s is known and not connected", a))
+	}
+	return deviceUnknown(a)
+}
+
+func deviceUnknown(a session.Address) *Problem {
+	return problem(http.StatusNotFound, codeDeviceUnknown, fmt.Sprintf("there is no record of device %s", a))
+}
+
+func storeFailed(err error) *Problem {
+	return busy(codeStoreFailed, "the store could not be read: "+err.Error())
+}

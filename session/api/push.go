@@ -1,0 +1,224 @@
+package api
+
+// HOT PATH: begin runs once for each push, also of streams.
+//
+// A push in order: parse (JSON to frame), check (what this node offers), launch (claim
+// the idempotency key, deliver); then somebody waits, and finish says what it came
+// to, by conclude (answer.go).
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// slot is one push from being read to being answered. It is used again and again, so
+// that a push costs no memory. It belongs to the request it is part of; only settled
+// is called from elsewhere.
+type slot struct {
+	delivery deliver.Delivery
+	push     deliver.Push
+	frame    wire.PushFrame
+
+	state  atomic.Uint32           // slotPending, slotWatched or slotDone
+	waiter waiter                  // hears that the push settled
+	hook   func(*deliver.Delivery) // calls settle; made once
+
+	id       session.MessageID
+	names    []byte // what account, device and ref are made of
+	account  string // borrowed from names, as device and ref
+	device   string // empty: the whole account
+	ref      string // the caller's own id; empty: none
+	timeout  time.Duration
+	began    time.Time
+	deadline time.Time
+
+	entry *remembered // the push has an idempotency key: its place in memory
+	mine  bool        // this push is the first of its key, and settles entry
+
+	line    uint64 // of its stream
+	size    int    // of that line, in bytes
+	expired bool   // Expire was called
+	refused bool
+	fixed   answer // of a refused push
+	out     []byte // members of the answer
+}
+
+// waiter is whoever waits for slots. settled is called once for each push that was
+// delivered, on any goroutine, and must not block; watched says that somebody waits
+// for this very slot.
+type waiter interface {
+	settled(watched bool)
+}
+
+// The states of a slot.
+const (
+	slotPending uint32 = iota // its push has not settled
+	slotWatched               // neither, and somebody waits for it
+	slotDone                  // it has
+)
+
+// begin reads one JSON push and sends it on its way. From then on the slot is
+// pending or done; a push that is refused is done at once. raw and header (the
+// Idempotency-Key; may be empty) are borrowed until begin returns.
+func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, now time.Time) {
+	sl.reset(w, now)
+	f := &sl.frame
+	if err := wire.ParsePush(raw, f); err != nil {
+		sl.refuse(malformed(err))
+		return
+	}
+	if p := s.check(f, header); p != nil {
+		sl.refuse(p)
+		return
+	}
+	sl.keepNames(f.Account, f.Device, f.ID, header)
+	if sl.timeout = s.cfg.Push.Timeout; f.TimeoutMS > 0 {
+		sl.timeout = time.Duration(f.TimeoutMS) * time.Millisecond
+	}
+	sl.push = deliver.Push{
+		To:      deliver.To{Account: sl.account, Device: sl.device, All: f.All},
+		Kind:    f.Kind,
+		Payload: f.Payload,
+		Wait:    f.Wait,
+		SentMS:  now.UnixMilli(),
+	}
+	s.launch(sl, "", raw)
+}
+
+// launch claims the push's key, if it has one, and delivers it. scope and raw are
+// what must be the same when the key comes again.
+func (s *Server) launch(sl *slot, scope string, raw []byte) {
+	sl.deadline = sl.began.Add(sl.timeout)
+	if sl.ref != "" {
+		var same bool
+		sl.entry, sl.mine, same = s.memory.claim(sl.ref, scope, raw, sl.began)
+		if !same {
+			sl.entry = nil
+			sl.refuse(problem(http.StatusConflict, codeKeyReused, fmt.Sprintf("idempotency key %q came before with another body", sl.ref)))
+			return
+		}
+		if !sl.mine {
+			s.metrics.replays.Inc()
+			return // pending until entry has its answer
+		}
+	}
+	sl.delivery.Reset(sl.push.Wait, sl.hook)
+	sl.id = s.node.Pusher.Deliver(&sl.push, &sl.delivery)
+	sl.push.Payload = nil
+}
+
+// check refuses what is well-formed and not possible here.
+func (s *Server) check(f *wire.PushFrame, header string) *Problem {
+	switch {
+	case f.Topic != nil:
+		return unprocessable(codeTopicUnsupported, "to.topic: this node has no topics yet; push to an account, a device or all")
+	case f.TTLMS > 0:
+		return unprocessable(codeTTLUnsupported, fmt.Sprintf("ttl_ms is %d: there is no mailbox on this node yet, so nothing can be kept; leave it out or send 0", f.TTLMS))
+	case f.AcksFirst:
+		return unprocessable(codeAcksUnsupported, `acks is "first": this node cannot cancel a message yet; leave it out or send "all"`)
+	case len(f.Payload) > s.cfg.Push.PayloadBytesMax:
+		return s.payloadTooLarge(len(f.Payload))
+	case f.TimeoutMS > s.cfg.Push.TimeoutMax.Milliseconds():
+		return unprocessable(codeTimeoutRange, fmt.Sprintf("timeout_ms is %d, at most %d are possible (push.timeout_max)", f.TimeoutMS, s.cfg.Push.TimeoutMax.Milliseconds()))
+	case header != "" && f.ID != nil && string(f.ID) != header:
+		return badRequest(codeKeyMismatch, fmt.Sprintf("id is %q and the Idempotency-Key header %q: they are one thing, send one of them or the same twice", f.ID, header))
+	}
+	return nil
+}
+
+func (s *Server) payloadTooLarge(n int) *Problem {
+	return problem(http.StatusRequestEntityTooLarge, codePayloadTooLarge,
+		fmt.Sprintf("the payload is %d bytes long, at most %d are allowed (push.payload_bytes_max)", n, s.cfg.Push.PayloadBytesMax))
+}
+
+// malformed says what package wire found: 400 for what is not JSON, 422 for JSON that
+// says nothing sensible.
+func malformed(err error) *Problem {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		panic("api: ParsePush returned an error of another kind: " + err.Error())
+	}
+	status := http.StatusUnprocessableEntity
+	if e.Code == wire.CodeJSON || e.Code == wire.CodeDepth {
+		status = http.StatusBadRequest
+	}
+	return problem(status, e.Code, fmt.Sprintf("at byte %d: %s", e.Offset, e.Detail))
+}
+
+// finish says what a push came to: one that is done, or that repeats another one's key
+// and has the answer of that or waited in vain. It also gives the answer to who
+// repeats this push.
+func (s *Server) finish(sl *slot, brief bool) answer {
+	switch {
+	case sl.refused:
+		return sl.fixed
+	case sl.repeats():
+		if a, ok := s.memory.look(sl.entry); ok {
+			return a
+		}
+		return answer{status: http.StatusConflict, code: codeKeyInFlight,
+			detail: fmt.Sprintf("the push with idempotency key %q came before and has no outcome after %v; ask again later", sl.ref, sl.timeout)}
+	}
+	a := s.conclude(sl, brief)
+	if sl.mine {
+		s.memory.settle(sl.entry, a)
+	}
+	return a
+}
+
+// newSlot returns a slot that has not been used.
+func newSlot() *slot {
+	sl := new(slot)
+	sl.hook = func(*deliver.Delivery) { sl.settle() }
+	return sl
+}
+
+// repeats says that the slot waits for the answer of another push, with the same key.
+func (sl *slot) repeats() bool { return sl.entry != nil && !sl.mine }
+
+// reset makes the slot ready for another push.
+func (sl *slot) reset(w waiter, now time.Time) {
+	sl.state.Store(slotPending)
+	sl.waiter, sl.began, sl.deadline = w, now, now
+	sl.id, sl.ref, sl.account, sl.device = 0, "", "", ""
+	sl.entry, sl.mine, sl.refused, sl.expired = nil, false, false, false
+	sl.out = sl.out[:0]
+}
+
+// keepNames copies what conclude needs, since the frame's slices are borrowed.
+func (sl *slot) keepNames(account, device, id []byte, header string) {
+	a, d := len(account), len(account)+len(device)
+	sl.names = append(append(append(sl.names[:0], account...), device...), id...)
+	if len(id) == 0 {
+		sl.names = append(sl.names, header...)
+	}
+	sl.account = wire.Borrow(sl.names[:a])
+	sl.device = wire.Borrow(sl.names[a:d])
+	sl.ref = wire.Borrow(sl.names[d:])
+}
+
+// refuse gives the slot an answer without a delivery.
+func (sl *slot) refuse(p *Problem) {
+	sl.refused = true
+	sl.fixed = answer{status: p.Status, code: p.Code, detail: p.Detail}
+	sl.state.Store(slotDone)
+}
+
+// watch announces that somebody waits for this slot; false says that it is done.
+func (sl *slot) watch() bool {
+	return sl.state.CompareAndSwap(slotPending, slotWatched) || sl.state.Load() == slotWatched
+}
+
+// settle notes that the push has settled and tells the waiter. Any goroutine. After
+// the swap the slot may already be another push's, so the waiter is read before.
+func (sl *slot) settle() {
+	w := sl.waiter
+	w.settled(sl.state.Swap(slotDone) == slotWatched)
+}

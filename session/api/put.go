@@ -1,0 +1,103 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// putMessage answers PUT /v1/accounts/{account}/devices/{device}/messages: the body
+// is the payload, the options are headers as RFC 8030 names them.
+//
+// Where RFC 8030 and PROTOCOL.md differ, PROTOCOL.md wins: a push answers 200 with
+// its outcomes (202 with Prefer: respond-async), not 201, because there is no message
+// resource to name in Location until the mailbox is there. Nothing is kept on this
+// node yet, which RFC 8030 section 5.2 lets a service say by answering with a lower
+// TTL than was asked for: TTL: 0. Urgency and Topic are checked and have no effect on
+// a message that does not wait anywhere.
+func (s *Server) putMessage(w http.ResponseWriter, r *http.Request) *Problem {
+	a, p := addressOf(r, true)
+	if p != nil {
+		return p
+	}
+	if p := checkPushHeaders(r); p != nil {
+		return p
+	}
+	key, p := idempotencyKey(r)
+	if p != nil {
+		return p
+	}
+	b, p := s.readBody(r, s.cfg.Push.PayloadBytesMax, codePayloadTooLarge, "payload")
+	if p != nil {
+		return p
+	}
+	defer b.release()
+	kind, p := kindOf(r, b.bytes)
+	if p != nil {
+		return p
+	}
+	sl, done := s.newSlot()
+	defer s.putSlot(sl)
+	sl.reset(done, s.now())
+	sl.keepNames([]byte(a.Account), []byte(a.Device), nil, key)
+	sl.timeout = s.cfg.Push.Timeout
+	sl.push = deliver.Push{
+		To:      deliver.To{Account: sl.account, Device: sl.device},
+		Kind:    kind,
+		Payload: b.bytes,
+		SentMS:  sl.began.UnixMilli(),
+	}
+	if prefers(r, "respond-async") {
+		sl.push.Wait = session.WaitNone
+		w.Header().Set("Preference-Applied", "respond-async") // RFC 7240 section 3
+	}
+	s.launch(sl, "PUT "+r.URL.EscapedPath()+" "+r.Header.Get("Content-Type"), b.bytes)
+	w.Header().Set("TTL", "0")
+	return s.respond(w, sl, done)
+}
+
+// checkPushHeaders holds TTL, Urgency and Topic to RFC 8030.
+func checkPushHeaders(r *http.Request) *Problem {
+	ttl := r.Header.Get("TTL")
+	if ttl == "" {
+		return badRequest(codeTTLMissing, "the TTL header is missing (RFC 8030 section 5.2): send TTL: 0 for now or never")
+	}
+	// RFC 8030 asks for digits only; ParseUint takes no sign.
+	if _, err := strconv.ParseUint(ttl, 10, 31); err != nil {
+		return badRequest(codeHeaderInvalid, fmt.Sprintf("TTL is %.40q: whole seconds below 2^31 are possible (RFC 8030 section 5.2)", ttl))
+	}
+	switch u := r.Header.Get("Urgency"); u {
+	case "", "very-low", "low", "normal", "high":
+	default:
+		return badRequest(codeHeaderInvalid, fmt.Sprintf("Urgency is %.40q: very-low, low, normal and high are possible (RFC 8030 section 5.3)", u))
+	}
+	if topic, sent := r.Header["Topic"]; sent && !validCollapse(topic[0]) {
+		return badRequest(codeHeaderInvalid, fmt.Sprintf("Topic is %.40q: 1 to %d characters of A-Z, a-z, 0-9, '-' and '_' are possible (RFC 8030 section 5.4)", topic[0], wire.CollapseBytesMax))
+	}
+	return nil
+}
+
+// validCollapse checks a Topic header, which is JSON's collapse.
+func validCollapse(t string) bool {
+	return t != "" && len(t) <= wire.CollapseBytesMax && !strings.ContainsFunc(t, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	})
+}
+
+// prefers reports whether a Prefer header holds the preference (RFC 7240 section 2).
+func prefers(r *http.Request, preference string) bool {
+	for _, line := range r.Header.Values("Prefer") {
+		for part := range strings.SplitSeq(line, ",") {
+			name, _, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(name), preference) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/deliver"
+)
+
+// Pusher takes a push to its devices; deliver.Router is one. Deliver is called from
+// any goroutine, must not block, borrows p until it returns and settles d later.
+type Pusher interface {
+	Deliver(p *deliver.Push, d *deliver.Delivery) session.MessageID
+}
+
+// Records is what is remembered of devices; the store is one. Both methods are
+// called from request goroutines and may read a disk.
+type Records interface {
+	// Device returns the record of one device; ok is false when there is none.
+	Device(a session.Address) (rec session.Record, ok bool, err error)
+	// Account returns up to limit records of an account's devices.
+	Account(account string, limit int) ([]session.Record, error)
+}
+
+// Sockets are the node's connections; netpoll's Reactor is one. Both methods may be
+// called from any goroutine.
+type Sockets interface {
+	Close(id netpoll.ConnID, code uint16, reason string)
+	Slowest(n int) []netpoll.Slow
+}
+
+// Reason is one cause why the node should get no traffic.
+type Reason struct {
+	Code   string `json:"code"`   // stable: draining, full, store ...
+	Detail string `json:"detail"` // a sentence for people
+}
+
+// Node is what a Server speaks for. All fields but Ready, Log and Version are needed.
+type Node struct {
+	Origin   session.Origin // who makes the ids
+	Sessions *session.Registry
+	Pusher   Pusher
+	Records  Records
+	Sockets  Sockets
+	Ready    func() []Reason // empty: may take traffic. Any goroutine; must not block. nil: always
+	Log      *slog.Logger    // nil: slog.Default
+	Version  string          // of the program, for /v1/nodes
+}
+
+// Server is the internal listener's HTTP. Create it with New, give it one listener
+// with Serve, end it with Shutdown; all methods may be called from any goroutine.
+type Server struct {
+	cfg     Config
+	node    Node
+	log     *slog.Logger
+	routes  []*route
+	tokens  tokens
+	sigV4   sigV4
+	origins *http.CrossOriginProtection
+	memory  *memory
+	metrics *counters
+	slots   sync.Pool // of *slot
+	http    *http.Server
+	started time.Time
+	now     func() time.Time
+
+	requests atomic.Int64 // being served, without those of routes that are answered always
+	bodies   atomic.Int64 // bytes of all bodies
+	streams  atomic.Int64 // open streams
+
+	stopOnce sync.Once
+	stopping chan struct{} // closed by Shutdown: streams end
+}
+
+// New returns a server that is not listening yet. It reads the files of tokens and
+// key pairs that the configuration names.
+func New(cfg Config, node Node) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if node.Sessions == nil || node.Pusher == nil || node.Records == nil || node.Sockets == nil {
+		return nil, errors.New("api: a Node needs Sessions, Pusher, Records and Sockets")
+	}
+	ts, err := loadTokens(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := loadKeys(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, node: node, log: node.Log,
+		routes: routes(), tokens: ts,
+		origins:  http.NewCrossOriginProtection(),
+		memory:   newMemory(&cfg.Push),
+		now:      time.Now,
+		stopping: make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.started = s.now()
+	s.sigV4 = sigV4{keys: keys, skew: cfg.AWS.SkewMax, now: func() time.Time { return s.now() }}
+	s.slots.New = func() any { return newSlot() }
+	s.metrics = newCounters(s)
+	s.http = s.newHTTP()
+	return s, nil
+}
+
+// newHTTP sets every limit that net/http has. HTTP/2 is spoken without TLS as well
+// (RFC 9113 section 3.3, prior knowledge): many streams over one connection.
+func (s *Server) newHTTP() *http.Server {
+	h := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: s.cfg.HTTP.ReadHeaderTimeout,
+		ReadTimeout:       s.cfg.HTTP.ReadTimeout,
+		WriteTimeout:      s.cfg.HTTP.WriteTimeout,
+		IdleTimeout:       s.cfg.HTTP.IdleTimeout,
+		MaxHeaderBytes:    s.cfg.HTTP.HeaderBytesMax,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+	}
+	h.Protocols.SetHTTP1(true)
+	h.Protocols.SetUnencryptedHTTP2(true)
+	return h
+}
+
+// Handler returns the API without a listener.
+func (s *Server) Handler() http.Handler { return s }
+
+// Serve answers what arrives on the listener until Shutdown, then returns nil. It
+// closes the listener. A listener that other machines reach is refused when no
+// service token is set, whatever Config.Listen says.
+func (s *Server) Serve(l net.Listener) error {
+	if len(s.tokens) == 0 && !loopback(l.Addr().String()) {
+		l.Close()
+		return fmt.Errorf("api: listener %s is reachable from other machines and no service token is set: set tokens or tokens_file", l.Addr())
+	}
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("api: serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown stops listening, ends streams with a last line that says so, and waits for
+// requests to be answered; when ctx ends first, what is left is cut and its error
+// returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopOnce.Do(func() { close(s.stopping) })
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.http.Close()
+		return fmt.Errorf("api: requests were cut at shutdown: %w", err)
+	}
+	return nil
+}
