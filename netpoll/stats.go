@@ -9,20 +9,38 @@ import (
 // loopStats are a loop's own plain counters; Stats sums them. Those that can go down
 // say so.
 type loopStats struct {
-	Connections, Upgraded, SlowNow int64 // now
+	Connections int64 `metric:"roost_connections" doc:"connections now, refusals under way included"`
+	Upgraded    int64 `metric:"roost_websockets" doc:"connections that are WebSockets now"`
+	SlowNow     int64 `metric:"roost_slow_connections" doc:"connections above queued_soft_bytes now"`
 
-	Accepted, AcceptAborted, AcceptErrors, AcceptPauses uint64
-	Upgrades, HandshakeTimeouts, RefusedFull            uint64
-	ProxyRefused                                        uint64
-	BytesIn, BytesOut, MessagesIn, MessagesOut          uint64
-	MessageBytesPeak                                    uint64
-	Pings, Idle                                         uint64
-	Failed, TooBig, FrameRateExceeded, CloseTimeouts    uint64
-	SlowTotal, TooSlow, DroppedSlow, RefusedNode        uint64
-	Closed1000                                          [16]uint64 // closes sent, by code - 1000
-	Closed4000                                          [16]uint64 // by code - 4000
-	ClosedOther                                         uint64
-	Answers                                             [6]uint64 // plain HTTP answers by status / 100
+	Accepted          uint64 `metric:"roost_accepted_total" doc:"connections taken from the listener"`
+	AcceptAborted     uint64 `metric:"roost_accept_aborted_total" doc:"connections that were gone before they were taken"`
+	AcceptErrors      uint64 `metric:"roost_accept_errors_total" doc:"times accept found no descriptor or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM)"`
+	AcceptPauses      uint64 `metric:"roost_accept_pauses_total" doc:"times accepting paused, for that or for max_connections"`
+	Upgrades          uint64 `metric:"roost_upgrades_total" doc:"upgrades answered with 101"`
+	HandshakeTimeouts uint64 `metric:"roost_handshake_timeouts_total" doc:"requests that were not whole in time"`
+	RefusedFull       uint64 `metric:"roost_refused_full_total" doc:"connections above max_connections, told 503"`
+	ProxyRefused      uint64 `metric:"roost_proxy_refused_total" doc:"connections from proxy_trusted without a PROXY v2 header"`
+	BytesIn           uint64 `metric:"roost_bytes_in_total" doc:"bytes read from connections"`
+	BytesOut          uint64 `metric:"roost_bytes_out_total" doc:"bytes written to connections"`
+	MessagesIn        uint64 `metric:"roost_messages_in_total" doc:"whole messages received"`
+	MessagesOut       uint64 `metric:"roost_messages_out_total" doc:"messages written or queued for writing"`
+	MessageBytesPeak  uint64 `metric:"roost_message_bytes_peak" doc:"largest fragmented or piecewise message received"`
+	Pings             uint64 `metric:"roost_pings_total" doc:"pings sent"`
+	Idle              uint64 `metric:"roost_idle_total" doc:"connections closed with 4005 because two pings went unanswered"`
+	Failed            uint64 `metric:"roost_protocol_failures_total" doc:"connections failed for breaking RFC 6455 or a limit"`
+	TooBig            uint64 `metric:"roost_too_big_total" doc:"of these, messages above message_bytes_max"`
+	FrameRateExceeded uint64 `metric:"roost_frame_rate_exceeded_total" doc:"of these, floods above frames_per_second_max"`
+	CloseTimeouts     uint64 `metric:"roost_close_timeouts_total" doc:"connections cut because the peer did not end its side in time"`
+	SlowTotal         uint64 `metric:"roost_slow_total" doc:"times a connection went above queued_soft_bytes"`
+	TooSlow           uint64 `metric:"roost_too_slow_total" doc:"connections closed with 4004"`
+	DroppedSlow       uint64 `metric:"roost_dropped_slow_total" doc:"messages dropped with them"`
+	RefusedNode       uint64 `metric:"roost_refused_node_total" doc:"sends refused because queued_node_bytes were waiting"`
+
+	Closed1000  [16]uint64 `metric:"roost_closes_total" label:"code" base:"1000" doc:"Close frames sent, by code"`
+	Closed4000  [16]uint64 `metric:"roost_closes_total" label:"code" base:"4000" doc:""`
+	ClosedOther uint64     `metric:"roost_closes_other_total" doc:"Close frames that echo any other code"`
+	Answers     [6]uint64  `metric:"roost_answers_total" label:"class" base:"0" doc:"plain HTTP answers on the public listener, by hundreds of the status"`
 }
 
 func (s *loopStats) countAnswer(status int) {
@@ -31,13 +49,14 @@ func (s *loopStats) countAnswer(status int) {
 	}
 }
 
-// Stats are the reactor's counters, summed over its loops.
+// Stats are the reactor's counters, summed over its loops. The metric tag is the name
+// under which each is published.
 type Stats struct {
 	loopStats
-	RefusedOutbox uint64 // sends refused because a loop's outbox was full
-	QueuedBytes   int64  // waiting for slow peers now
+	RefusedOutbox uint64 `metric:"roost_refused_outbox_total" doc:"sends refused because a loop's outbox was full"`
+	QueuedBytes   int64  `metric:"roost_queued_bytes" doc:"bytes waiting for slow peers now"`
+	Max           int    `metric:"roost_connections_max" doc:"connections held at most"`
 	Paused        bool   // accepting pauses now
-	Max           int    // connections held at most
 }
 
 // Stats asks every loop for its counters. Any goroutine but a loop's; it waits for

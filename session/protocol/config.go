@@ -16,16 +16,15 @@ type Config struct {
 	PoolWorkers          int `yaml:"pool_workers" doc:"goroutines for what would hold up an event loop: public-key signatures (33 to 79 µs each), device lists; default two"`
 	PoolQueue            int `yaml:"pool_queue" doc:"jobs waiting for them, count; beyond it upgrades are told 503 and frames get the error overloaded"`
 
-	PayloadBytesMax int           `yaml:"payload_bytes_max" doc:"payload of a message from a device, bytes; beyond it the error too_large (PROTOCOL.md section 0)"`
-	MessageRate     int           `yaml:"message_rate" doc:"messages a device may send in a second, count; beyond it each is refused with the error rate (GCRA)"`
-	MessageBurst    int           `yaml:"message_burst" doc:"messages a device may send at once before that rate counts, count"`
-	StrikesMax      int           `yaml:"strikes_max" doc:"refusals in a row after which the device is closed with 4006, count; 1 to 250"`
-	Lifetime        bool          `yaml:"lifetime" doc:"end each connection at a random age, so that load spreads and no connection outlives a deploy"`
-	LifetimeMin     time.Duration `yaml:"lifetime_min" doc:"youngest age at which a connection is asked to leave"`
-	LifetimeMax     time.Duration `yaml:"lifetime_max" doc:"oldest age at which it is"`
-	LifetimeGrace   time.Duration `yaml:"lifetime_grace" doc:"time from goaway to the close with 4003; the device should go first, so that TIME_WAIT stays with it"`
-	ReconnectMax    time.Duration `yaml:"reconnect_max" doc:"longest wait a device is told before it connects again; each is told a random part of it, so that they do not come together"`
-	DevicesMax      int           `yaml:"devices_max" doc:"devices in the answer to a devices frame, count"`
+	MessageRate   int           `yaml:"message_rate" doc:"messages a device may send in a second, count; beyond it each is refused with the error rate (GCRA)"`
+	MessageBurst  int           `yaml:"message_burst" doc:"messages a device may send at once before that rate counts, count"`
+	StrikesMax    int           `yaml:"strikes_max" doc:"refusals in a row after which the device is closed with 4006, count; 1 to 250"`
+	Lifetime      bool          `yaml:"lifetime" doc:"end each connection at a random age, so that load spreads and no connection outlives a deploy"`
+	LifetimeMin   time.Duration `yaml:"lifetime_min" doc:"youngest age at which a connection is asked to leave"`
+	LifetimeMax   time.Duration `yaml:"lifetime_max" doc:"oldest age at which it is"`
+	LifetimeGrace time.Duration `yaml:"lifetime_grace" doc:"time from goaway to the close with 4003; the device should go first, so that TIME_WAIT stays with it"`
+	ReconnectMax  time.Duration `yaml:"reconnect_max" doc:"longest wait a device is told before it connects again; each is told a random part of it, so that they do not come together"`
+	DevicesMax    int           `yaml:"devices_max" doc:"devices in the answer to a devices frame, count"`
 }
 
 // Default returns the values a node starts from.
@@ -33,8 +32,7 @@ func Default() Config {
 	return Config{
 		UpgradesPerSecondMax: 20000, UpgradesBurst: 20000,
 		PoolWorkers: 2, PoolQueue: 4096,
-		PayloadBytesMax: 64 << 10,
-		MessageRate:     50, MessageBurst: 200, StrikesMax: 100,
+		MessageRate: 50, MessageBurst: 200, StrikesMax: 100,
 		Lifetime: true, LifetimeMin: 25 * time.Minute, LifetimeMax: 35 * time.Minute, LifetimeGrace: 10 * time.Second,
 		ReconnectMax: 5 * time.Second,
 		DevicesMax:   1000,
@@ -53,7 +51,6 @@ func (c Config) Validate() error {
 	between("upgrades_burst", c.UpgradesBurst, 1, 10_000_000)
 	between("pool_workers", c.PoolWorkers, 1, 1024)
 	between("pool_queue", c.PoolQueue, 1, 1<<20)
-	between("payload_bytes_max", c.PayloadBytesMax, 1, 16<<20)
 	between("message_rate", c.MessageRate, 1, 1_000_000)
 	between("message_burst", c.MessageBurst, 1, 1_000_000)
 	between("strikes_max", c.StrikesMax, 1, 250)

@@ -41,11 +41,7 @@ func (g *Gate) Message(c *netpoll.Conn, op netpoll.Op, payload []byte) {
 func (g *Gate) frame(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	switch f.Type {
 	case wire.FrameSend:
-		if len(f.Payload) > g.cfg.PayloadBytesMax {
-			g.refuseFrame(c, f.Ref, session.TooLarge.String(), "payload is above payload_bytes_max, which hello told as max_payload")
-			return
-		}
-		g.Relay.Send(s, f)
+		g.Relay.Send(s, f, g.Now().UnixMilli())
 	case wire.FrameAck:
 		g.ack(c, s, f)
 	case wire.FramePing:
@@ -81,15 +77,17 @@ func (g *Gate) admit(c *netpoll.Conn, s *session.Session) bool {
 
 // rawMessage sends a roost.raw device's frame to the account's other devices.
 func (g *Gate) rawMessage(c *netpoll.Conn, s *session.Session, op netpoll.Op, payload []byte) {
-	if len(payload) > g.cfg.PayloadBytesMax {
-		c.Close(netpoll.CloseTooBig, "payload is above payload_bytes_max")
+	if len(payload) > g.MaxPayload {
+		c.Close(netpoll.CloseTooBig, "payload is above what a device may send")
 		return
 	}
 	kind := session.Text
 	if op == netpoll.OpBinary {
 		kind = session.Binary
 	}
-	g.Relay.SendRaw(s, kind, payload)
+	if !g.Relay.SendRaw(s, kind, payload, g.Now().UnixMilli()) {
+		g.counters.framesRefused.Add(1)
+	}
 }
 
 // ack passes on which messages the device has. One that nobody waits for any more, or

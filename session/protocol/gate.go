@@ -34,8 +34,8 @@ type Acks interface {
 
 // Relay takes what a device sends to others.
 type Relay interface {
-	Send(sender *session.Session, f *wire.DeviceFrame)
-	SendRaw(sender *session.Session, kind session.Kind, payload []byte)
+	Send(sender *session.Session, f *wire.DeviceFrame, nowMS int64)
+	SendRaw(sender *session.Session, kind session.Kind, payload []byte, nowMS int64) bool
 }
 
 // Directory lists an account's devices, connected and remembered. It may block.
@@ -58,7 +58,10 @@ type Parts struct {
 	Refusals func() []string
 	Now      func() time.Time
 	Log      *slog.Logger
-	PingMS   int64 // told to devices in hello
+	// PingMS and MaxPayload are what hello tells devices: milliseconds between two pings,
+	// bytes of a payload they may send.
+	PingMS     int64
+	MaxPayload int
 }
 
 // Gate is netpoll's Handler: it lets devices in, hears them, and sees them out.
@@ -218,7 +221,7 @@ func (g *Gate) Open(c *netpoll.Conn) {
 	}
 	hello := wire.Hello{
 		Session: s.Number, Account: s.Account, Device: s.Device,
-		PingMS: g.PingMS, MaxPayload: int64(g.cfg.PayloadBytesMax), ExpiresMS: s.ExpiresMS,
+		PingMS: g.PingMS, MaxPayload: int64(g.MaxPayload), ExpiresMS: s.ExpiresMS,
 	}
 	var scratch [512]byte
 	c.Reply(netpoll.OpText, wire.AppendHello(scratch[:0], g.Parts.Origin, &hello))

@@ -32,17 +32,18 @@ type counters struct {
 	framesRefused, rateRefused, rateClosed, acksUnknown  atomic.Uint64
 }
 
-// Stats are the gate's counters since its start.
+// Stats are the gate's counters since its start. The metric tag is the name under which
+// each is published.
 type Stats struct {
-	UpgradesRefused uint64 // upgrades answered with anything but 101
-	Unauthorized    uint64 // tokens refused, at upgrades and in band
-	Displaced       uint64 // sessions closed with 4001
-	Expired         uint64 // closed with 4002
-	Lifetimes       uint64 // sent a goaway for their age
-	FramesRefused   uint64 // device frames answered with error
-	RateRefused     uint64 // messages above message_rate
-	RateClosed      uint64 // closed with 4006
-	AcksUnknown     uint64 // acks that nobody waited for
+	UpgradesRefused uint64 `metric:"roost_upgrades_refused_total" doc:"upgrades the gate answered with anything but 101"`
+	Unauthorized    uint64 `metric:"roost_unauthorized_total" doc:"tokens refused, at upgrades and in band"`
+	Displaced       uint64 `metric:"roost_displaced_total" doc:"sessions closed with 4001 because the device connected again"`
+	Expired         uint64 `metric:"roost_expired_total" doc:"sessions closed with 4002 because their token ended"`
+	Lifetimes       uint64 `metric:"roost_lifetimes_total" doc:"sessions sent a goaway for their age"`
+	FramesRefused   uint64 `metric:"roost_frames_refused_total" doc:"frames from devices answered with error"`
+	RateRefused     uint64 `metric:"roost_rate_refused_total" doc:"messages from devices above message_rate"`
+	RateClosed      uint64 `metric:"roost_rate_closed_total" doc:"sessions closed with 4006 because they did not heed that"`
+	AcksUnknown     uint64 `metric:"roost_acks_unknown_total" doc:"acks from devices that nobody waited for"`
 }
 
 // Stats may be called from any goroutine.

@@ -2,13 +2,16 @@ package config
 
 import (
 	"cmp"
-	"net"
 	"strings"
-	"time"
 
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/api"
 	"github.com/roostpush/roost/session/auth"
+	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/lifecycle"
+	"github.com/roostpush/roost/session/protocol"
+	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/store"
 )
 
@@ -21,12 +24,16 @@ type Config struct {
 	Data           string `yaml:"data" doc:"directory of the node's store, created if absent; one process at a time may have it open"`
 	MaxConnections int    `yaml:"max_connections" doc:"connections held at most, above which upgrades get 503; 0 derives it: as many as RLIMIT_NOFILE allows, less netpoll.descriptors_reserved"`
 
-	Log   LogConfig   `yaml:"log" doc:"what is logged, and how"`
-	Drain DrainConfig `yaml:"drain" doc:"how the node leaves when it is told to stop"`
+	Log   LogConfig             `yaml:"log" doc:"what is logged, and how"`
+	Drain lifecycle.DrainConfig `yaml:"drain" doc:"how the node leaves when it is told to stop"`
 
-	Auth    auth.Config    `yaml:"auth" doc:"who may connect, and as whom"`
-	Netpoll netpoll.Config `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
-	Store   store.Config   `yaml:"store" doc:"what is kept on disk, and how it gets there"`
+	Auth     auth.Config     `yaml:"auth" doc:"who may connect, and as whom"`
+	Protocol protocol.Config `yaml:"protocol" doc:"what devices may do, and for how long"`
+	Relay    relay.Config    `yaml:"relay" doc:"messages between the devices of an account"`
+	Deliver  deliver.Config  `yaml:"deliver" doc:"messages on their way to devices"`
+	API      api.Config      `yaml:"api" doc:"the internal listener"`
+	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
+	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
 }
 
 // moved names the settings of packages that the node sets under another key,
@@ -42,6 +49,7 @@ var moved = map[string]string{
 func (c Config) settled() Config {
 	c.Netpoll.MaxConnections = c.MaxConnections
 	c.Store.Directory = c.Data
+	c.API.Listen = c.Internal
 	return c
 }
 
@@ -51,16 +59,6 @@ type LogConfig struct {
 	Format string `yaml:"format" doc:"text, json, or auto: text when standard error is a terminal, json otherwise, since then a machine reads it"`
 }
 
-// DrainConfig says how the node leaves when it is told to stop by SIGTERM or
-// SIGINT.
-type DrainConfig struct {
-	ReadyDelay   time.Duration `yaml:"ready_delay" doc:"time between /readyz failing and the first goaway; load balancers need a probe or two to stop sending new devices, 2s is right for a probe each second"`
-	Over         time.Duration `yaml:"over" doc:"time over which goaway is spread over the connections; 20s with ready_delay and grace stays below the 30s that Kubernetes and systemd wait by habit"`
-	Grace        time.Duration `yaml:"grace" doc:"time a device has to close from its side after goaway before the node closes with 1001; 3s is a slow mobile round trip"`
-	ReconnectMin time.Duration `yaml:"reconnect_min" doc:"smallest reconnect_ms told to a device; 500ms gives a load balancer time to look away"`
-	ReconnectMax time.Duration `yaml:"reconnect_max" doc:"largest reconnect_ms told to a device; values are spread evenly between the two, so that devices do not come back as a herd"`
-}
-
 // Default returns the settings that a node runs with when nothing is said.
 func Default() Config {
 	c := Config{
@@ -68,16 +66,14 @@ func Default() Config {
 		Internal: "127.0.0.1:8081",
 		Data:     "./data",
 		Log:      LogConfig{Level: "info", Format: "auto"},
-		Drain: DrainConfig{
-			ReadyDelay:   2 * time.Second,
-			Over:         20 * time.Second,
-			Grace:        3 * time.Second,
-			ReconnectMin: 500 * time.Millisecond,
-			ReconnectMax: 15 * time.Second,
-		},
-		Auth:    auth.Default(),
-		Netpoll: netpoll.Default(),
-		Store:   store.Default(),
+		Drain:    lifecycle.DefaultDrain(),
+		Auth:     auth.Default(),
+		Protocol: protocol.Default(),
+		Relay:    relay.Default(),
+		Deliver:  deliver.Default(),
+		API:      api.Default(),
+		Netpoll:  netpoll.Default(),
+		Store:    store.Default(),
 	}
 	return c.settled()
 }
@@ -97,20 +93,6 @@ func (c LogConfig) Validate() error {
 	return ps.err()
 }
 
-// Validate says what is wrong with the values.
-func (c DrainConfig) Validate() error {
-	var ps checks
-	ps.between("ready_delay", c.ReadyDelay, 0, time.Hour)
-	ps.between("over", c.Over, 0, 24*time.Hour)
-	ps.between("grace", c.Grace, 100*time.Millisecond, time.Hour)
-	ps.between("reconnect_min", c.ReconnectMin, 0, 24*time.Hour)
-	ps.between("reconnect_max", c.ReconnectMax, 0, 24*time.Hour)
-	if c.ReconnectMax < c.ReconnectMin {
-		ps.add("reconnect_max", "%s is less than reconnect_min (%s)", c.ReconnectMax, c.ReconnectMin)
-	}
-	return ps.err()
-}
-
 // NodeID returns the node's id: Node, or hostname made to fit the rules for ids
 // (session.CheckNode) when Node is empty.
 func (c Config) NodeID(hostname string) string {
@@ -126,15 +108,4 @@ func (c Config) NodeID(hostname string) string {
 	}, host)
 	id = strings.Trim(id[:min(len(id), session.NodeBytesMax)], "-")
 	return cmp.Or(id, "roost")
-}
-
-// IsLoopback reports whether a listener's address can be reached from this host
-// only. An empty host means every interface.
-func IsLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

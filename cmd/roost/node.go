@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/api"
+	"github.com/roostpush/roost/session/auth"
+	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/protocol"
+	"github.com/roostpush/roost/session/relay"
+	"github.com/roostpush/roost/store"
+)
+
+// node is everyone, introduced to each other. It holds no logic of its own.
+type node struct {
+	cfg      config.Config
+	log      *slog.Logger
+	origin   session.Origin
+	store    *store.Store
+	sessions *session.Registry
+	verifier *auth.Verifier
+	gate     *protocol.Gate
+	reactor  *netpoll.Reactor
+	router   *deliver.Router
+	relay    *relay.Relay[*deliver.Delivery]
+	api      *api.Server
+	running  sync.WaitGroup
+	ended    chan struct{}
+}
+
+// newNode opens the store and makes the parts; nothing listens yet.
+func newNode(cfg config.Config, log *slog.Logger) (n *node, err error) {
+	host, err := os.Hostname()
+	if err != nil && cfg.Node == "" {
+		return nil, fmt.Errorf("the host has no name: set node: %w", err)
+	}
+	n = &node{cfg: cfg, log: log, sessions: session.NewRegistry(), ended: make(chan struct{})}
+	n.origin.Node = cfg.NodeID(host)
+	if n.store, err = store.Open(cfg.Store, n.origin.Node, log, time.Now); err != nil {
+		return nil, err
+	}
+	n.origin.Epoch = n.store.Epoch()
+	n.store.ResyncWith(liveSessions{n.sessions})
+	if n.verifier, err = auth.New(cfg.Auth, log, time.Now); err != nil {
+		n.store.Close()
+		return nil, err
+	}
+	if err = n.connect(); err != nil {
+		n.verifier.Close()
+		n.store.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// connect makes the reactor and what stands on it. Gate and relay are behind the
+// reactor's handler and in front of its Send: they get it once it exists.
+func (n *node) connect() (err error) {
+	sockets := &lateSockets{}
+	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets)
+	n.relay = relay.New(n.cfg.Relay, n.router, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
+	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
+		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
+		Journal: n.store, Acks: n.router, Relay: n.relay,
+		Directory: protocol.NodeDirectory{Registry: n.sessions, Records: n.store},
+		Refusals:  n.refusals, Now: time.Now, Log: n.log,
+		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
+	})
+	if n.reactor, err = netpoll.New(n.cfg.Netpoll, n.gate, n.log); err != nil {
+		n.gate.Close()
+		return err
+	}
+	sockets.Reactor = n.reactor
+	n.gate.Attach(n.reactor)
+	n.api, err = api.New(n.cfg.API, api.Node{
+		Origin: n.origin, Sessions: n.sessions, Pusher: n.router, Records: n.store, Sockets: n.reactor,
+		Ready: n.reasons, Log: n.log, Version: version(),
+	})
+	if err != nil {
+		n.gate.Close()
+		return err
+	}
+	n.api.Register(n.metrics)
+	return nil
+}
+
+// lateSockets is the reactor for those who are made before it.
+type lateSockets struct{ *netpoll.Reactor }
+
+// liveSessions tells the store who is connected when it has to catch up.
+type liveSessions struct{ sessions *session.Registry }
+
+// Each calls emit for every open session.
+func (l liveSessions) Each(emit func(*session.Session)) {
+	var batch []*session.Session
+	for shard := range l.sessions.Shards() {
+		batch = l.sessions.AppendAll(batch[:0], shard)
+		for _, s := range batch {
+			emit(s)
+		}
+	}
+}
+
+// Number returns the number of an address's session.
+func (l liveSessions) Number(a session.Address) (uint64, bool) {
+	if s := l.sessions.Lookup(a.Account, a.Device); s != nil {
+		return s.Number, true
+	}
+	return 0, false
+}
+
+// reasons are why the node may not take traffic now; each is a word for machines and a
+// sentence for people.
+func (n *node) reasons() []api.Reason {
+	var list []api.Reason
+	if n.gate.Draining() {
+		list = append(list, api.Reason{Code: "draining", Detail: "the node is leaving"})
+	}
+	if held, most := n.reactor.Connections(), n.reactor.ConnectionsMax(); held >= most {
+		list = append(list, api.Reason{Code: "full", Detail: fmt.Sprintf("%d of %d connections are held", held, most)})
+	}
+	if err := n.store.Health(); err != nil {
+		list = append(list, api.Reason{Code: "store", Detail: err.Error()})
+	}
+	return list
+}
+
+// refusals are the same reasons as lines of text, for the public listener.
+func (n *node) refusals() []string {
+	var lines []string
+	for _, r := range n.reasons() {
+		lines = append(lines, r.Code)
+	}
+	return lines
+}
+
+// hint prints what a person may paste into another terminal.
+func hint(w io.Writer, public, internal string) {
+	bin, err := os.Executable()
+	if err != nil {
+		bin = "roost"
+	}
+	fmt.Fprintf(w, `
+Paste this into another terminal: it connects a device, pushes a message to it and shows both ends.
+
+  %[1]s connect alice/phone --url ws://%[2]s/ws --count 1 & sleep 1; %[1]s push alice/phone '{"hello":"world"}' --wait acked --api http://%[3]s; wait
+
+`, bin, public, internal)
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/session/auth"
+	"github.com/roostpush/roost/session/lifecycle"
+)
+
+// serve runs the node until ctx ends, then sees its devices out and returns nil. Its
+// steps, in order:
+//
+//	newNode      the store first, since its epoch is in every id
+//	listen       both listeners, so that a taken port is an error and not a race
+//	announce     the addresses, to the log, to people and to --addresses-file
+//	leave        readiness fails, goaway, closes, the journal's last commit
+//
+// addresses names a file that gets the addresses as JSON; empty: none.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses string) error {
+	tuneCollector(log)
+	n, err := newNode(cfg, log)
+	if err != nil {
+		return err
+	}
+	if err := n.reactor.Listen(cfg.Listen); err != nil {
+		n.abandon()
+		return err
+	}
+	internal, err := net.Listen("tcp", cfg.Internal)
+	if err != nil {
+		n.abandon()
+		return fmt.Errorf("internal listener: %w", err)
+	}
+	failed := n.start(internal)
+	if err := n.announce(internal.Addr().String(), addresses); err != nil {
+		log.Error("addresses file", "error", err)
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("leaving: told to stop", "sessions", n.sessions.Len(), "over", cfg.Drain.Over)
+	case err = <-failed:
+		log.Error("leaving: a listener failed", "error", err)
+	}
+	return errors.Join(err, n.leave())
+}
+
+// start runs what serves; the channel gets the first failure.
+func (n *node) start(internal net.Listener) <-chan error {
+	failed := make(chan error, 2)
+	n.running.Go(func() {
+		if err := n.reactor.Serve(); err != nil {
+			failed <- err
+		}
+	})
+	n.running.Go(func() {
+		if err := n.api.Serve(internal); err != nil {
+			failed <- err
+		}
+	})
+	n.running.Go(n.tick)
+	return failed
+}
+
+// tickEvery is how often pushes and relays that wait are looked at.
+const tickEvery = 50 * time.Millisecond
+
+// tick gives the verbs their clock.
+func (n *node) tick() {
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-n.ended:
+			return
+		case now := <-t.C:
+			n.router.Tick()
+			n.relay.Sweep(now.UnixMilli())
+		}
+	}
+}
+
+// announce says where the node can be reached.
+func (n *node) announce(internal, file string) error {
+	public := n.reactor.Addr().String()
+	n.log.Info("node is up", "node", n.origin.Node, "epoch", n.origin.Epoch, "public", public, "internal", internal,
+		"max_connections", n.reactor.ConnectionsMax(), "auth", n.cfg.Auth.Mode)
+	if n.cfg.Auth.Mode == auth.ModeNone {
+		// Somebody is trying the node out. The log goes to standard error, this does not.
+		hint(os.Stdout, dialable(public), dialable(internal))
+	}
+	if file == "" {
+		return nil
+	}
+	text, err := json.Marshal(map[string]any{"public": public, "internal": internal, "pid": os.Getpid()})
+	if err != nil {
+		return err
+	}
+	// Whoever waits for the file must never read half of it.
+	part := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".part")
+	if err := os.WriteFile(part, append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(part, file)
+}
+
+// leave ends the node: readiness fails first and new upgrades get 503; after a delay
+// every device is told to go, over a time; then the API ends, and last the journal is
+// committed.
+func (n *node) leave() error {
+	n.gate.Drain()
+	if n.sessions.Len() > 0 {
+		time.Sleep(n.cfg.Drain.ReadyDelay)
+		lifecycle.Drain(context.Background(), n.cfg.Drain, n.sessions, n.reactor)
+		n.waitUntilGone(n.cfg.Netpoll.CloseTimeout + time.Second)
+	}
+	timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := n.api.Shutdown(timeout)
+	n.reactor.Stop()
+	n.gate.Close()
+	close(n.ended)
+	n.running.Wait()
+	n.verifier.Close()
+	err = errors.Join(err, n.store.Close())
+	n.log.Info("node has left", "error", err)
+	return err
+}
+
+// waitUntilGone lets the last devices answer their close.
+func (n *node) waitUntilGone(most time.Duration) {
+	for end := time.Now().Add(most); n.sessions.Len() > 0 && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// abandon undoes newNode when nothing was started.
+func (n *node) abandon() {
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = n.reactor.Serve() })
+	n.reactor.Stop()
+	wg.Wait()
+	n.gate.Close()
+	n.verifier.Close()
+	if err := n.store.Close(); err != nil {
+		n.log.Error("store", "error", err)
+	}
+}
