@@ -70,7 +70,7 @@ func newLoop(r *Reactor, index int) *loop {
 		inbounds: make([]*inbound, 0, 64), outbounds: make([]*outbound, 0, 64),
 		ticksPerSecond: max(1, uint32(time.Second/r.cfg.Tick)),
 		pingTicks:      max(1, uint32(r.cfg.PingInterval/r.cfg.Tick)),
-		framesMax:      min(r.cfg.FramesPerSecondMax, 1<<16-1),
+		framesMax:      r.cfg.FramesPerSecondMax,
 		tooBig:         r.reasons.tooBig, slowReason: r.reasons.slow, idleReason: r.reasons.idle,
 	}
 	l.wheel.init()

@@ -87,7 +87,9 @@ func (l *loop) admitFrame(c *Conn) bool {
 		l.fail(c, CloseRate, "too many frames")
 		return false
 	}
-	c.frames++
+	if c.frames < 1<<16-1 { // a limit above that is none
+		c.frames++
+	}
 	return true
 }
 

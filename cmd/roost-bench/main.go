@@ -18,10 +18,11 @@ import (
 // grammar is the whole command line. A command of its own file is added by a field
 // here; its Run method may ask for a context.Context and an output.
 type grammar struct {
-	Connect connectCommand `cmd:"" help:"Open connections at a steady rate: rate, success and latency of upgrades."`
-	Idle    idleCommand    `cmd:"" help:"Open many connections, hold them, and prove at the end that each is alive."`
-	Echo    echoCommand    `cmd:"" help:"Send numbered messages to a server that echoes: latency, lost, duplicated, reordered."`
-	Worker  workerCommand  `cmd:"" hidden:"" help:"A generator process; roost-bench starts it."`
+	Connect    connectCommand    `cmd:"" help:"Open connections at a steady rate: rate, success and latency of upgrades."`
+	Idle       idleCommand       `cmd:"" help:"Open many connections, hold them, and prove at the end that each is alive."`
+	Echo       echoCommand       `cmd:"" help:"Send numbered messages to a server that echoes: latency, lost, duplicated, reordered."`
+	EchoServer echoServerCommand `cmd:"" help:"Serve a bare echo on Roost's own reactor, for conformance and comparisons."`
+	Worker     workerCommand     `cmd:"" hidden:"" help:"A generator process; roost-bench starts it."`
 }
 
 const description = `Load tester for WebSocket servers (Linux).
