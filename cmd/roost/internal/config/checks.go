@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"time"
 )
 
 // checks collects problems of one section; the key is relative to it.
@@ -23,12 +22,6 @@ func (ps *checks) oneOf(key, value string, allowed ...string) {
 		}
 	}
 	ps.add(key, "found %q; one of %s is wanted, the nearest is %s", value, strings.Join(allowed, ", "), nearest(value, allowed))
-}
-
-func (ps *checks) between(key string, value, low, high time.Duration) {
-	if value < low || value > high {
-		ps.add(key, "%s is not between %s and %s", formatDuration(value), formatDuration(low), formatDuration(high))
-	}
 }
 
 func (ps *checks) listener(key, address string) {

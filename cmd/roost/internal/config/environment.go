@@ -6,8 +6,8 @@ import (
 )
 
 // ReservedEnv are the variables with our prefix that are no settings of a node:
-// the client commands read them.
-var ReservedEnv = []string{"ROOST_API", "ROOST_API_TOKEN", "ROOST_CONFIG"}
+// the commands read them.
+var ReservedEnv = []string{"ROOST_API", "ROOST_API_TOKEN", "ROOST_CONFIG", "ROOST_HINT", "ROOST_TOKEN"}
 
 // kubernetesEnv are the variables that Kubernetes puts into every pod beside a
 // Service called roost. Refusing them would forbid that name.

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/roostpush/roost/session"
+)
+
+// connectTimeout is how long connecting and the upgrade may take.
+const connectTimeout = 10 * time.Second
+
+// connectCommand is a device for people.
+type connectCommand struct {
+	Address string `arg:"" optional:"" help:"ACCOUNT/DEVICE. Left out, the token names both."`
+
+	URL    string `name:"url" default:"ws://127.0.0.1:8080/ws" placeholder:"URL" help:"The node's public listener (${default})."`
+	Token  string `env:"ROOST_TOKEN" placeholder:"TOKEN" help:"The device's token, as \"roost token\" mints them; not wanted with --auth none."`
+	Raw    bool   `help:"Speak roost.raw: payloads are frames, bare."`
+	Frames bool   `help:"Lines from standard input are whole frames, not payloads of sends."`
+	NoAck  bool   `help:"Do not acknowledge messages that ask for it."`
+	Count  int    `placeholder:"N" help:"Leave after N messages; 0: stay."`
+}
+
+// Help is shown below the flags.
+func (connectCommand) Help() string {
+	return `Prints each frame on a line and acknowledges messages that ask for it. Each line of standard input
+is sent to the account's other devices: as it is when it is JSON, as a JSON string when not.
+How the connection ended is said on standard error; exits with 0 when it was closed normally.
+
+Examples:
+  roost connect alice/phone
+  roost connect --token "$(roost token --keys keys.json --account alice --device phone)"`
+}
+
+// Run connects, and prints until the connection ends.
+func (c connectCommand) Run(t terminal) error {
+	target, err := c.target()
+	if err != nil {
+		return usageError{err}
+	}
+	ctx, stop := interruptible(t.ctx)
+	defer stop()
+	d, err := c.dial(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer d.conn.Close()
+	// A shell stops a background job that reads the terminal; with this the read
+	// fails instead, and a device in the background just has no input.
+	signal.Ignore(syscall.SIGTTIN)
+	// An interrupt says goodbye; the node's answer ends the reading below.
+	unhook := context.AfterFunc(ctx, func() { d.leave(ws.StatusNormalClosure) })
+	defer unhook()
+	go c.sendLines(t, d)
+	err = c.receive(t, d)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// target returns the URL to dial, with the address in its query.
+func (c connectCommand) target() (*url.URL, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
+		return nil, fmt.Errorf("--url %q is not a URL such as ws://127.0.0.1:8080/ws", c.URL)
+	}
+	if c.Count < 0 {
+		return nil, fmt.Errorf("--count %d is negative", c.Count)
+	}
+	if c.Address == "" && c.Token == "" {
+		return nil, errors.New("who are you? give ACCOUNT/DEVICE, or --token")
+	}
+	if c.Address != "" {
+		address, err := session.ParseAddress(c.Address)
+		if err != nil {
+			return nil, err
+		}
+		query := u.Query()
+		query.Set("account", address.Account)
+		query.Set("device", address.Device)
+		u.RawQuery = query.Encode()
+	}
+	return u, nil
+}
+
+// dial connects and upgrades. A refusal is told with the reason in its body.
+func (c connectCommand) dial(ctx context.Context, target *url.URL) (*device, error) {
+	protocol := "roost.v1"
+	if c.Raw {
+		protocol = "roost.raw"
+	}
+	var refusal error
+	dialer := ws.Dialer{
+		Timeout:   connectTimeout,
+		Protocols: []string{protocol},
+		OnStatusError: func(status int, reason []byte, answer io.Reader) {
+			refusal = refused(status, answer)
+		},
+	}
+	if c.Token != "" {
+		dialer.Header = ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + c.Token}})
+	}
+	conn, buffered, _, err := dialer.Dial(ctx, target.String())
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("nothing listens at %s://%s: is the node running (roost serve)? another one is given with --url", target.Scheme, target.Host)
+	case err != nil:
+		return nil, fmt.Errorf("cannot connect to %s://%s: %w", target.Scheme, target.Host, err)
+	}
+	return newDevice(conn, buffered), nil
+}
+
+// refused reads the answer to an upgrade that was refused.
+func refused(status int, answer io.Reader) error {
+	text := fmt.Sprintf("the node refused: %d %s", status, http.StatusText(status))
+	if resp, err := http.ReadResponse(bufio.NewReader(answer), nil); err == nil {
+		defer resp.Body.Close()
+		// The node's answer may be cut by its close; what there is of it is shown.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+		var problem struct{ Detail string }
+		if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
+			body = []byte(problem.Detail)
+		}
+		if body = bytes.TrimSpace(body); len(body) > 0 {
+			text += ": " + string(body)
+		}
+		if wait := resp.Header.Get("Retry-After"); wait != "" {
+			text += "; try again after " + wait + " s"
+		}
+	}
+	if status == http.StatusUnauthorized {
+		text += " (a device's token is given with --token or ROOST_TOKEN; \"roost token\" mints one)"
+	}
+	return errors.New(text)
+}
+
+// receive prints frames until the connection ends, and says how it did.
+func (c connectCommand) receive(t terminal, d *device) error {
+	messages := 0
+	for {
+		opcode, payload, err := d.next()
+		var closed *closedError
+		if errors.As(err, &closed) {
+			fmt.Fprintf(t.err, "roost: closed by the node: %s\n", closed)
+			if closed.code == ws.StatusNormalClosure || closed.code == ws.StatusGoingAway {
+				return nil
+			}
+			return exitError(exitFailed)
+		}
+		if err != nil {
+			return fmt.Errorf("the connection broke: %w", err)
+		}
+		if opcode == ws.OpBinary {
+			fmt.Fprintf(t.out, "%x\n", payload)
+		} else {
+			fmt.Fprintf(t.out, "%s\n", payload)
+		}
+		var frame struct {
+			Type string `json:"type"`
+			ID   string `json:"id"`
+			Ack  bool   `json:"ack"`
+		}
+		isMessage := c.Raw || json.Unmarshal(payload, &frame) == nil && frame.Type == "message"
+		if frame.Ack && isMessage && !c.NoAck {
+			ack, err := json.Marshal(map[string]any{"type": "ack", "ids": []string{frame.ID}})
+			if err != nil {
+				panic(err) // a string always encodes
+			}
+			if err := d.send(ws.OpText, ack); err != nil {
+				return fmt.Errorf("acknowledge: %w", err)
+			}
+		}
+		if isMessage {
+			messages++
+		}
+		if c.Count > 0 && messages == c.Count {
+			return d.goodbye()
+		}
+	}
+}
+
+// sendLines sends each line of standard input. At its end the device stays: a
+// device started in the background has no input at all.
+func (c connectCommand) sendLines(t terminal, d *device) {
+	lines := bufio.NewScanner(t.in)
+	lines.Buffer(make([]byte, 0, 4<<10), deviceFrameBytesMax)
+	sent := 0
+	for lines.Scan() {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		sent++
+		if err := d.send(ws.OpText, c.frame(sent, line)); err != nil {
+			return // receive says why
+		}
+	}
+	if err := lines.Err(); err != nil && !errors.Is(err, syscall.EIO) {
+		fmt.Fprintf(t.err, "roost: read standard input: %s\n", err)
+	}
+}
+
+// frame makes a line into what is sent.
+func (c connectCommand) frame(n int, line []byte) []byte {
+	if c.Raw || c.Frames {
+		return line
+	}
+	if !json.Valid(line) {
+		quoted, err := json.Marshal(string(line))
+		if err != nil {
+			panic(err) // a string always encodes
+		}
+		line = quoted
+	}
+	return fmt.Appendf(nil, `{"type":"send","id":"%d","to":{"devices":"others"},"payload":%s}`, n, line)
+}
