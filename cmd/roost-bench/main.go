@@ -22,6 +22,8 @@ type grammar struct {
 	Idle       idleCommand       `cmd:"" help:"Open many connections, hold them, and prove at the end that each is alive."`
 	Echo       echoCommand       `cmd:"" help:"Send numbered messages to a server that echoes: latency, lost, duplicated, reordered."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve a bare echo on Roost's own reactor, for conformance and comparisons."`
+	IdleSlope  idleSlopeCommand  `cmd:"" help:"Start one roost serve and measure its memory for each idle device (Roost only)."`
+	Crash      crashCommand      `cmd:"" help:"Kill -9 a roost serve under connects, restart it, check its records (Roost only)."`
 	Worker     workerCommand     `cmd:"" hidden:"" help:"A generator process; roost-bench starts it."`
 }
 

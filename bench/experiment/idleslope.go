@@ -1,0 +1,169 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/hostinfo"
+	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/tally"
+	"github.com/roostpush/roost/bench/target"
+)
+
+// Slope describes the measurement of memory for each idle device: the server's
+// resident memory at two plateaus, each after a quiet time, divided by the devices
+// between them, so that what a server needs without any device does not count.
+type Slope struct {
+	Program   string        // path of roost
+	Low, High int64         // devices at the two plateaus
+	Quiet     time.Duration // before each reading; garbage of handshakes must be gone by then
+	PerSecond float64       // upgrades a second
+	Sources   string        // source addresses
+	BytesMax  float64       // budget for each device
+	Extra     []string      // more arguments of roost serve
+}
+
+// DefaultSlope returns the measurement that the budgets are written for.
+func DefaultSlope(program string) Slope {
+	return Slope{
+		Program: program, Low: 2_000, High: 18_000, Quiet: 15 * time.Second, PerSecond: 2_000,
+		Sources: "127.0.1.1-127.0.1.8", BytesMax: 700,
+	}
+}
+
+// Plateau is one reading.
+type Plateau struct {
+	Devices   int64           `json:"devices"`
+	RSSBytes  int64           `json:"rss_bytes"`
+	AnonBytes int64           `json:"anon_bytes"`
+	HeapInuse float64         `json:"heap_inuse_bytes"` // spans with an object, before a collection was asked for
+	HeapLive  float64         `json:"heap_live_bytes"`  // right after a collection
+	Kernel    hostinfo.Kernel `json:"kernel"`
+}
+
+// SlopeResult is what the measurement found, in bytes for each device.
+type SlopeResult struct {
+	Low          Plateau        `json:"low"`
+	High         Plateau        `json:"high"`
+	RSS          float64        `json:"rss_per_device"`
+	Anon         float64        `json:"anon_per_device"`
+	HeapInuse    float64        `json:"heap_inuse_per_device"`
+	HeapLive     float64        `json:"heap_live_per_device"`
+	KernelSocket float64        `json:"kernel_socket_per_device"` // half of the socket caches' growth
+	KernelSlab   float64        `json:"kernel_slab_per_device"`   // half of the growth of all slab memory
+	BytesMax     float64        `json:"bytes_max"`
+	Alive        int64          `json:"alive"`
+	Run          *report.Result `json:"run"`
+}
+
+// Held reports whether the budget holds and every device was there to be counted.
+func (r *SlopeResult) Held() bool { return r.RSS <= r.BytesMax && r.Alive == r.High.Devices }
+
+// IdleSlope starts one node, measures, and stops it. progress may be nil.
+func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(report.Second)) (*SlopeResult, error) {
+	data, err := os.MkdirTemp("", "roost-idle-slope-")
+	if err != nil {
+		return nil, fmt.Errorf("experiment: %w", err)
+	}
+	defer os.RemoveAll(data)
+	node, err := StartNode(ctx, s.Program, data, s.Extra...)
+	if err != nil {
+		return nil, err
+	}
+	defer node.Kill() // a paced goodbye to 18,000 devices would take minutes
+	to := target.Default()
+	to.URL, to.Sources = "ws://"+node.Public+"/ws", s.Sources
+	scenario := bench.DefaultScenario("idle-slope", to)
+	scenario.ServerPID = node.PID
+	scenario.Phases = []generator.Phase{
+		{Kind: generator.Open, Connections: s.Low, PerSecond: s.PerSecond},
+		{Kind: generator.Wait, Duration: s.Quiet},
+		{Kind: generator.Open, Connections: s.High - s.Low, FirstIndex: s.Low, PerSecond: s.PerSecond},
+		{Kind: generator.Wait, Duration: s.Quiet},
+		{Kind: generator.Prove, Timeout: 10 * time.Second},
+		{Kind: generator.Close},
+	}
+	var plateaus []Plateau
+	var readErr error
+	run, err := bench.Run(ctx, scenario, bench.Options{
+		WorkerCommand: worker, Progress: progress,
+		OnPhaseEnd: func(p *report.Phase) {
+			if p.Kind == generator.Wait && readErr == nil {
+				var plateau Plateau
+				plateau, readErr = read(ctx, node, p)
+				plateaus = append(plateaus, plateau)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if readErr != nil {
+		return nil, readErr
+	}
+	if len(plateaus) < 2 || run.Early != "" {
+		return nil, fmt.Errorf("experiment: the run ended before both plateaus were reached: %s", run.Early)
+	}
+	return slope(s, plateaus[0], plateaus[1], run), nil
+}
+
+// read takes all figures of a plateau. The resident memory was read when the quiet
+// time ended; asking for a collection, which tells the live heap, comes last.
+func read(ctx context.Context, node *Node, p *report.Phase) (Plateau, error) {
+	plateau := Plateau{Devices: p.Open}
+	if p.ServerAfter == nil {
+		return plateau, fmt.Errorf("experiment: the node's memory cannot be read")
+	}
+	plateau.RSSBytes, plateau.AnonBytes = p.ServerAfter.RSSBytes, p.ServerAfter.AnonBytes
+	var err error
+	if plateau.Kernel, err = hostinfo.ReadKernel(); err != nil {
+		return plateau, err
+	}
+	if plateau.HeapInuse, err = node.Metric(ctx, "go_memstats_heap_inuse_bytes"); err != nil {
+		return plateau, err
+	}
+	if _, _, err = node.Get(ctx, "/debug/pprof/heap?gc=1"); err != nil {
+		return plateau, fmt.Errorf("experiment: ask for a collection: %w", err)
+	}
+	plateau.HeapLive, err = node.Metric(ctx, "go_memstats_heap_alloc_bytes")
+	return plateau, err
+}
+
+func slope(s Slope, low, high Plateau, run *report.Result) *SlopeResult {
+	devices := float64(high.Devices - low.Devices)
+	return &SlopeResult{
+		Low: low, High: high, Run: run, BytesMax: s.BytesMax, Alive: run.Total.Get(tally.Proved),
+		RSS:          float64(high.RSSBytes-low.RSSBytes) / devices,
+		Anon:         float64(high.AnonBytes-low.AnonBytes) / devices,
+		HeapInuse:    (high.HeapInuse - low.HeapInuse) / devices,
+		HeapLive:     (high.HeapLive - low.HeapLive) / devices,
+		KernelSocket: float64(high.Kernel.SocketBytes-low.Kernel.SocketBytes) / devices / 2,
+		KernelSlab:   float64(high.Kernel.SlabBytes-low.Kernel.SlabBytes) / devices / 2,
+	}
+}
+
+// WriteText writes the figures as people read them.
+func (r *SlopeResult) WriteText(w io.Writer) {
+	line := func(what string, low, high, each float64) {
+		fmt.Fprintf(w, "  %-30s%12s%12s%12s\n", what, report.Size(low), report.Size(high), report.Size(each))
+	}
+	fmt.Fprintf(w, "\n  %-30s%12d%12d%12s\n", "idle devices", r.Low.Devices, r.High.Devices, "each")
+	line("process, resident", float64(r.Low.RSSBytes), float64(r.High.RSSBytes), r.RSS)
+	line("  of it anonymous", float64(r.Low.AnonBytes), float64(r.High.AnonBytes), r.Anon)
+	line("  heap in use", r.Low.HeapInuse, r.High.HeapInuse, r.HeapInuse)
+	line("  heap live after a collection", r.Low.HeapLive, r.High.HeapLive, r.HeapLive)
+	line("kernel, sockets (half)", float64(r.Low.Kernel.SocketBytes)/2, float64(r.High.Kernel.SocketBytes)/2, r.KernelSocket)
+	line("kernel, all slab (half)", float64(r.Low.Kernel.SlabBytes)/2, float64(r.High.Kernel.SlabBytes)/2, r.KernelSlab)
+	fmt.Fprint(w, "  The kernel's memory is halved: both ends of each connection live on this machine.\n\n")
+	fmt.Fprintf(w, "  %d of %d devices answered the final ping\n", r.Alive, r.High.Devices)
+	verdict := "ok    "
+	if !r.Held() {
+		verdict = "FAILED"
+	}
+	fmt.Fprintf(w, "  %s  %.0f bytes of process memory for each idle device, at most %.0f\n", verdict, r.RSS, r.BytesMax)
+}
