@@ -85,7 +85,7 @@ func CheckTopic(s string) error {
 	if s == "" || len(s) > TopicBytesMax {
 		return fmt.Errorf("topic is %d bytes long, 1 to %d are allowed", len(s), TopicBytesMax)
 	}
-	for _, segment := range strings.Split(s, ".") {
+	for segment := range strings.SplitSeq(s, ".") {
 		if segment == "" {
 			return fmt.Errorf("topic %q has an empty segment", s)
 		}

@@ -148,7 +148,7 @@ func (f *DeviceFrame) parseTo() {
 	f.ToOthers = string(word) == "others"
 	switch {
 	case to.err.Code != "":
-		r.fail(to.err.Code, to.err.Offset, to.err.Detail)
+		r.inherit(to)
 	case word != nil && !f.ToOthers:
 		r.fail(CodeValue, to.at[memberDevices].from, `devices can only be "others"`)
 	case f.ToOthers == (f.ToDevice != nil):

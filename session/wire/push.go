@@ -91,7 +91,7 @@ func (p *PushFrame) parseTo() {
 	}
 	switch {
 	case to.err.Code != "":
-		r.fail(to.err.Code, to.err.Offset, to.err.Detail)
+		r.inherit(to)
 	case ways != 1 || p.Device != nil && p.Account == nil:
 		r.bad(memberTo, `is not one of {"account","device"}, {"account"}, {"topic"} and {"all":true}`)
 	}

@@ -77,6 +77,13 @@ func (r *reader) readMember(outer *reader, m member) {
 	}
 }
 
+// inherit takes over what a reader of one of its members found wrong.
+func (r *reader) inherit(inner *reader) {
+	if e := &inner.err; e.Code != "" {
+		r.fail(e.Code, e.Offset, e.Detail)
+	}
+}
+
 // members notes where the values of an object's members are.
 func (r *reader) members(s *scanner) bool {
 	if !s.expect('{', "expected a JSON object") {
@@ -294,6 +301,9 @@ func (r *reader) payload() (b []byte, kind session.Kind) {
 		if err != nil {
 			r.bad(memberBase64, "is not base64 (RFC 4648 section 4, with padding)")
 			return nil, session.Binary
+		}
+		if out == nil {
+			out = []byte{} // an empty payload is one, too
 		}
 		r.scratch = out
 		return out[from:], session.Binary
