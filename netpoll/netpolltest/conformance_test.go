@@ -40,6 +40,9 @@ func TestConformanceSocket(t *testing.T) {
 			score.add(g, judgeOverSocket(t, address, c))
 		}
 	}
+	for _, c := range handshakes() {
+		score.add(handshakeGroup, judgeHandshakeOverSocket(t, address, c))
+	}
 	score.print("socket " + address)
 }
 

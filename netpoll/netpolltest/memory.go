@@ -8,13 +8,16 @@ import (
 
 // Config is the server configuration that the cases assume: messages up to
 // limitBytes, room to echo one while it is being read, no limit on frames that
-// a test could meet, and no ping of the server's own.
+// a test could meet, no ping of the server's own, and kernel buffers large
+// enough that echoes of 16 MiB over loopback do not wait for delayed
+// acknowledgements (with 64 KiB they move at 64 KiB each 40 ms).
 func Config(limitBytes int) netpoll.Config {
 	cfg := netpoll.Default()
 	cfg.MessageBytesMax = limitBytes
 	cfg.QueuedHardBytes = 4*limitBytes + 1<<20
 	cfg.QueuedNodeBytes = max(cfg.QueuedNodeBytes, 8*cfg.QueuedHardBytes)
 	cfg.FramesPerSecondMax = 1 << 30
+	cfg.SendBufferBytes, cfg.ReceiveBufferBytes = 4<<20, 4<<20
 	cfg.PingInterval = 24 * time.Hour
 	return cfg
 }

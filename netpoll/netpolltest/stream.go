@@ -42,18 +42,28 @@ func Handshake(s Stream) (int, error) {
 	return awaitHandshake(s)
 }
 
-// awaitHandshake waits for the whole header of a 101 and returns its length.
+// awaitHandshake waits for the 101 to Upgrade and returns its length.
 func awaitHandshake(s Stream) (int, error) {
+	n, err := headerLength(s)
+	if err != nil {
+		return 0, err
+	}
+	out, _ := s.Await(n)
+	if !bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")) || !bytes.Contains(out[:n], []byte(accepted)) {
+		return 0, fmt.Errorf("handshake answered with %q", out[:n])
+	}
+	return n, nil
+}
+
+// headerLength waits for a whole HTTP header and returns its length.
+func headerLength(s Stream) (int, error) {
 	for n := 1; ; {
 		out, ended := s.Await(n)
 		if end := bytes.Index(out, []byte("\r\n\r\n")); end >= 0 {
-			if !bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")) || !bytes.Contains(out[:end], []byte(accepted)) {
-				return 0, fmt.Errorf("handshake answered with %q", out[:end])
-			}
 			return end + 4, nil
 		}
 		if ended || len(out) < n {
-			return 0, fmt.Errorf("handshake not answered: %q", out)
+			return 0, fmt.Errorf("no whole HTTP answer, stream ended %v: %q", ended, out)
 		}
 		n = len(out) + 1
 	}
