@@ -28,7 +28,7 @@ type Config struct {
 	AttrsBytesMax     int `yaml:"attrs_bytes_max" doc:"bytes of a token's attributes that are kept; a larger object is left out, because half of one would not parse"`
 	AccountDevicesMax int `yaml:"account_devices_max" doc:"devices of one account that a single question returns at most"`
 
-	MemTableBytes int `yaml:"mem_table_bytes" doc:"size of one of Pebble's write buffers in bytes; up to two stay in memory when idle, so it is small"`
+	MemTableBytes int `yaml:"mem_table_bytes" doc:"size of one of Pebble's write buffers in bytes; two stay in memory when idle and their pages count as the memory of devices, so it is as small as Pebble's first one"`
 	MemTablesMax  int `yaml:"mem_tables_max" doc:"write buffers that may wait to be written before commits stall; absorbs a reconnect storm"`
 	CacheBytes    int `yaml:"cache_bytes" doc:"Pebble's block cache in bytes; write buffers are taken out of it"`
 	OpenFilesMax  int `yaml:"open_files_max" doc:"descriptors that Pebble may use; 74 is the least it honours"`
@@ -59,8 +59,8 @@ func Default() Config {
 		RemoteBytesMax:    64,
 		AttrsBytesMax:     4 << 10,
 		AccountDevicesMax: 1000,
-		MemTableBytes:     1 << 20,
-		MemTablesMax:      8,
+		MemTableBytes:     256 << 10,
+		MemTablesMax:      16,
 		CacheBytes:        4 << 20,
 		OpenFilesMax:      74,
 		QuietFlushAfter:   5 * time.Second,
@@ -98,7 +98,7 @@ func (c Config) Validate() error {
 	count("remote_bytes_max", c.RemoteBytesMax, 16, 256)
 	count("attrs_bytes_max", c.AttrsBytesMax, 2, 32<<10)
 	count("account_devices_max", c.AccountDevicesMax, 1, 1_000_000)
-	count("mem_table_bytes", c.MemTableBytes, 512<<10, 256<<20)
+	count("mem_table_bytes", c.MemTableBytes, 256<<10, 256<<20)
 	count("mem_tables_max", c.MemTablesMax, 2, 64)
 	check(c.CacheBytes >= 3*c.MemTableBytes, "cache_bytes is %d, it must be three times mem_table_bytes (%d) or more, because idle write buffers are taken out of it", c.CacheBytes, c.MemTableBytes)
 	count("open_files_max", c.OpenFilesMax, 74, 1<<20)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -87,19 +88,37 @@ func (f *faultFile) Sync() error {
 func (f *faultFile) SyncData() error { return f.Sync() }
 
 // liveMap is a registry.
-type liveMap map[session.Address]*session.Session
+type liveMap struct {
+	mu   sync.Mutex
+	open map[session.Address]*session.Session
+}
 
-func (l liveMap) Each(emit func(*session.Session)) {
-	for _, sess := range l {
+func (l *liveMap) Each(emit func(*session.Session)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, sess := range l.open {
 		emit(sess)
 	}
 }
 
-func (l liveMap) Number(a session.Address) (uint64, bool) {
-	if sess := l[a]; sess != nil {
+func (l *liveMap) Number(a session.Address) (uint64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if sess := l.open[a]; sess != nil {
 		return sess.Number, true
 	}
 	return 0, false
+}
+
+// set opens a session; nil closes it. It returns the one before.
+func (l *liveMap) set(a session.Address, sess *session.Session) (before *session.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before = l.open[a]
+	if delete(l.open, a); sess != nil {
+		l.open[a] = sess
+	}
+	return before
 }
 
 // fullDisk drives a store into a full disk and out of it again: fill and empty
@@ -109,20 +128,19 @@ func fullDisk(t *testing.T, cfg Config, fs vfs.FS, fill, empty func()) {
 	cfg.JournalBytesMax = 4 * journalChunkBytes
 	cfg.SweepEntriesMax = 500
 	s := mustOpen(t, cfg, time.Now, fs)
-	live := liveMap{}
+	live := &liveMap{open: map[session.Address]*session.Session{}}
 	s.ResyncWith(live)
 	number := uint64(0)
 	opened := func(device string) *session.Session {
 		number++
 		sess := newSession("a", device, number, time.Now().UnixMilli())
-		live[sess.Address] = sess
+		live.set(sess.Address, sess)
 		s.Opened(sess, "user agent "+device, "127.0.0.1:1", nil)
 		return sess
 	}
 	closed := func(device string) {
 		a := session.Address{Account: "a", Device: device}
-		s.Closed(live[a], time.Now().UnixMilli(), 1000)
-		delete(live, a)
+		s.Closed(live.set(a, nil), time.Now().UnixMilli(), 1000)
 	}
 	for i := range 100 {
 		opened(fmt.Sprint("early", i))
@@ -172,10 +190,10 @@ func fullDisk(t *testing.T, cfg Config, fs vfs.FS, fill, empty func()) {
 	opened("after")
 	eventually(t, "a resync", func() bool {
 		mustFlush(t, s) // each commit is a chance to notice that events were dropped
-		return s.Stats().Resyncs > 0
+		return s.Stats().Resyncs > 0 && !s.dropsSince()
 	})
 	mustFlush(t, s)
-	for a, sess := range live {
+	for a, sess := range live.open {
 		rec := mustDevice(t, s, a.Account, a.Device)
 		if !rec.Online() || rec.OpenedMS != sess.OpenedMS {
 			t.Fatalf("%s is connected, its record says %+v", a, rec)
@@ -192,7 +210,6 @@ func fullDisk(t *testing.T, cfg Config, fs vfs.FS, fill, empty func()) {
 	if rec := mustDevice(t, s, "a", "early77"); rec.UserAgent != "user agent early77" {
 		t.Errorf("the resync forgot what was known: %+v", rec)
 	}
-	live = nil
 	if err := s.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}

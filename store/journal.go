@@ -31,7 +31,7 @@ type journal struct {
 	closed    bool // the store is closing: nothing is taken any more
 	dropsFull uint64
 	dropsLate uint64 // after failure or close
-	resynced  uint64 // dropsFull when the last resync began
+	resynced  uint64 // dropsFull at the beginning of the last finished resync
 }
 
 const (

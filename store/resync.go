@@ -39,23 +39,28 @@ func (s *Store) resyncIfDue() {
 	}
 }
 
-// dropsSince reports whether an event was dropped since the last resync began.
+// dropsSince reports whether an event was dropped since the beginning of the
+// last resync that was finished.
 func (s *Store) dropsSince() bool {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
 	return s.journal.dropsFull > s.journal.resynced
 }
 
-// resync runs on the sweeper's goroutine. Drops that happen while it runs are
-// seen by the writer's next commit, and it runs again.
+// resync runs on the sweeper's goroutine. Drops that happen while it runs
+// make the writer's next commit ask for another.
 func (s *Store) resync() error {
 	s.liveMu.Lock()
 	live := s.live
 	s.liveMu.Unlock()
 	s.journal.mu.Lock()
-	s.journal.resynced = s.journal.dropsFull
-	s.journal.mu.Unlock()
+	drops := s.journal.dropsFull
+	due := drops > s.journal.resynced
 	if live == nil {
+		s.journal.resynced = drops
+	}
+	s.journal.mu.Unlock()
+	if !due || live == nil {
 		return nil
 	}
 	var sessions []*session.Session
@@ -83,6 +88,9 @@ func (s *Store) resync() error {
 	}
 	if s.drained() {
 		s.counts.resyncs.Add(1)
+		s.journal.mu.Lock()
+		s.journal.resynced = drops
+		s.journal.mu.Unlock()
 	}
 	return nil
 }
