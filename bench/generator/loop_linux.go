@@ -128,6 +128,9 @@ func (l *loop) turn() int64 {
 	if l.phase == nil {
 		return l.tickNS
 	}
+	if l.nowNS < l.begunNS { // every loop begins at the phase's time 0
+		return l.begunNS
+	}
 	wakeNS, done := l.phase.turn(l)
 	if !done {
 		return wakeNS

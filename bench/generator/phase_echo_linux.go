@@ -46,11 +46,17 @@ func (p *echoing) turn(l *loop) (wakeNS int64, done bool) {
 	if l.connected == 0 && p.why == "" && l.nowNS < p.drainNS {
 		p.stop(l, whyAllEnded)
 	}
-	if l.nowNS < p.endNS {
-		if p.spec.PerSecond > 0 {
-			return min(p.sendDue(l), p.endNS), false
+	if p.spec.PerSecond > 0 {
+		// What was meant to start before the end is sent however late it has become: to
+		// leave it out would be the omission that open loop is there to avoid.
+		if wakeNS = p.sendDue(l); wakeNS < p.endNS {
+			return wakeNS, false
 		}
+	} else if l.nowNS < p.endNS {
 		return min(p.sendClosed(l), p.endNS), false
+	}
+	if l.nowNS < p.endNS {
+		return p.endNS, false
 	}
 	if p.outstanding <= 0 || l.nowNS >= p.drainNS {
 		p.finish(l)
@@ -66,7 +72,7 @@ func (p *echoing) stop(l *loop, why string) {
 	p.drainNS = min(p.drainNS, l.nowNS+int64(p.spec.Timeout))
 }
 
-// sendDue sends what is due and returns when the next is.
+// sendDue sends what is due and returns when the next item is.
 func (p *echoing) sendDue(l *loop) int64 {
 	for range l.plan.Config.TurnItemsMax {
 		intendedNS := p.schedule.At(p.begun)
@@ -78,6 +84,7 @@ func (p *echoing) sendDue(l *loop) int64 {
 		l.begunAt(intendedNS, now)
 		if c := p.pick(l); c != nil {
 			p.send(l, c, intendedNS, now)
+			p.drainNS = max(p.drainNS, now+int64(p.spec.Timeout))
 		}
 	}
 	return p.schedule.At(p.begun)
