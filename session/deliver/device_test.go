@@ -32,6 +32,9 @@ func TestDeliverToDevice(t *testing.T) {
 			}
 			n.sockets.settle(res.res)
 			expect(t, d, res.want)
+			if s := n.Stats(); s.Moved != 0 {
+				t.Error("it was sent again, to the same connection")
+			}
 
 			// The same, said before Send returns.
 			n.sockets.now[netpoll.ConnID(s.Conn)] = res.res

@@ -51,6 +51,7 @@ type Router struct {
 	count   counters
 	scratch sync.Pool // of *[]byte: frames whose sender does not wait
 	spare   sync.Pool // of *Delivery: pushes to many whose sender does not wait
+	recycle func(*Delivery)
 }
 
 // NewRouter returns a router of valid configuration. Message ids are made in the
@@ -61,6 +62,10 @@ func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets
 	r.paced.max = cfg.PacedMax
 	r.scratch.New = func() any { return new([]byte) }
 	r.spare.New = func() any { return new(Delivery) }
+	r.recycle = func(d *Delivery) {
+		d.Reset(session.WaitWritten, nil) // let go of what it held
+		r.spare.Put(d)
+	}
 	return r
 }
 
@@ -170,12 +175,6 @@ func (r *Router) tellMany(id session.MessageID, p *Push, d *Delivery) {
 		d.untracked(n, o)
 		d.end()
 	}
-}
-
-// recycle takes back a delivery of the router's own, and lets go of what it held.
-func (r *Router) recycle(d *Delivery) {
-	d.Reset(session.WaitWritten, nil)
-	r.spare.Put(d)
 }
 
 // Relay is Deliver for a caller of this layer, which cannot name a Push: m, whose ID
