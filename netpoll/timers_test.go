@@ -253,7 +253,11 @@ func (h *remoteKeeper) Upgrade(_ *Conn, req *Request) Verdict {
 func TestUTF8AgainstRunes(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 1))
-	for n := range 200000 {
+	cases := 200000
+	if raceEnabled {
+		cases = 10000
+	}
+	for n := range cases {
 		p := make([]byte, rng.IntN(12))
 		for i := range p {
 			p[i] = []byte{0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff}[rng.IntN(24)]

@@ -1,0 +1,453 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/session/auth"
+)
+
+// testNode is a whole node in this process: real sockets, a real store.
+type testNode struct {
+	t        *testing.T
+	public   string
+	internal string
+	node     *node
+	stop     func() error
+}
+
+// startNode runs a node on ports of the kernel's choice until the test ends.
+func startNode(t *testing.T, change func(*config.Config)) *testNode {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Node = "n1"
+	cfg.Listen, cfg.Internal = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Data = filepath.Join(t.TempDir(), "data")
+	cfg.Store.Directory = cfg.Data
+	cfg.Auth.Mode = auth.ModeNone
+	cfg.Drain.ReadyDelay, cfg.Drain.Over, cfg.Drain.Grace = 0, 100*time.Millisecond, 100*time.Millisecond
+	if change != nil {
+		change(&cfg)
+	}
+	n, err := newNode(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.reactor.Listen(cfg.Listen); err != nil {
+		t.Fatal(err)
+	}
+	internal, err := net.Listen("tcp", cfg.Internal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := n.start(internal)
+	tn := &testNode{t: t, node: n, public: n.reactor.Addr().String(), internal: internal.Addr().String()}
+	left := false
+	tn.stop = func() error {
+		if left {
+			return nil
+		}
+		left = true
+		return n.leave()
+	}
+	t.Cleanup(func() {
+		if err := tn.stop(); err != nil {
+			t.Errorf("leave: %v", err)
+		}
+		select {
+		case err := <-failed:
+			t.Errorf("a listener failed: %v", err)
+		default:
+		}
+	})
+	return tn
+}
+
+// device is a plain WebSocket client.
+type testDevice struct {
+	t    *testing.T
+	conn net.Conn
+	r    io.Reader
+}
+
+func (n *testNode) url(account, device string) string {
+	return fmt.Sprintf("ws://%s/ws?account=%s&device=%s", n.public, account, device)
+}
+
+// connect opens a device and takes its hello.
+func (n *testNode) connect(account, device string) *testDevice {
+	n.t.Helper()
+	d := n.dial(ws.Dialer{}, n.url(account, device))
+	if hello := d.read(); hello["type"] != "hello" || hello["account"] != account || hello["device"] != device {
+		n.t.Fatalf("hello: %v", hello)
+	}
+	return d
+}
+
+func (n *testNode) dial(dialer ws.Dialer, url string) *testDevice {
+	n.t.Helper()
+	conn, buffered, _, err := dialer.Dial(context.Background(), url)
+	if err != nil {
+		n.t.Fatalf("%s: %v", url, err)
+	}
+	d := &testDevice{t: n.t, conn: conn, r: conn}
+	if buffered != nil {
+		d.r = buffered
+	}
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	n.t.Cleanup(func() { conn.Close() })
+	return d
+}
+
+// frame reads one data frame; pings are passed over.
+func (d *testDevice) frame() ([]byte, ws.OpCode, error) {
+	return wsutil.ReadServerData(struct {
+		io.Reader
+		io.Writer
+	}{d.r, d.conn})
+}
+
+func (d *testDevice) read() map[string]any {
+	d.t.Helper()
+	text, _, err := d.frame()
+	if err != nil {
+		d.t.Fatalf("read: %v", err)
+	}
+	var v map[string]any
+	if err := json.Unmarshal(text, &v); err != nil {
+		d.t.Fatalf("%s: %v", text, err)
+	}
+	return v
+}
+
+func (d *testDevice) expect(want map[string]any) map[string]any {
+	d.t.Helper()
+	got := d.read()
+	for k, v := range want {
+		if fmt.Sprint(got[k]) != fmt.Sprint(v) {
+			d.t.Fatalf("got %v, want %s = %v", got, k, v)
+		}
+	}
+	return got
+}
+
+func (d *testDevice) say(text string) {
+	d.t.Helper()
+	if err := wsutil.WriteClientText(d.conn, []byte(text)); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// closed reads up to the close and returns its code and reason.
+func (d *testDevice) closed() (int, string) {
+	d.t.Helper()
+	for {
+		_, _, err := d.frame()
+		var closed wsutil.ClosedError
+		if errors.As(err, &closed) {
+			return int(closed.Code), closed.Reason
+		}
+		if err != nil {
+			d.t.Fatalf("no close but %v", err)
+		}
+	}
+}
+
+// push posts a message and returns status and body.
+func (n *testNode) push(body string) (int, string) {
+	n.t.Helper()
+	resp, err := http.Post("http://"+n.internal+"/v1/messages", "application/json", strings.NewReader(body))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func (n *testNode) get(url string) (int, string) {
+	n.t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func TestPushReachesADevice(t *testing.T) {
+	n := startNode(t, nil)
+	d := n.connect("alice", "phone")
+	payload := `{"b":1,  "a":[1,2,{"x":"\u00e9"}]}`
+	status, body := n.push(`{"to":{"account":"alice","device":"phone"},"payload":` + payload + `}`)
+	if status != 200 || !strings.Contains(body, `"outcome":"written"`) || !strings.Contains(body, `"node":"n1"`) {
+		t.Fatalf("%d %s", status, body)
+	}
+	text, _, err := d.frame()
+	if err != nil || !bytes.Contains(text, []byte(`"payload":`+payload)) {
+		t.Fatalf("the payload did not come byte for byte: %s %v", text, err)
+	}
+	acked := make(chan string, 1)
+	go func() {
+		_, body := n.push(`{"to":{"account":"alice","device":"phone"},"payload":1,"wait":"acked"}`)
+		acked <- body
+	}()
+	m := d.expect(map[string]any{"type": "message", "ack": true})
+	d.say(fmt.Sprintf(`{"type":"ack","ids":[%q]}`, m["id"]))
+	if body := <-acked; !strings.Contains(body, `"outcome":"acked"`) {
+		t.Fatal(body)
+	}
+	if status, body := n.push(`{"to":{"account":"bob","device":"none"},"payload":1}`); status != 404 {
+		t.Fatalf("an unknown device: %d %s", status, body)
+	}
+	d.conn.Close()
+	eventually(t, "the session to go", func() bool { return n.node.sessions.Len() == 0 })
+	n.flush() // records are written behind
+	if status, body := n.push(`{"to":{"account":"alice","device":"phone"},"payload":1}`); status != 410 {
+		t.Fatalf("a device that is away: %d %s", status, body)
+	}
+}
+
+// flush waits until what has happened so far can be read from the store.
+func (n *testNode) flush() {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := n.node.store.Flush(ctx); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited 20 s for %s", what)
+		}
+	}
+}
+
+func TestDisplacement(t *testing.T) {
+	n := startNode(t, nil)
+	old := n.connect("alice", "phone")
+	fresh := n.connect("alice", "phone")
+	if code, _ := old.closed(); code != 4001 {
+		t.Fatalf("the older connection was closed with %d", code)
+	}
+	old.conn.Close()
+	status, body := n.push(`{"to":{"account":"alice"},"payload":1}`)
+	if status != 200 || strings.Count(body, `"outcome"`) != 1 {
+		t.Fatalf("%d %s", status, body)
+	}
+	fresh.expect(map[string]any{"type": "message"})
+	if n.node.sessions.Len() != 1 {
+		t.Fatalf("%d sessions", n.node.sessions.Len())
+	}
+}
+
+func TestDeviceFrames(t *testing.T) {
+	n := startNode(t, nil)
+	phone, tablet, other := n.connect("alice", "phone"), n.connect("alice", "tablet"), n.connect("bob", "phone")
+	for _, tc := range []struct {
+		name, say string
+		want      map[string]any
+	}{
+		{"ping", `{"type":"ping","id":"p1"}`, map[string]any{"type": "pong", "ref": "p1"}},
+		{"unknown type", `{"type":"dance","id":3}`, map[string]any{"type": "error", "ref": 3, "code": "unknown_type"}},
+		{"no JSON", `hello`, map[string]any{"type": "error", "code": "bad_json"}},
+		{"array", `[1]`, map[string]any{"type": "error"}},
+		{"send without to", `{"type":"send","id":1,"payload":1}`, map[string]any{"type": "error", "ref": 1, "code": "missing"}},
+		{"another account", `{"type":"send","id":2,"to":{"account":"bob","device":"phone"},"payload":1}`, map[string]any{"type": "error", "ref": 2, "code": "forbidden"}},
+		{"ttl", `{"type":"send","id":2,"to":{"device":"tablet"},"payload":1,"ttl_ms":5}`, map[string]any{"type": "error", "code": "ttl_unsupported"}},
+		{"nobody there", `{"type":"send","id":4,"to":{"device":"watch"},"payload":1}`, map[string]any{"type": "result", "ref": 4, "status": "offline"}},
+		{"foreign ack", `{"type":"ack","ids":["n1.1.zz"]}`, map[string]any{"type": "error", "code": "unknown_message"}},
+		{"ack of nothing", `{"type":"ack","ids":[]}`, map[string]any{"type": "error", "code": "bad_value"}},
+		{"subscribe", `{"type":"subscribe","id":5,"topics":["a.b"]}`, map[string]any{"type": "error", "ref": 5, "code": "unsupported"}},
+		{"token in mode none", `{"type":"token","id":6,"token":"x"}`, map[string]any{"type": "result", "ref": 6, "status": "ok"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			phone.say(tc.say)
+			phone.expect(tc.want)
+		})
+	}
+	phone.say(`{"type":"send","id":"s1","to":{"device":"tablet"},"payload":{"from":"me?"}}`)
+	m := tablet.expect(map[string]any{"type": "message"})
+	if fmt.Sprint(m["from"]) != "map[device:phone]" {
+		t.Fatalf("sender %v", m["from"])
+	}
+	phone.expect(map[string]any{"type": "result", "ref": "s1", "status": "written"})
+	phone.say(`{"type":"send","id":"s2","to":{"devices":"others"},"text":"hi","wait":"acked"}`)
+	m = tablet.expect(map[string]any{"type": "message", "text": "hi", "ack": true})
+	other.say(fmt.Sprintf(`{"type":"ack","ids":[%q]}`, m["id"]))
+	other.expect(map[string]any{"type": "error", "code": "unknown_message"})
+	tablet.say(fmt.Sprintf(`{"type":"ack","ids":[%q]}`, m["id"]))
+	phone.expect(map[string]any{"type": "result", "ref": "s2"})
+	phone.say(`{"type":"devices","id":"d"}`)
+	list := phone.expect(map[string]any{"type": "result", "ref": "d", "status": "ok"})
+	if devices, _ := list["devices"].([]any); len(devices) != 2 {
+		t.Fatalf("devices: %v", list)
+	}
+	if err := wsutil.WriteClientBinary(phone.conn, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := phone.closed(); code != 1003 {
+		t.Fatalf("a binary frame: closed with %d", code)
+	}
+}
+
+func TestRawDevice(t *testing.T) {
+	n := startNode(t, nil)
+	raw := n.dial(ws.Dialer{Protocols: []string{"roost.raw"}}, n.url("alice", "raw"))
+	json := n.connect("alice", "json")
+	eventually(t, "both", func() bool { return n.node.sessions.Len() == 2 })
+	for _, tc := range []struct {
+		member, want string
+		op           ws.OpCode
+	}{{`"payload":{"a":1}`, `{"a":1}`, ws.OpText}, {`"text":"plain"`, "plain", ws.OpText}, {`"base64":"AAEC"`, "\x00\x01\x02", ws.OpBinary}} {
+		if status, body := n.push(`{"to":{"account":"alice","device":"raw"},` + tc.member + `}`); status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		got, op, err := raw.frame()
+		if err != nil || string(got) != tc.want || op != tc.op {
+			t.Fatalf("%q %v %v, want %q", got, op, err, tc.want)
+		}
+	}
+	raw.say("from raw")
+	json.expect(map[string]any{"type": "message", "text": "from raw"})
+	// Its pong acknowledges: the client library answers pings by itself.
+	acked := make(chan string, 1)
+	go func() {
+		_, body := n.push(`{"to":{"account":"alice","device":"raw"},"payload":7,"wait":"acked"}`)
+		acked <- body
+		n.push(`{"to":{"account":"alice","device":"raw"},"payload":8}`)
+	}()
+	if got, _, err := raw.frame(); err != nil || string(got) != "7" {
+		t.Fatalf("%q %v", got, err)
+	}
+	if got, _, err := raw.frame(); err != nil || string(got) != "8" { // answers the ping on its way
+		t.Fatalf("%q %v", got, err)
+	}
+	if body := <-acked; !strings.Contains(body, `"outcome":"acked"`) {
+		t.Fatal(body)
+	}
+}
+
+func TestRefusedUpgrades(t *testing.T) {
+	n := startNode(t, func(c *config.Config) { c.Protocol.Origins = []string{"https://app.example.com", "https://*.example.org"} })
+	for _, tc := range []struct {
+		name   string
+		path   string
+		header http.Header
+		status int
+	}{
+		{"wrong path", "/wss?account=a&device=b", nil, 404},
+		{"no account", "/ws?device=b", nil, 400},
+		{"no device", "/ws?account=a", nil, 400},
+		{"slash in a name", "/ws?account=a%2Fb&device=b", nil, 400},
+		{"bad escape", "/ws?account=a%2&device=b", nil, 400},
+		{"name too long", "/ws?device=b&account=" + strings.Repeat("a", 129), nil, 400},
+		{"foreign origin", "/ws?account=a&device=b", http.Header{"Origin": {"https://evil.example"}}, 403},
+		{"lookalike origin", "/ws?account=a&device=b", http.Header{"Origin": {"https://evil.com/.example.org"}}, 403},
+		{"unknown subprotocol", "/ws?account=a&device=b", http.Header{"Sec-Websocket-Protocol": {"mqtt"}}, 400},
+		{"token alone", "/ws?account=a&device=b", http.Header{"Sec-Websocket-Protocol": {"roost.token.abc"}}, 400},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, _, _, err := ws.Dialer{Header: ws.HandshakeHeaderHTTP(tc.header)}.Dial(context.Background(), "ws://"+n.public+tc.path)
+			var status ws.StatusError
+			if !errors.As(err, &status) || int(status) != tc.status {
+				t.Fatalf("%v, want %d", err, tc.status)
+			}
+		})
+	}
+	for _, origin := range []string{"https://app.example.com", "https://a.example.org"} {
+		conn, _, _, err := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Origin": {origin}}}.Dial(context.Background(), n.url("a", "b"))
+		if err != nil {
+			t.Fatalf("%s: %v", origin, err)
+		}
+		conn.Close()
+	}
+	if status, _ := n.get("http://" + n.public + "/ws"); status != 426 {
+		t.Fatalf("a plain GET of /ws: %d", status)
+	}
+	if status, _ := n.get("http://" + n.public + "/readyz"); status != 200 {
+		t.Fatalf("/readyz: %d", status)
+	}
+}
+
+func TestRateLimitRefusesThenCloses(t *testing.T) {
+	n := startNode(t, func(c *config.Config) {
+		c.Protocol.MessageRate, c.Protocol.MessageBurst, c.Protocol.StrikesMax = 1, 3, 4
+	})
+	d := n.connect("alice", "phone")
+	for range 3 {
+		d.say(`{"type":"ping"}`)
+		d.expect(map[string]any{"type": "pong"})
+	}
+	for range 3 {
+		d.say(`{"type":"ping"}`)
+		d.expect(map[string]any{"type": "error", "code": "rate"})
+	}
+	d.say(`{"type":"ping"}`)
+	if code, reason := d.closed(); code != 4006 || !strings.Contains(reason, "reconnect_ms") {
+		t.Fatalf("closed with %d %q", code, reason)
+	}
+}
+
+func TestLifetimeEndsWithGoaway(t *testing.T) {
+	n := startNode(t, func(c *config.Config) {
+		c.Protocol.LifetimeMin, c.Protocol.LifetimeMax, c.Protocol.LifetimeGrace = time.Second, time.Second, time.Second
+	})
+	d := n.connect("alice", "phone")
+	d.expect(map[string]any{"type": "goaway", "reason": "lifetime"})
+	if code, reason := d.closed(); code != 4003 || !strings.Contains(reason, "reconnect_ms") {
+		t.Fatalf("closed with %d %q", code, reason)
+	}
+}
+
+func TestLeavingTellsEveryDevice(t *testing.T) {
+	n := startNode(t, func(c *config.Config) { c.Drain.Over = time.Second })
+	d := n.connect("alice", "phone")
+	left := make(chan error, 1)
+	go func() { left <- n.stop() }()
+	goaway := d.expect(map[string]any{"type": "goaway", "reason": "drain"})
+	if ms, _ := goaway["reconnect_ms"].(float64); ms < 500 || ms > 15000 {
+		t.Fatalf("reconnect_ms %v", goaway)
+	}
+	if status, body := n.get("http://" + n.public + "/readyz"); status != 503 || !strings.Contains(body, "draining") {
+		t.Fatalf("/readyz while leaving: %d %s", status, body)
+	}
+	_, _, _, err := ws.Dial(context.Background(), n.url("bob", "phone"))
+	var status ws.StatusError
+	if !errors.As(err, &status) || int(status) != 503 {
+		t.Fatalf("an upgrade while leaving: %v", err)
+	}
+	if code, reason := d.closed(); code != 1001 || !strings.Contains(reason, "reconnect_ms") {
+		t.Fatalf("closed with %d %q", code, reason)
+	}
+	d.conn.Close()
+	if err := <-left; err != nil {
+		t.Fatal(err)
+	}
+}
