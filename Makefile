@@ -1,0 +1,105 @@
+# Every target works on a fresh clone with Go alone; what needs more says so.
+# `make help` lists them.
+
+SHELL      := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The linter is pinned: a new version must not break an old commit.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Time for each fuzz target; make check gives each 5 s.
+FUZZTIME ?= 60s
+
+# Addresses of make run; both on loopback, because auth is none.
+LISTEN   ?= 127.0.0.1:8080
+INTERNAL ?= 127.0.0.1:8081
+
+REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
+LDFLAGS  := -s -w $(if $(REVISION),-X main.revision=$(REVISION))
+
+GO_DIRS := $(wildcard cmd netpoll session store bench)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/roost and bin/roost-bench, static, no C compiler needed
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/roost ./cmd/roost
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/roost-bench ./cmd/roost-bench
+
+.PHONY: run
+run: build ## a node on loopback that believes everybody; it prints a line to paste
+	exec bin/roost serve --auth none --listen $(LISTEN) --internal $(INTERNAL) --data ./data
+
+.PHONY: test
+test: ## all tests
+	CGO_ENABLED=0 go test -timeout 10m ./...
+
+.PHONY: check
+check: format vet lint layers cross race invariants ## everything that must hold before a commit is merged
+	scripts/fuzz.sh 5s
+	@echo "check: all good"
+
+.PHONY: format
+format: ## fails when gofmt would change a file
+	@echo "check: gofmt"
+	@list=$$(gofmt -l $(GO_DIRS)); if [ -n "$$list" ]; then echo "not formatted, run gofmt -w:"; echo "$$list"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet, with and without the build tag invariants
+	@echo "check: go vet"
+	@CGO_ENABLED=0 go vet ./...
+	@CGO_ENABLED=0 go vet -tags invariants ./...
+
+.PHONY: lint
+lint: ## staticcheck, a pinned version from the Go proxy
+	@echo "check: $(STATICCHECK)"
+	@CGO_ENABLED=0 go run $(STATICCHECK) ./...
+
+.PHONY: layers
+layers: ## who imports whom, and the other rules of DESIGN.md over the sources
+	@echo "check: layers"
+	@CGO_ENABLED=0 go test -count=1 -run 'TestLayers' ./cmd/roost
+
+.PHONY: cross
+cross: ## compiles for the systems that roost is not run on
+	@for os in darwin freebsd; do echo "check: GOOS=$$os go build"; CGO_ENABLED=0 GOOS=$$os go build ./...; done
+
+.PHONY: race
+race: ## all tests under the race detector, which needs a C compiler
+	@scripts/race.sh
+
+.PHONY: invariants
+invariants: ## all tests with the build tag that checks ownership and poisons borrowed buffers
+	@echo "check: tests with -tags invariants"
+	@CGO_ENABLED=0 go test -timeout 10m -tags invariants ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (60s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Go's benchmarks of the hot paths
+	go test -run '^$$' -bench . -benchmem ./netpoll/... ./session/... ./store/...
+
+.PHONY: bench-idle
+bench-idle: build ## bytes of memory for each idle connection, 2,000 then 18,000
+	bin/roost-bench idle-slope --roost bin/roost
+
+.PHONY: bench-crash
+bench-crash: build ## kill -9 during connects, then what the store still knows
+	bin/roost-bench crash --roost bin/roost
+
+.PHONY: conformance
+conformance: build ## RFC 6455 by the groups of the Autobahn suite, over a real socket
+	scripts/conformance.sh
+
+.PHONY: cluster
+cluster: ## several nodes on this machine
+	@echo "one node is what exists: a cluster is not built yet" >&2; exit 1
+
+.PHONY: clean
+clean: ## removes bin/
+	rm -rf bin
