@@ -132,6 +132,7 @@ func refusals() (cases []HandshakeCase) {
 		add("method "+m, "4.2.1", good().first(m+" /echo HTTP/1.1"), nil, 405)
 	}
 	add("method HEAD", "4.2.1", good().first("HEAD /echo HTTP/1.1"), map[string]string{"Allow": "GET"}, 405)
+	add("HEAD that is refused has no body", "9110 9.3.2", good().first("HEAD /echo HTTP/1.1").without("Host"), nil, 400)
 	return cases
 }
 
