@@ -4,21 +4,16 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/gobwas/ws"
 	"go.uber.org/goleak"
 
 	"github.com/roostpush/roost/bench/generator"
-	"github.com/roostpush/roost/bench/hostinfo"
 	"github.com/roostpush/roost/bench/report"
 	"github.com/roostpush/roost/bench/tally"
 	"github.com/roostpush/roost/bench/target"
@@ -128,204 +123,11 @@ func TestClosedLoop(t *testing.T) {
 }
 
 // Every lie that a server can tell about messages is counted exactly.
-func TestLyingServers(t *testing.T) {
-	var told atomic.Int64
-	for _, c := range []struct {
-		name    string
-		counter tally.Counter
-		answer  func(c *session, op ws.OpCode, payload []byte) error
-	}{
-		{"drops one in a hundred", tally.Lost, func(c *session, op ws.OpCode, payload []byte) error {
-			if told.Add(1)%100 == 0 {
-				return nil
-			}
-			return c.write(op, payload)
-		}},
-		{"says every tenth twice", tally.Duplicated, func(c *session, op ws.OpCode, payload []byte) error {
-			if number(payload)%10 == 3 {
-				told.Add(1)
-				if err := c.write(op, payload); err != nil {
-					return err
-				}
-			}
-			return c.write(op, payload)
-		}},
-		{"swaps pairs", tally.Reordered, func(c *session, op ws.OpCode, payload []byte) error {
-			if number(payload)%2 == 0 {
-				c.kept = payload
-				return nil
-			}
-			told.Add(1)
-			if err := c.write(op, payload); err != nil {
-				return err
-			}
-			return c.write(op, c.kept)
-		}},
-		{"changes a letter", tally.Corrupt, func(c *session, op ws.OpCode, payload []byte) error {
-			if number(payload) == 5 {
-				told.Add(1)
-				payload[40]++
-			}
-			return c.write(op, payload)
-		}},
-		{"answers on the wrong connection", tally.Corrupt, func(c *session, op ws.OpCode, payload []byte) error {
-			if number(payload) == 7 {
-				told.Add(1)
-				payload[0]++
-			}
-			return c.write(op, payload)
-		}},
-		{"sends something else too", tally.Other, func(c *session, op ws.OpCode, payload []byte) error {
-			told.Add(1)
-			if err := c.write(ws.OpText, []byte("hello")); err != nil {
-				return err
-			}
-			return c.write(op, payload)
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			told.Store(0)
-			load := shortEcho
-			load.Timeout = 500 * time.Millisecond
-			s := quick((&server{answer: c.answer}).start(t).url, EchoPhases(20, load))
-			s.Thresholds = []string{c.counter.String() + "==0"}
-			r := mustRun(t, s, Options{})
-			want := told.Load()
-			if c.counter == tally.Lost {
-				want /= 100
-			}
-			if want == 0 {
-				t.Fatal("the server did not lie")
-			}
-			wantCounts(t, r, map[tally.Counter]int64{c.counter: want, tally.Sent: 1000})
-			if r.Exit() != report.ExitThreshold {
-				t.Errorf("exit %d, want %d", r.Exit(), report.ExitThreshold)
-			}
-		})
-	}
-}
-
 // A server that pauses for 100 ms lets 10 ms of messages pile up ten times over: they
 // all waited, and the open-loop figure must say so. The lower bound cannot be missed,
 // because the pause is the server's own.
-func TestLateBurstsShowInOpenLoop(t *testing.T) {
-	const pause = 100 * time.Millisecond
-	s := &server{answer: func(c *session, op ws.OpCode, payload []byte) error {
-		if c.messages%50 == 0 {
-			time.Sleep(pause)
-		}
-		return c.write(op, payload)
-	}}
-	load := EchoLoad{PerSecond: 200, PayloadBytes: 20, Duration: time.Second, Timeout: 5 * time.Second}
-	r := mustRun(t, quick(s.start(t).url, EchoPhases(1, load)), Options{})
-	if p99 := r.Total.Timing(tally.Echo).Quantile(99); p99 < pause*9/10 {
-		t.Errorf("p99 %v hides a pause of %v", p99, pause)
-	}
-	wantCounts(t, r, map[tally.Counter]int64{tally.Sent: 200, tally.Received: 200})
-}
-
-func TestIdleProvesTheLivingAndFindsTheDead(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		pong func(n int64) bool
-		dead int64
-		exit int
-	}{
-		{"all answer", nil, 0, report.ExitOK},
-		{"none answers", func(int64) bool { return false }, 30, report.ExitThreshold},
-		{"every third is deaf", func(n int64) bool { return n%3 != 0 }, 10, report.ExitThreshold},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := quick((&server{pong: c.pong}).start(t).url, IdlePhases(30, 0, 50*time.Millisecond, 500*time.Millisecond))
-			s.Thresholds = []string{"dead==0"}
-			r := mustRun(t, s, Options{})
-			wantCounts(t, r, map[tally.Counter]int64{tally.Opened: 30, tally.Dead: c.dead, tally.Proved: 30 - c.dead})
-			if r.Exit() != c.exit {
-				t.Errorf("exit %d, want %d", r.Exit(), c.exit)
-			}
-		})
-	}
-}
-
 // Connections that the server ended meanwhile are dead too, and their code is counted.
-func TestIdleCountsTheEnded(t *testing.T) {
-	s := &server{}
-	s.greet = func(c net.Conn) {
-		if s.upgrade.Load()%2 == 0 {
-			return
-		}
-		_ = ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(1001, "bye")))
-	}
-	r := mustRun(t, quick(s.start(t).url, IdlePhases(40, 200, 100*time.Millisecond, 2*time.Second)), Options{})
-	ended := r.Total.Get(tally.Ended)
-	if ended == 0 || r.Total.Closes[1001] != ended {
-		t.Fatalf("ended %d, closes %v", ended, r.Total.Closes)
-	}
-	wantCounts(t, r, map[tally.Counter]int64{tally.Opened: 40, tally.Dead: ended, tally.Proved: 40 - ended})
-}
-
-func TestClosesAfterTheHandshake(t *testing.T) {
-	s := &server{greet: func(c net.Conn) { c.Close() }}
-	r := mustRun(t, quick(s.start(t).url, EchoPhases(10, shortEcho)), Options{})
-	if r.Exit() != report.ExitEarly || !strings.Contains(r.Early, "no connection is left") {
-		t.Errorf("exit %d, early %q", r.Exit(), r.Early)
-	}
-	if r.Total.Get(tally.Ended)+r.Total.Get(tally.Failed) != 10 {
-		t.Errorf("%d ended, %d failed", r.Total.Get(tally.Ended), r.Total.Get(tally.Failed))
-	}
-}
-
-func TestAnswersPings(t *testing.T) {
-	s := &server{greet: func(c net.Conn) {
-		for range 3 {
-			_ = ws.WriteFrame(c, ws.NewPingFrame([]byte("are you there")))
-		}
-	}}
-	r := mustRun(t, quick(s.start(t).url, IdlePhases(10, 0, 50*time.Millisecond, 2*time.Second)), Options{})
-	wantCounts(t, r, map[tally.Counter]int64{tally.Pings: 30, tally.Proved: 10})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pongs != 30 {
-		t.Errorf("the server got %d pongs", s.pongs)
-	}
-}
-
 // Whatever pieces bytes come in, and however a message is fragmented, it is one.
-func TestPiecesAndFragments(t *testing.T) {
-	s := &server{answer: func(c *session, op ws.OpCode, payload []byte) error {
-		w := slowWriter{c.Conn}
-		third := len(payload) / 3
-		for i, f := range []ws.Frame{
-			ws.NewFrame(op, false, payload[:third]),
-			ws.NewPingFrame([]byte("between")),
-			ws.NewFrame(ws.OpContinuation, false, payload[third:2*third]),
-			ws.NewFrame(ws.OpContinuation, true, payload[2*third:]),
-		} {
-			if err := ws.WriteFrame(w, f); err != nil {
-				return fmt.Errorf("frame %d: %w", i, err)
-			}
-		}
-		return nil
-	}}
-	load := EchoLoad{PerSecond: 200, PayloadBytes: 150, Duration: 200 * time.Millisecond, Timeout: 10 * time.Second}
-	r := mustRun(t, quick(s.start(t).url, EchoPhases(5, load)), Options{})
-	wantCounts(t, r, map[tally.Counter]int64{tally.Sent: 40, tally.Received: 40, tally.Lost: 0, tally.Pings: 40})
-}
-
-func TestRefusalsAreErrorsByClass(t *testing.T) {
-	s := &server{refuse: func(n int64, _ string) error {
-		if n%4 == 0 {
-			return refusing(503)
-		}
-		return nil
-	}}
-	r := mustRun(t, quick(s.start(t).url, ConnectPhases(200, 500*time.Millisecond, 0)), Options{})
-	wantCounts(t, r, map[tally.Counter]int64{tally.Attempted: 100, tally.Opened: 75, tally.Failed: 25})
-	if r.Total.Errors["http 503"] != 25 {
-		t.Errorf("errors %v", r.Total.Errors)
-	}
-}
-
 // Each connection is somebody else, over loops and processes, and nobody comes twice.
 func TestEveryIdentityConnectsOnce(t *testing.T) {
 	for _, processes := range []int{1, 3} {
@@ -362,99 +164,6 @@ func TestGeneratorOnATenthOfACoreSaysSo(t *testing.T) {
 	}
 }
 
-func TestTargetThatDiesInMidRun(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		phases []generator.Phase
-	}{
-		{"echo", EchoPhases(10, EchoLoad{PerSecond: 500, PayloadBytes: 20, Duration: time.Minute, Timeout: time.Second})},
-		{"connect", ConnectPhases(200, time.Minute, 10*time.Millisecond)},
-		{"idle", IdlePhases(10, 0, time.Minute, time.Second)},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := honest(t)
-			var seconds atomic.Int64
-			r := mustRun(t, quick(s.url, c.phases), Options{Progress: func(report.Second) {
-				if seconds.Add(1) == 1 {
-					s.close()
-				}
-			}})
-			if r.Exit() != report.ExitEarly || r.Total.Get(tally.Opened) == 0 {
-				t.Errorf("exit %d, early %q, %d opened", r.Exit(), r.Early, r.Total.Get(tally.Opened))
-			}
-			if c.name == "echo" && r.Total.Get(tally.Sent) != r.Total.Get(tally.Received)+r.Total.Get(tally.Lost) {
-				t.Errorf("%d sent are not %d received and %d lost", r.Total.Get(tally.Sent), r.Total.Get(tally.Received), r.Total.Get(tally.Lost))
-			}
-		})
-	}
-}
-
-func TestStoppedRunKeepsItsResults(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s := quick(honest(t).url, EchoPhases(10, EchoLoad{PerSecond: 500, PayloadBytes: 20, Duration: time.Hour, Timeout: 5 * time.Second}))
-	r, err := Run(ctx, s, Options{Progress: func(report.Second) { cancel() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Exit() != report.ExitEarly || !strings.Contains(r.Early, "stopped") {
-		t.Errorf("exit %d, early %q", r.Exit(), r.Early)
-	}
-	sent := r.Total.Get(tally.Sent)
-	if sent == 0 {
-		t.Error("nothing was measured before the stop")
-	}
-	wantCounts(t, r, map[tally.Counter]int64{tally.Received: sent, tally.Lost: 0})
-}
-
-func TestWorkerThatIsKilledEndsTheRun(t *testing.T) {
-	t.Setenv(workerEnv, "1")
-	s := quick(honest(t).url, IdlePhases(20, 0, time.Minute, time.Second))
-	s.Processes = 2
-	killed := false
-	r := mustRun(t, s, Options{WorkerCommand: []string{os.Args[0]}, Progress: func(report.Second) {
-		if !killed {
-			killed = true
-			killOneChild(t)
-		}
-	}})
-	if r.Exit() != report.ExitEarly || !strings.Contains(r.Early, "died") {
-		t.Errorf("exit %d, early %q", r.Exit(), r.Early)
-	}
-}
-
-func killOneChild(t *testing.T) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
-	for _, task := range mustReadDir(t, "/proc/self/task") {
-		if len(strings.Fields(string(text))) > 0 {
-			break
-		}
-		text, err = os.ReadFile("/proc/self/task/" + task + "/children")
-	}
-	var pid int
-	if _, scanErr := fmt.Sscan(string(text), &pid); err != nil || scanErr != nil {
-		t.Fatalf("no child found: %v, %v", err, scanErr)
-	}
-	child, err := os.FindProcess(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Kill(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mustReadDir(t *testing.T, dir string) (names []string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
 func TestServerIsMeasuredFromProc(t *testing.T) {
 	s := quick(honest(t).url, EchoPhases(10, shortEcho))
 	s.ServerPID = os.Getpid()
@@ -465,54 +174,5 @@ func TestServerIsMeasuredFromProc(t *testing.T) {
 	}
 	if p := r.Phases[1]; p.ServerBefore == nil || p.ServerAfter == nil || p.ServerAfter.RSSBytes == 0 || p.ServerAfter.Descriptors < 20 {
 		t.Errorf("phase %+v", p)
-	}
-}
-
-func TestRunsThatMustNotBegin(t *testing.T) {
-	url := honest(t).url
-	for _, c := range []struct {
-		name   string
-		change func(*Scenario)
-		want   error
-		says   string
-	}{
-		{"typo in a threshold", func(s *Scenario) { s.Thresholds = []string{"echo.pp99<5ms"} }, ErrUsage, `did you mean "echo.p99"`},
-		{"payload too small", func(s *Scenario) { s.Phases[1].PayloadBytes = 4 }, ErrUsage, "20 is the least"},
-		{"no connection", func(s *Scenario) { s.Phases[0].Connections = 0 }, ErrUsage, "--connections"},
-		{"no such process", func(s *Scenario) { s.ServerPID = 1 << 30 }, ErrUsage, "--server-pid"},
-		{"bad URL", func(s *Scenario) { s.Target.URL = "http://x" }, ErrUsage, "ws://"},
-		{"too many descriptors", func(s *Scenario) { s.Phases[0].Connections = 1 << 40 }, ErrUsage, "--procs"},
-		{"source of another machine", func(s *Scenario) { s.Target.Sources = "192.0.2.1" }, ErrUsage, "ip address add 192.0.2.1"},
-		{"nobody there", func(s *Scenario) { s.Target.URL = "ws://127.0.0.1:1/" }, ErrTarget, "nothing listens"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := quick(url, EchoPhases(5, shortEcho))
-			c.change(&s)
-			_, err := Run(context.Background(), s, Options{})
-			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("error %v; want %v that says %q", err, c.want, c.says)
-			}
-		})
-	}
-}
-
-func TestPreflightSaysWhatToChange(t *testing.T) {
-	limits := hostinfo.Limits{Descriptors: 1000, PortFirst: 1, PortLast: 500, AvailableBytes: 1 << 20, Somaxconn: 10}
-	s := quick("ws://127.0.0.1:1/", IdlePhases(5000, 2000, 0, time.Second))
-	compiled, err := s.Target.Compile(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text string
-	for _, f := range Preflight(s, compiled, limits) {
-		text += f.String() + "\n"
-	}
-	for _, says := range []string{"--procs 6", "pass 10 or more addresses with --source", "lower --connections", "net.core.somaxconn=65535"} {
-		if !strings.Contains(text, says) {
-			t.Errorf("%q is missing in:\n%s", says, text)
-		}
-	}
-	if f := Preflight(quick("ws://127.0.0.1:1/", IdlePhases(10, 1, 0, 0)), compiled, hostinfo.Limits{}); len(f) != 0 {
-		t.Errorf("unknown limits must not stop a run: %v", f)
 	}
 }

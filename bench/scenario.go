@@ -54,7 +54,7 @@ func ConnectPhases(perSecond float64, duration, hold time.Duration) []generator.
 func IdlePhases(connections int64, perSecond float64, hold, proofTimeout time.Duration) []generator.Phase {
 	return []generator.Phase{
 		{Kind: generator.Open, Measured: perSecond > 0, Connections: connections, PerSecond: perSecond},
-		{Kind: generator.Wait, Measured: true, Duration: hold},
+		{Kind: generator.Wait, Duration: hold},
 		{Kind: generator.Prove, Timeout: proofTimeout},
 		{Kind: generator.Close},
 	}

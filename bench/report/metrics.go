@@ -68,6 +68,10 @@ func (r *Result) addTimer(t tally.Timer) {
 	r.add(t.String()+".count", float64(h.Count()), Count)
 }
 
+// cpuWallMin is the shortest phase whose server CPU is reported: the kernel counts in
+// steps of 10 ms, which say nothing about less.
+const cpuWallMin = 250 * time.Millisecond
+
 // addPhase adds the rate of a phase and what it cost the server.
 func (r *Result) addPhase(p Phase) {
 	seconds := p.Wall.Seconds()
@@ -90,13 +94,16 @@ func (r *Result) addPhase(p Phase) {
 	if p.ServerBefore == nil || p.ServerAfter == nil || done == 0 {
 		return
 	}
+	if p.Kind == generator.Open && p.Open > 0 {
+		r.add("server.rss_per_connection", float64(p.ServerAfter.RSSBytes-p.ServerBefore.RSSBytes)/float64(p.Open), Bytes)
+	}
+	if p.Wall < cpuWallMin {
+		return
+	}
 	cpu := p.ServerAfter.CPU - p.ServerBefore.CPU
 	what := map[string]string{"connect": "upgrade", "echo": "message"}[name]
 	r.add("server.cpu_per_"+what, float64(cpu)/float64(done), Nanos)
 	r.add("server.cpu."+name, cpu.Seconds()/p.Wall.Seconds(), Share)
-	if p.Kind == generator.Open && p.Open > 0 {
-		r.add("server.rss_per_connection", float64(p.ServerAfter.RSSBytes-p.ServerBefore.RSSBytes)/float64(p.Open), Bytes)
-	}
 }
 
 // addHold adds what idle connections cost the server: CPU for each connection and

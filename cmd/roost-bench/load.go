@@ -15,7 +15,7 @@ import (
 
 // targetFlags say whom the load goes to and as whom.
 type targetFlags struct {
-	URL         string   `arg:"" help:"ws://host:port/path. {i} stands for the connection's number, {i/N} and {i%%N} for its quotient and remainder by N."`
+	URL         string   `arg:"" help:"ws://host:port/path. {i} stands for the connection's number, {i/N} and {i%N} for its quotient and remainder by N."`
 	Account     string   `default:"acc-{i}" help:"Account of each connection, added to the query as account=; empty: none."`
 	Device      string   `default:"dev-{i}" help:"Device of each connection, added to the query as device=; empty: none."`
 	TokenSecret string   `env:"ROOST_BENCH_TOKEN_SECRET" help:"Mint an HS256 token with this secret for each connection (sub, device, exp), sent as a bearer token instead of the query's identity."`
