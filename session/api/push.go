@@ -112,6 +112,9 @@ func (s *Server) launch(sl *slot, scope string, raw []byte) {
 	sl.delivery.Reset(sl.push.Wait, sl.hook)
 	sl.id = s.node.Pusher.Deliver(&sl.push, &sl.delivery)
 	sl.push.Payload = nil
+	if sl.push.Wait == session.WaitNone {
+		sl.settle() // deliver calls nobody then
+	}
 }
 
 // check refuses what is well-formed and not possible here.
