@@ -17,7 +17,7 @@ const (
 // registry's, guarded by its shard's mutex.
 //
 // A session is two objects: this struct and one string that both names share
-// (DESIGN.md decision 13). Keep it within its size class of 112 bytes.
+// (DESIGN.md decision 13). Keep it within its size class of 96 bytes.
 type Session struct {
 	Address
 	Number      uint64 // its id within the node and epoch; Origin.Append makes the text

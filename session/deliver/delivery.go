@@ -90,7 +90,6 @@ func (d *Delivery) Reset(wait session.Wait, call func(*Delivery)) {
 	default:
 	}
 	clear(d.targets)
-	clear(d.sessions[:cap(d.sessions)])
 	d.use++
 	d.state, d.wait, d.call, d.moving = fresh, wait, call, false
 	d.open, d.total, d.counts = 0, 0, [session.OutcomeCount]int{}

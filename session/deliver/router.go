@@ -45,10 +45,12 @@ type Router struct {
 	origin  session.Origin
 	reg     *session.Registry
 	sockets Sockets
+	_       [64]byte      // what every push writes does not share a cache line with what none does
 	newest  atomic.Uint64 // message id
 	acks    acks
 	paced   paced
 	count   counters
+	_       [64]byte
 	scratch sync.Pool // of *[]byte: frames whose sender does not wait
 	spare   sync.Pool // of *Delivery: pushes to many whose sender does not wait
 	recycle func(*Delivery)

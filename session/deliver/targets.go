@@ -27,6 +27,7 @@ func (d *Delivery) addressMany(to *To) {
 				d.targets = append(d.targets, target{session: s})
 			}
 		}
+		clear(d.sessions) // whoever has left should not be kept by a buffer
 	}
 	if to.All {
 		if n := reg.Len(); cap(d.targets) < n {

@@ -3,6 +3,7 @@ package relay
 import (
 	"sync"
 
+	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/wire"
 )
@@ -14,9 +15,11 @@ const pendingShards = 16
 // again. refs and listed are guarded by its shard's mutex. refs says how many still
 // need it: the delivery until it is settled, Send until it has listed it, and a sweep
 // that is about to expire it.
-type pending[D any] struct {
+type pending[D Delivery[D]] struct {
 	delivery   D
 	call       func(D)
+	yield      func(device string, o session.Outcome) // appends to answer
+	answer     []byte
 	conn       uint64
 	ref        []byte
 	others     bool // the result lists the devices
@@ -28,7 +31,7 @@ type pending[D any] struct {
 }
 
 // waiting is one shard of the table.
-type waiting[D any] struct {
+type waiting[D Delivery[D]] struct {
 	mu          sync.Mutex
 	first, last *pending[D]
 	_           [40]byte // a cache line for each shard
@@ -92,9 +95,11 @@ func (w *waiting[D]) unlink(p *pending[D]) {
 
 // settled is called once for each message that was taken in: it tells its sender.
 func (r *Relay[D]) settled(p *pending[D]) {
-	b := r.scratch.Get().(*[]byte)
-	*b = appendResult((*b)[:0], p)
-	r.answer(p.conn, b)
+	p.appendAnswer()
+	r.sockets.Send(netpoll.ConnID(p.conn), netpoll.OpText, p.answer, nil, 0)
+	if cap(p.answer) > answerBytesMax {
+		p.answer = nil
+	}
 	r.length.Add(-1)
 	r.release(p, true)
 }
@@ -137,10 +142,14 @@ func (r *Relay[D]) Sweep(nowMS int64) {
 	}
 }
 
-// appendResult appends what became of a message: for one device its outcome; for
-// the account's others the outcome they share, or ok where they differ, and each
-// one's own. Having no others is offline.
-func appendResult[D Delivery[D]](dst []byte, p *pending[D]) []byte {
+// answerBytesMax is the size up to which a buffer for answers is kept: a result of
+// some 50 devices.
+const answerBytesMax = 4 << 10
+
+// appendAnswer makes the result of a message: for one device its outcome; for the
+// account's others the outcome they share, or ok where they differ, and each one's
+// own. Having no others is offline.
+func (p *pending[D]) appendAnswer() {
 	status, kinds := session.Offline.String(), 0
 	for o, n := range p.delivery.Counts() {
 		if n > 0 {
@@ -152,11 +161,10 @@ func appendResult[D Delivery[D]](dst []byte, p *pending[D]) []byte {
 		status = wire.StatusOK
 	}
 	if !p.others {
-		return wire.AppendResult(dst, p.ref, status)
+		p.answer = wire.AppendResult(p.answer[:0], p.ref, status)
+		return
 	}
-	dst = wire.AppendResultOpen(dst, p.ref, status)
-	p.delivery.Outcomes(func(device string, o session.Outcome) {
-		dst = wire.AppendResultOutcome(dst, device, o)
-	})
-	return wire.AppendResultClose(dst)
+	p.answer = wire.AppendResultOpen(p.answer[:0], p.ref, status)
+	p.delivery.Outcomes(p.yield)
+	p.answer = wire.AppendResultClose(p.answer)
 }

@@ -47,7 +47,7 @@ type Relay[D Delivery[D]] struct {
 	router    Router[D]
 	sockets   Sockets
 	spare     sync.Pool // of *pending[D]
-	scratch   sync.Pool // of *[]byte: answers
+	scratch   sync.Pool // of *scratch
 	length    atomic.Int64
 	waiting   [pendingShards]waiting[D]
 	count     counters
@@ -57,10 +57,13 @@ type Relay[D Delivery[D]] struct {
 // New returns a relay of valid configuration. fresh makes a delivery.
 func New[D Delivery[D]](cfg Config, router Router[D], sockets Sockets, fresh func() D) *Relay[D] {
 	r := &Relay[D]{cfg: cfg, router: router, sockets: sockets, timeoutMS: cfg.Timeout.Milliseconds()}
-	r.scratch.New = func() any { return new([]byte) }
+	r.scratch.New = func() any { return new(scratch) }
 	r.spare.New = func() any {
 		p := &pending[D]{delivery: fresh()}
 		p.call = func(D) { r.settled(p) }
+		p.yield = func(device string, o session.Outcome) {
+			p.answer = wire.AppendResultOutcome(p.answer, device, o)
+		}
 		return p
 	}
 	return r
@@ -77,10 +80,9 @@ func (r *Relay[D]) Send(sender *session.Session, f *wire.DeviceFrame, nowMS int6
 	}
 	m := session.Message{Kind: f.Kind, Payload: f.Payload, From: sender.Device, SentMS: nowMS}
 	to := session.Address{Account: sender.Account, Device: wire.Borrow(f.ToDevice)}
-	r.count.sent.Add(1)
 	if len(f.Ref) == 0 {
 		var none D
-		r.router.Relay(to, &m, session.WaitNone, none)
+		r.relay(to, m, session.WaitNone, none)
 		return
 	}
 	p := r.wait(sender, f, nowMS+r.timeoutMS)
@@ -89,8 +91,18 @@ func (r *Relay[D]) Send(sender *session.Session, f *wire.DeviceFrame, nowMS int6
 		return
 	}
 	p.delivery.Reset(f.Wait, p.call)
-	r.router.Relay(to, &m, f.Wait, p.delivery)
+	r.relay(to, m, f.Wait, p.delivery)
 	r.list(p)
+}
+
+// relay hands a message to delivery, from memory that is used again.
+func (r *Relay[D]) relay(to session.Address, m session.Message, wait session.Wait, d D) {
+	r.count.sent.Add(1)
+	s := r.scratch.Get().(*scratch)
+	s.message = m
+	r.router.Relay(to, &s.message, wait, d)
+	s.message = session.Message{}
+	r.scratch.Put(s)
 }
 
 // SendRaw carries a frame of a roost.raw device to the account's others. Nothing is
@@ -102,8 +114,7 @@ func (r *Relay[D]) SendRaw(sender *session.Session, kind session.Kind, payload [
 	}
 	m := session.Message{Kind: kind, Payload: payload, From: sender.Device, SentMS: nowMS}
 	var none D
-	r.count.sent.Add(1)
-	r.router.Relay(session.Address{Account: sender.Account}, &m, session.WaitNone, none)
+	r.relay(session.Address{Account: sender.Account}, m, session.WaitNone, none)
 	return true
 }
 
@@ -125,19 +136,14 @@ func (r *Relay[D]) refusal(sender *session.Session, f *wire.DeviceFrame) (code, 
 // refuse tells the sender that nothing was done, and why.
 func (r *Relay[D]) refuse(sender *session.Session, ref []byte, code, detail string) {
 	r.count.refused.Add(1)
-	b := r.scratch.Get().(*[]byte)
-	*b = wire.AppendError((*b)[:0], ref, code, detail)
-	r.answer(sender.Conn, b)
+	s := r.scratch.Get().(*scratch)
+	s.answer = wire.AppendError(s.answer[:0], ref, code, detail)
+	r.sockets.Send(netpoll.ConnID(sender.Conn), netpoll.OpText, s.answer, nil, 0)
+	r.scratch.Put(s)
 }
 
-// answer sends a frame to the sender and takes back its buffer.
-func (r *Relay[D]) answer(conn uint64, b *[]byte) {
-	r.sockets.Send(netpoll.ConnID(conn), netpoll.OpText, *b, nil, 0)
-	if cap(*b) <= scratchBytesMax {
-		r.scratch.Put(b)
-	}
+// scratch is what a call needs while it runs.
+type scratch struct {
+	message session.Message
+	answer  []byte
 }
-
-// scratchBytesMax is the size up to which a buffer for answers is kept: a result
-// of some 500 devices.
-const scratchBytesMax = 64 << 10
