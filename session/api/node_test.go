@@ -108,12 +108,12 @@ func (n *testNode) call(method, path, body string, header ...string) *httptest.R
 type behaviour int
 
 const (
-	takes     behaviour = iota // the kernel takes it
-	acks                       // and the device acks it
-	stuck                      // nothing is ever heard of it
-	breaks                     // the connection ends in the middle of it
-	gone                       // the connection is not there any more
-	overfull                   // its budget is full
+	takes    behaviour = iota // the kernel takes it
+	acks                      // and the device acks it
+	stuck                     // nothing is ever heard of it
+	breaks                    // the connection ends in the middle of it
+	gone                      // the connection is not there any more
+	overfull                  // its budget is full
 )
 
 type conn struct {
