@@ -30,5 +30,17 @@ func (c Config) relations() Problems {
 		"the token is part of the request")
 	ps.less("auth.attrs_bytes_max", c.Auth.AttrsBytesMax, "store.attrs_bytes_max", c.Store.AttrsBytesMax+1,
 		"a larger object would be left out of the records")
+	ps.less("api.push.payload_bytes_max", c.API.Push.PayloadBytesMax, "deliver.payload_bytes_max", c.Deliver.PayloadBytesMax+1,
+		"every larger push would be too_large")
+	ps.less("relay.payload_bytes_max", c.Relay.PayloadBytesMax, "deliver.payload_bytes_max", c.Deliver.PayloadBytesMax+1,
+		"every larger message would be too_large")
+	// A payload is longest on the socket as base64, four bytes for three, with
+	// its frame around it.
+	ps.less("deliver.payload_bytes_max", c.Deliver.PayloadBytesMax/3*4+frameBytes, "netpoll.queued_hard_bytes", c.Netpoll.QueuedHardBytes,
+		"as base64 in its frame one payload alone would close the connection with 4004")
 	return Problems(ps)
 }
+
+// frameBytes is room for what is around a payload in its frame: member names, ids,
+// the sender's name.
+const frameBytes = 1 << 10
