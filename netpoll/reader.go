@@ -68,7 +68,7 @@ func (l *loop) checkHeader(c *Conn, h *header) bool {
 		l.fail(c, CloseProtocol, "continuation without a message")
 	case (h.op == OpText || h.op == OpBinary) && c.fragment != 0: // section 5.4
 		l.fail(c, CloseProtocol, "new message inside a fragmented one")
-	case !h.op.control() && h.length+int64(c.in.collected()) > int64(l.cfg.MessageBytesMax):
+	case !h.op.control() && h.length > int64(l.cfg.MessageBytesMax-c.in.collected()): // cannot overflow this way round
 		l.stats.TooBig++
 		l.fail(c, CloseTooBig, l.tooBig)
 	default:

@@ -19,17 +19,21 @@ type Request struct {
 	Protocols     []byte // the subprotocols offered, comma separated; several headers are joined
 	Remote        netip.AddrPort
 
-	upgrade    bool // there is an Upgrade header
-	keys       int  // Sec-WebSocket-Key headers
-	key        []byte
-	versions   int // Sec-WebSocket-Version headers
-	hosts      int
-	connection int
-	hasBody    bool
-	joined     []byte // backs Protocols when there were several headers
+	upgrade     bool // there is an Upgrade header
+	upgradeList bool // it is a list
+	keys        int  // Sec-WebSocket-Key headers
+	key         []byte
+	versions    int // Sec-WebSocket-Version headers
+	hosts       int
+	connections int // Connection headers
+	hasBody     bool
+	joined      []byte // backs Protocols when there were several headers
 }
 
-var crlfcrlf = []byte("\r\n\r\n")
+var (
+	crlf     = []byte("\r\n")
+	crlfcrlf = []byte("\r\n\r\n")
+)
 
 // requestEnd returns the size of the request at the start of p, 0 while it is not
 // whole. scanned says how much of p was searched before.
@@ -75,7 +79,7 @@ func (r *Request) parse(block []byte, headersMax int) *Answer {
 
 // cutLine splits at the first CRLF; block always ends with one.
 func cutLine(block []byte) (line, rest []byte) {
-	i := bytes.Index(block, crlfcrlf[:2])
+	i := bytes.Index(block, crlf)
 	if i < 0 {
 		return block, nil
 	}
@@ -144,13 +148,14 @@ func (r *Request) parseHeader(line []byte, n int) *Answer {
 		}
 	case 7:
 		if equalFold(name, "upgrade") {
+			r.upgradeList = r.upgrade || bytes.IndexByte(value, ',') >= 0
 			r.upgrade = true
 		}
 	case 10:
 		if equalFold(name, "user-agent") {
 			r.UserAgent = value
 		} else if equalFold(name, "connection") {
-			r.connection++
+			r.connections++
 		}
 	case 13:
 		if equalFold(name, "authorization") {

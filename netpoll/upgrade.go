@@ -68,12 +68,12 @@ func plausible(p []byte) bool {
 // serve answers a whole request; behind is what came after it.
 func (l *loop) serve(c *Conn, block, behind []byte) {
 	req := &l.request
+	head := bytes.HasPrefix(block, []byte("HEAD ")) // answers have no body then
 	if bad := req.parse(block, l.cfg.RequestHeadersMax); bad != nil {
-		l.answer(c, bad, false)
+		l.answer(c, bad, head)
 		return
 	}
 	req.Remote = c.remote()
-	head := req.Method[0] == 'H'
 	switch {
 	case c.flags&flagOverCap != 0:
 		l.stats.RefusedFull++
@@ -101,7 +101,7 @@ func (l *loop) upgrade(c *Conn, req *Request, block, behind []byte) {
 		return
 	}
 	l.upgrading, l.verdict = c, Verdict{}
-	l.handshake.in.Reset(block)
+	l.handshake.in.Reset(req.plain(block))
 	mark := len(l.reply)
 	_, err := l.upgrader.Upgrade(&l.handshake)
 	l.upgrading = nil
@@ -170,6 +170,42 @@ func (r *Request) checkUpgrade() *Answer {
 		}
 	}
 	return nil
+}
+
+// plain returns the request as gobwas/ws understands it: it takes each Connection line
+// for the only one and Upgrade for a single word, where RFC 9110 sections 5.3 and 7.8
+// allow lists. Hardly any client needs this.
+func (r *Request) plain(block []byte) []byte {
+	if r.connections < 2 && !r.upgradeList {
+		return block
+	}
+	line, rest := cutLine(block)
+	out := append(append([]byte(nil), line...), crlf...)
+	var options, protocols [][]byte
+	for {
+		line, rest = cutLine(rest)
+		if len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case equalFold(name, "connection"):
+			options = append(options, value)
+		case equalFold(name, "upgrade"):
+			protocols = append(protocols, bytes.Split(value, []byte(","))...)
+		default:
+			out = append(append(out, line...), crlf...)
+		}
+	}
+	upgrade := []byte("none") // refused
+	for _, p := range protocols {
+		if p = bytes.TrimSpace(p); equalFold(p, "websocket") {
+			upgrade = p
+		}
+	}
+	out = append(append(append(out, "Connection:"...), bytes.Join(options, []byte(","))...), crlf...)
+	out = append(append(append(out, "Upgrade: "...), upgrade...), crlf...)
+	return append(out, crlf...)
 }
 
 // upgradeRefusal turns gobwas/ws's verdict into our answer.

@@ -71,20 +71,25 @@ func (n *node) start(internal net.Listener) <-chan error {
 	return failed
 }
 
-// tickEvery is how often pushes and relays that wait are looked at.
-const tickEvery = 50 * time.Millisecond
+// How often the verbs are given their clock: relay ends what has waited too long,
+// deliver goes on past receivers that take nothing.
+const (
+	sweepEvery = 100 * time.Millisecond
+	paceEvery  = time.Second
+)
 
-// tick gives the verbs their clock.
 func (n *node) tick() {
-	t := time.NewTicker(tickEvery)
-	defer t.Stop()
+	sweep, pace := time.NewTicker(sweepEvery), time.NewTicker(paceEvery)
+	defer sweep.Stop()
+	defer pace.Stop()
 	for {
 		select {
 		case <-n.ended:
 			return
-		case now := <-t.C:
-			n.router.Tick()
+		case now := <-sweep.C:
 			n.relay.Sweep(now.UnixMilli())
+		case <-pace.C:
+			n.router.Tick()
 		}
 	}
 }
