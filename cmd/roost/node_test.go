@@ -355,7 +355,9 @@ func TestRawDevice(t *testing.T) {
 }
 
 func TestRefusedUpgrades(t *testing.T) {
-	n := startNode(t, func(c *config.Config) { c.Protocol.Origins = []string{"https://app.example.com", "https://*.example.org"} })
+	n := startNode(t, func(c *config.Config) {
+		c.Protocol.Origins = []string{"https://app.example.com", "https://*.example.org"}
+	})
 	for _, tc := range []struct {
 		name   string
 		path   string
