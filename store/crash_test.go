@@ -160,11 +160,12 @@ func BenchmarkRSSPerRecord(b *testing.B) {
 		if err := cmd.Run(); err != nil {
 			b.Fatal(err)
 		}
-		var perRecord, base float64
-		if _, err := fmt.Sscan(out.String(), &perRecord, &base); err != nil {
+		var perRecord, base, warm float64
+		if _, err := fmt.Sscan(out.String(), &perRecord, &base, &warm); err != nil {
 			b.Fatal(err, out.String())
 		}
 		b.ReportMetric(perRecord, "B/record")
 		b.ReportMetric(base, "B/store")
+		b.ReportMetric(warm, "B/record-from-18000-to-50000")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +24,11 @@ func TestMain(m *testing.M) {
 	if child := children[os.Getenv(childEnv)]; child != nil {
 		child()
 		return
+	}
+	for _, arg := range os.Args {
+		if strings.HasPrefix(arg, "-test.fuzz") && !strings.HasPrefix(arg, "-test.fuzzcachedir") {
+			os.Exit(m.Run()) // the fuzzer's own goroutines are no leak
+		}
 	}
 	goleak.VerifyTestMain(m)
 }

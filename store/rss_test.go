@@ -50,7 +50,8 @@ func rssChild() {
 	}
 	few := fill(2000)
 	many := fill(16_000)
-	fmt.Println(float64(many-few)/16_000, many-before)
+	more := fill(32_000) // what is left of the slope when code pages and buffers are warm
+	fmt.Println(float64(many-few)/16_000, many-before, float64(more-many)/32_000)
 	if os.Getenv("VERBOSE") != "" {
 		fmt.Fprintln(os.Stderr, notes)
 		fmt.Fprintf(os.Stderr, "before %d few %d many %d %+v\n%s\n", before, few, many, s.Stats(), s.db.Metrics())

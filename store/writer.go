@@ -120,59 +120,69 @@ func (s *Store) commit(since time.Time) error {
 	return nil
 }
 
-// apply commits chunks in order: a batch for each, and one sync at the end.
+// opBytesInMemTable is about what Pebble adds to an operation's own bytes in the
+// write buffer: a skip list node and its alignment.
+const opBytesInMemTable = 128
+
+// apply commits chunks in order, in batches of a quarter of a write buffer (from
+// half of one on, Pebble would rotate the buffer for each batch), with one sync at
+// the end.
 func (s *Store) apply(chunks [][]byte) (events int, err error) {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()
 	for i, chunk := range chunks {
-		b := s.db.NewBatch()
-		n, err := s.fill(b, chunk)
-		if err != nil {
-			return events, err
-		}
-		sync := pebble.NoSync
-		if i == len(chunks)-1 {
-			sync = pebble.Sync
-		}
-		if err := s.db.Apply(b, sync); err != nil {
-			return events, err
-		}
-		events += n
-		s.unrested += b.Len()
-		if err := b.Close(); err != nil {
-			return events, err
+		for len(chunk) > 0 {
+			b := s.db.NewBatch()
+			n, rest, err := s.fill(b, chunk)
+			if err != nil {
+				return events, err
+			}
+			chunk = rest
+			events += n
+			s.unrested += b.Len()
+			sync := pebble.NoSync
+			if i == len(chunks)-1 && len(chunk) == 0 {
+				sync = pebble.Sync
+			}
+			if err := s.db.Apply(b, sync); err != nil {
+				return events, err
+			}
+			if err := b.Close(); err != nil {
+				return events, err
+			}
 		}
 	}
 	return events, nil
 }
 
-// fill turns the events of a chunk into operations: the facts, and for an opening
-// its entry in the expiry index. A close needs none, since its opening has one,
+// fill turns events of a chunk into operations, until the batch is full, and
+// returns what is left: the facts, and for an opening its entry in the expiry
+// index. A close needs none, since its opening has one,
 // unless that opening may have been dropped.
-func (s *Store) fill(b *pebble.Batch, chunk []byte) (events int, err error) {
+func (s *Store) fill(b *pebble.Batch, chunk []byte) (events int, rest []byte, err error) {
 	var entry [expiryPrefixBytes + 2*128 + 1]byte
 	lossy := s.lossy.Load()
-	for ; len(chunk) > 0; events++ {
+	for ; len(chunk) > 0 && b.Len()+int(b.Count())*opBytesInMemTable < s.cfg.MemTableBytes/4; events++ {
 		kind := chunk[0]
 		keyEnd := eventHeadBytes + int(binary.LittleEndian.Uint16(chunk[1:]))
 		end := keyEnd + int(binary.LittleEndian.Uint16(chunk[3:]))
 		key, value := chunk[eventHeadBytes:keyEnd], chunk[keyEnd:end]
 		if err := b.Merge(key, value, nil); err != nil {
-			return events, err
+			return events, nil, err
 		}
 		if kind == eventOpened || lossy {
 			f, err := parseFacts(value)
 			if err != nil {
-				return events, err
+				return events, nil, err
 			}
 			minute := s.expiryMinuteLocked(max(f.openedMS, f.closedMS))
 			if err := b.Set(appendExpiryKey(entry[:0], minute, key), nil, nil); err != nil {
-				return events, err
+				return events, nil, err
 			}
 		}
 		chunk = chunk[end:]
 	}
-	return events, nil
+	return events, chunk, nil
 }
 
 // beat writes the heartbeat of this epoch.
