@@ -13,11 +13,18 @@ import (
 	"github.com/roostpush/roost/bench/target"
 )
 
-// The ways a run does not begin. Both wrap a sentence that says what to change.
+// The ways a run does not begin. An error that is one of them has a text of its own,
+// which says what to change.
 var (
-	ErrUsage  = errors.New("usage")
-	ErrTarget = errors.New("target")
+	ErrUsage  = errors.New("the command line or this machine does not allow the run")
+	ErrTarget = errors.New("the target cannot be reached or is not a WebSocket server")
 )
+
+// blamed is an error that is also one of those above, without their words.
+type blamed struct{ err, kind error }
+
+func (b blamed) Error() string   { return b.err.Error() }
+func (b blamed) Unwrap() []error { return []error{b.err, b.kind} }
 
 // Options is what a run needs beside its scenario. The functions are called on the
 // goroutine of Run, OnOpened on the loops.
@@ -35,19 +42,19 @@ type Options struct {
 // was measured; ErrUsage and ErrTarget say whose fault it is.
 func Run(ctx context.Context, s Scenario, o Options) (*report.Result, error) {
 	if !generator.Supported {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, generator.ErrLinuxOnly)
+		return nil, blamed{generator.ErrLinuxOnly, ErrUsage}
 	}
 	thresholds, err := s.check()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		return nil, blamed{err, ErrUsage}
 	}
 	compiled, err := s.Target.Compile(time.Now())
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		return nil, blamed{err, ErrUsage}
 	}
 	for _, f := range Preflight(s, compiled, hostinfo.ReadLimits()) {
 		if f.Fatal {
-			return nil, fmt.Errorf("%w: %s", ErrUsage, f)
+			return nil, blamed{errors.New(f.String()), ErrUsage}
 		}
 		if o.Warn != nil {
 			o.Warn(f)
@@ -55,7 +62,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*report.Result, error) {
 	}
 	addr, err := target.Probe(ctx, compiled, s.ProbeWait)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
+		return nil, blamed{err, ErrTarget}
 	}
 	s.Target.Addr = addr.String()
 	c := &conductor{scenario: s, options: o, clock: generator.NewClock(), open: map[int64]int64{}}

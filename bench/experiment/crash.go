@@ -42,6 +42,7 @@ type CrashResult struct {
 	LostOld    []string      `json:"lost_old"`       // missing although older: a violation
 	OldestLost time.Duration `json:"oldest_lost_ns"` // age at the kill of the oldest missing record
 	StillOpen  []string      `json:"still_open"`     // records that claim an open session: a violation
+	Wanted     float64       `json:"wanted"`         // upgrades a second that were asked for
 	Rate       float64       `json:"rate"`           // upgrades a second that were reached
 	Ready      time.Duration `json:"ready_ns"`       // restart to /readyz 200
 	FirstReady time.Duration `json:"first_ready_ns"` // the same for the empty directory
@@ -53,6 +54,14 @@ type CrashResult struct {
 func (r *CrashResult) Held() bool {
 	return r.Settled > 0 && len(r.LostOld) == 0 && len(r.StillOpen) == 0 && r.Ready <= r.ReadyMax
 }
+
+// rateShareMin is the share of the wanted rate below which a kill was no blow in
+// mid-load.
+const rateShareMin = 0.8
+
+// Valid reports whether the load was what was asked for; without it, holding proves
+// little.
+func (r *CrashResult) Valid() bool { return r.Rate >= r.Wanted*rateShareMin }
 
 // Crash starts a node, loads it, kills it, starts it again on the same directory and
 // asks for every device that was confirmed. progress may be nil.
@@ -66,7 +75,7 @@ func Crash(ctx context.Context, b Blow, progress func(report.Second)) (*CrashRes
 	if err != nil {
 		return nil, err
 	}
-	r := &CrashResult{FirstReady: node.Ready, ReadyMax: b.ReadyMax, LossWindow: b.LossWindow}
+	r := &CrashResult{Wanted: b.PerSecond, FirstReady: node.Ready, ReadyMax: b.ReadyMax, LossWindow: b.LossWindow}
 	openedNS, killedNS, err := connectAndKill(ctx, b, node, progress)
 	if err != nil {
 		return nil, err
@@ -136,8 +145,11 @@ func (r *CrashResult) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "  missing, older        %d%s\n", len(r.LostOld), some(r.LostOld))
 	fmt.Fprintf(w, "  claim an open session %d%s\n", len(r.StillOpen), some(r.StillOpen))
 	verdict := "ok"
-	if !r.Held() {
+	switch {
+	case !r.Held():
 		verdict = "FAILED"
+	case !r.Valid():
+		verdict = fmt.Sprintf("INVALID: %.0f connects a second were asked for and not reached; the machine is busy", r.Wanted)
 	}
 	fmt.Fprintf(w, "  %s\n", verdict)
 }

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,18 +23,34 @@ import (
 	"github.com/roostpush/roost/bench/tally"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "roost-experiment-")
+	if err != nil {
+		panic(err)
+	}
+	built = filepath.Join(dir, "roost")
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
 
-// buildRoost builds the real server; the experiments are about nothing else.
+// built is where the server's program goes.
+var built string
+
+// build builds the real server, once; the experiments are about nothing else.
+var build = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command("go", "build", "-o", built, "github.com/roostpush/roost/cmd/roost").CombinedOutput()
+})
+
 func buildRoost(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("builds and starts a server")
 	}
-	program := filepath.Join(t.TempDir(), "roost")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/roostpush/roost/cmd/roost").CombinedOutput(); err != nil {
+	if out, err := build(); err != nil {
 		t.Fatalf("build roost: %v\n%s", err, out)
 	}
-	return program
+	return built
 }
 
 func TestCrashOfARealNode(t *testing.T) {

@@ -73,7 +73,13 @@ func (c crashCommand) Run(ctx context.Context, o output) error {
 		return err
 	}
 	result.WriteText(o.out)
-	return c.verdict("crash", result, result.Held())
+	if err := c.verdict("crash", result, result.Held()); err != nil {
+		return err
+	}
+	if !result.Valid() {
+		return exit(report.ExitSaturated)
+	}
+	return nil
 }
 
 // verdict keeps the result and turns a broken budget into its exit code.
