@@ -93,7 +93,6 @@ func (n *testNode) listen() string {
 
 // call answers one request without a network.
 func (n *testNode) call(method, path, body string, header ...string) *httptest.ResponseRecorder {
-	n.t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Host = "127.0.0.1:8081"
 	for i := 0; i < len(header); i += 2 {

@@ -110,8 +110,13 @@ func (st *stream) open() {
 // run serves the stream to its end.
 func (st *stream) run() {
 	go st.write()
+	whole := false
 	defer func() {
-		// Also when the reader panics: the writer must not outlive the request.
+		// Also when the reader panics: the writer must not outlive the request, nor
+		// net/http wait for the rest of it.
+		if !whole {
+			st.abort()
+		}
 		st.ended.Store(true)
 		signal(st.wake)
 		<-st.done
@@ -122,6 +127,7 @@ func (st *stream) run() {
 		}
 	}()
 	st.cause = st.read()
+	whole = true
 	if st.cause != nil {
 		st.s.metrics.streamCut[st.cause.Code].Inc()
 	}

@@ -183,6 +183,7 @@ func TestStreamOrder(t *testing.T) {
 	if got := n.router.Stats().Messages; got != 8 {
 		t.Errorf("%d pushes were begun with a window of 8", got)
 	}
+	eventually(t, "the slow device has its message", func() bool { return n.devices.count(slow) == 1 })
 	_, frame := n.devices.last(slow)
 	_, number, _ := session.ParseID(decode[pushAnswer](t, []byte(frame)).ID)
 	n.router.Ack(slow, session.MessageID(number))
