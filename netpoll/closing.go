@@ -15,6 +15,7 @@ const (
 	CloseAbnormal  = 1006 // never sent: no Close at all
 	CloseUTF8      = 1007
 	CloseTooBig    = 1009
+	CloseTryAgain  = 1013
 	CloseSlow      = 4004
 	CloseIdle      = 4005
 	CloseRate      = 4006

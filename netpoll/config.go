@@ -29,6 +29,7 @@ type Config struct {
 	QueuedSoftBytes    int `yaml:"queued_soft_bytes" doc:"bytes waiting for one connection above which it is counted as slow and listed under /v1/slow"`
 	QueuedHardBytes    int `yaml:"queued_hard_bytes" doc:"bytes waiting for one connection above which it is closed with 4004; at least one service message (1 MiB) and its framing must fit"`
 	QueuedNodeBytes    int `yaml:"queued_node_bytes" doc:"bytes waiting for all connections together above which sends to slow ones settle as overloaded"`
+	CollectedNodeBytes int `yaml:"collected_node_bytes" doc:"bytes of messages that have begun to arrive and are not whole, all connections together; beyond it the connection that sends more is closed with 1013. Idle devices have none"`
 	OutboxBytes        int `yaml:"outbox_bytes" doc:"bytes of messages waiting in each loop's outbox to be given to the kernel; beyond it sends settle as overloaded"`
 	OutboxSends        int `yaml:"outbox_sends" doc:"sends waiting in each loop's outbox, count; beyond it they settle as overloaded"`
 	OutboxBatch        int `yaml:"outbox_batch" doc:"sends taken from the outbox in one turn, count; then input gets its turn"`
@@ -59,6 +60,7 @@ func Default() Config {
 		QueuedSoftBytes:    64 << 10,
 		QueuedHardBytes:    2 << 20,
 		QueuedNodeBytes:    256 << 20,
+		CollectedNodeBytes: 256 << 20,
 		OutboxBytes:        64 << 20,
 		OutboxSends:        1 << 20,
 		OutboxBatch:        512,
@@ -97,6 +99,8 @@ func (c Config) Validate() error {
 	between("queued_soft_bytes", c.QueuedSoftBytes, 1, 1<<30)
 	between("queued_hard_bytes", c.QueuedHardBytes, 1, 1<<30)
 	between("queued_node_bytes", c.QueuedNodeBytes, 1, 1<<40)
+	between("collected_node_bytes", c.CollectedNodeBytes, 1, 1<<40)
+	check(c.CollectedNodeBytes >= 2*c.MessageBytesMax, "collected_node_bytes (%d) is below twice message_bytes_max (%d): one message could not be collected", c.CollectedNodeBytes, c.MessageBytesMax)
 	between("outbox_bytes", c.OutboxBytes, 1<<10, 1<<31)
 	between("outbox_sends", c.OutboxSends, 1, 1<<30)
 	between("outbox_batch", c.OutboxBatch, 1, 1<<20)

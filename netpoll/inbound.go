@@ -17,6 +17,7 @@ type inbound struct {
 	left    int64
 	control []byte // payload so far of a control frame
 	message []byte // payload so far of the message under way, all its frames
+	counted int    // of message's capacity, in Reactor.collected
 	text    utf8State
 }
 
@@ -64,6 +65,10 @@ func (l *loop) releaseIdle(c *Conn) {
 
 // putInbound keeps a few for reuse; large buffers and the rest are the collector's.
 func (l *loop) putInbound(in *inbound) {
+	if in.counted > 0 {
+		l.reactor.collected.Add(-int64(in.counted))
+		in.counted = 0
+	}
 	if len(l.inbounds) == cap(l.inbounds) || cap(in.message) > inboundKeptBytes || cap(in.request) > inboundKeptBytes {
 		return
 	}
@@ -71,9 +76,16 @@ func (l *loop) putInbound(in *inbound) {
 	l.inbounds = append(l.inbounds, in)
 }
 
-// noteInbound remembers the largest message that was collected.
-func (l *loop) noteInbound(in *inbound) {
+// countInbound keeps the node's account of unfinished messages; false when it is above
+// its budget: then this connection, which asks for more, has to go.
+func (l *loop) countInbound(in *inbound) bool {
 	if n := uint64(len(in.message)); n > l.stats.MessageBytesPeak {
 		l.stats.MessageBytesPeak = n
 	}
+	more := cap(in.message) - in.counted
+	if more == 0 {
+		return true
+	}
+	in.counted += more
+	return l.reactor.collected.Add(int64(more)) <= int64(l.cfg.CollectedNodeBytes)
 }

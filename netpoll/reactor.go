@@ -32,6 +32,7 @@ type Reactor struct {
 	connections atomic.Int64 // below the cap, all loops
 	refusals    atomic.Int64 // above it
 	queued      atomic.Int64 // bytes waiting in outbounds
+	collected   atomic.Int64 // bytes of unfinished messages in inbounds
 	pausedLoops atomic.Int64
 	pauseNoted  atomic.Bool
 	stopped     sync.Once

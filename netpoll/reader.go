@@ -230,7 +230,10 @@ func (l *loop) collect(c *Conn, h *header, piece []byte) {
 		}
 	}
 	in.message = append(in.message, piece...)
-	l.noteInbound(in)
+	if !l.countInbound(in) {
+		l.stats.RefusedCollected++
+		l.fail(c, CloseTryAgain, `{"reconnect_ms":5000}`)
+	}
 }
 
 // endFrame ends a data frame that was collected; with fin the message is whole.

@@ -35,6 +35,7 @@ type loopStats struct {
 	SlowTotal         uint64 `metric:"roost_slow_total" doc:"times a connection went above queued_soft_bytes"`
 	TooSlow           uint64 `metric:"roost_too_slow_total" doc:"connections closed with 4004"`
 	DroppedSlow       uint64 `metric:"roost_dropped_slow_total" doc:"messages dropped with them"`
+	RefusedCollected  uint64 `metric:"roost_refused_collected_total" doc:"connections closed with 1013 because collected_node_bytes were under way"`
 	RefusedNode       uint64 `metric:"roost_refused_node_total" doc:"sends refused because queued_node_bytes were waiting"`
 
 	Closed1000  [16]uint64 `metric:"roost_closes_total" label:"code" base:"1000" doc:"Close frames sent, by code"`
@@ -55,6 +56,7 @@ type Stats struct {
 	loopStats
 	RefusedOutbox uint64 `metric:"roost_refused_outbox_total" doc:"sends refused because a loop's outbox was full"`
 	QueuedBytes   int64  `metric:"roost_queued_bytes" doc:"bytes waiting for slow peers now"`
+	Collected     int64  `metric:"roost_collected_bytes" doc:"bytes of messages that are not whole yet"`
 	Max           int    `metric:"roost_connections_max" doc:"connections held at most"`
 	Paused        bool   // accepting pauses now
 }
@@ -83,7 +85,8 @@ func (r *Reactor) Stats() Stats {
 		l.exchange.mu.Unlock()
 	}
 	wg.Wait()
-	sum.QueuedBytes, sum.Paused, sum.Max = r.queued.Load(), r.pauseNoted.Load(), int(r.max)
+	sum.QueuedBytes, sum.Collected = r.queued.Load(), r.collected.Load()
+	sum.Paused, sum.Max = r.pauseNoted.Load(), int(r.max)
 	return sum
 }
 
@@ -114,6 +117,7 @@ func (s *loopStats) add(o *loopStats) {
 	s.TooSlow += o.TooSlow
 	s.DroppedSlow += o.DroppedSlow
 	s.RefusedNode += o.RefusedNode
+	s.RefusedCollected += o.RefusedCollected
 	s.ClosedOther += o.ClosedOther
 	for i := range s.Closed1000 {
 		s.Closed1000[i] += o.Closed1000[i]

@@ -292,3 +292,25 @@ func TestConnStaysSmall(t *testing.T) {
 		fmt.Printf("netpoll: a Conn is %d bytes\n", size)
 	}
 }
+
+func TestUnfinishedMessagesHaveANodeBudget(t *testing.T) {
+	cfg := Default()
+	cfg.MessageBytesMax, cfg.CollectedNodeBytes = 1<<16, 1<<17
+	d := detached(t, cfg, Echo{})
+	d.reactor.collected.Store(1<<17 - 100) // the others'
+	begun := masked(OpText, strings.Repeat("x", 50))
+	begun[0] &^= 0x80 // a fragment
+	d.Feed(begun)
+	if out := d.Output(); len(out) != 0 {
+		t.Fatalf("within the budget: %q", out)
+	}
+	more := masked(OpContinuation, strings.Repeat("x", 200))
+	more[0] &^= 0x80
+	d.Feed(more)
+	if out := d.Output(); !bytes.Equal(out, appendClose(nil, CloseTryAgain, `{"reconnect_ms":5000}`)) {
+		t.Fatalf("above it: %q", out)
+	}
+	if left := d.reactor.collected.Load(); left != 1<<17-100 {
+		t.Fatalf("%d bytes are still accounted for", left)
+	}
+}

@@ -36,6 +36,7 @@ func (c *echoServerCommand) Run(ctx context.Context, out output) error {
 	// An echo may come back as fast as it is sent: the limits for devices do not fit.
 	cfg.FramesPerSecondMax = 1 << 30
 	cfg.QueuedHardBytes = max(cfg.QueuedHardBytes, 4*c.MessageBytes)
+	cfg.CollectedNodeBytes = max(cfg.CollectedNodeBytes, 4*c.MessageBytes)
 	cfg.QueuedNodeBytes = max(cfg.QueuedNodeBytes, 4*cfg.QueuedHardBytes)
 	r, err := netpoll.New(cfg, netpoll.Echo{}, slog.New(slog.NewTextHandler(out.err, nil)))
 	if err != nil {
