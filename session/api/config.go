@@ -106,7 +106,7 @@ func Default() Config {
 
 // Validate reports the first value that cannot work, by its name in the
 // configuration. It reads no file: New does.
-func (c *Config) Validate() error {
+func (c Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("api: listen %q is not host:port: %w", c.Listen, err)
 	}
@@ -120,7 +120,7 @@ func (c *Config) Validate() error {
 }
 
 // checkRanges holds each value to its own range; zero never means unlimited.
-func (c *Config) checkRanges() error {
+func (c Config) checkRanges() error {
 	for _, v := range []struct {
 		name     string
 		value    int
@@ -171,7 +171,7 @@ func (c *Config) checkRanges() error {
 }
 
 // checkRelations holds the values that only make sense together.
-func (c *Config) checkRelations() error {
+func (c Config) checkRelations() error {
 	switch {
 	case c.Push.Timeout > c.Push.TimeoutMax:
 		return fmt.Errorf("api: push.timeout %v is longer than push.timeout_max %v", c.Push.Timeout, c.Push.TimeoutMax)

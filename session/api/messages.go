@@ -39,6 +39,7 @@ func (s *Server) postMessages(w http.ResponseWriter, r *http.Request) *Problem {
 	sl, done := s.newSlot()
 	defer s.putSlot(sl)
 	s.begin(sl, done, b.bytes, key, s.now())
+	b.release() // what is still needed was copied
 	return s.respond(w, sl, done)
 }
 

@@ -43,7 +43,7 @@ type slot struct {
 	mine  bool        // this push is the first of its key, and settles entry
 
 	line    uint64 // of its stream
-	size    int    // of that line, in bytes
+	size    int    // of its JSON or raw body, in bytes
 	expired bool   // Expire was called
 	refused bool
 	fixed   answer // of a refused push
@@ -95,7 +95,7 @@ func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, now time.T
 // launch claims the push's key, if it has one, and delivers it. scope and raw are
 // what must be the same when the key comes again.
 func (s *Server) launch(sl *slot, scope string, raw []byte) {
-	sl.deadline = sl.began.Add(sl.timeout)
+	sl.deadline, sl.size = sl.began.Add(sl.timeout), len(raw)
 	if sl.ref != "" {
 		var same bool
 		sl.entry, sl.mine, same = s.memory.claim(sl.ref, scope, raw, sl.began)

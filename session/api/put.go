@@ -57,6 +57,7 @@ func (s *Server) putMessage(w http.ResponseWriter, r *http.Request) *Problem {
 		w.Header().Set("Preference-Applied", "respond-async") // RFC 7240 section 3
 	}
 	s.launch(sl, "PUT "+r.URL.EscapedPath()+" "+r.Header.Get("Content-Type"), b.bytes)
+	b.release() // what is still needed was copied
 	w.Header().Set("TTL", "0")
 	return s.respond(w, sl, done)
 }
