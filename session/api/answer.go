@@ -84,7 +84,7 @@ func (s *Server) conclude(sl *slot, brief bool) answer {
 	case sl.push.Wait == session.WaitNone && (counts[session.Pending] > 0 || total == 0):
 		// What becomes of it nobody will know.
 		return answer{status: http.StatusAccepted, members: sl.out}
-	case all || brief || total > s.cfg.HTTP.DevicesMax || !sl.appendOutcomes(s.node.Origin.Node):
+	case all || brief || !sl.appendOutcomes(s.node.Origin.Node):
 		sl.appendCounts(&counts, total)
 	}
 	return answer{status: http.StatusOK, members: sl.out}

@@ -261,3 +261,22 @@ func TestIdempotencyInFlightTimeout(t *testing.T) {
 		t.Error("an answer outlived idempotency_age")
 	}
 }
+
+// TestPushManyDevices: one entry for each device up to deliver's limit, then counts.
+func TestPushManyDevices(t *testing.T) {
+	n := newTestNode(t, nil)
+	n.devices.keep = false
+	for i := range 1001 {
+		if i == 1000 {
+			a := decode[pushAnswer](t, n.call("POST", "/v1/messages", `{"to":{"account":"a"},"payload":1}`).Body.Bytes())
+			if len(a.Outcomes) != 1000 || a.Counts != nil {
+				t.Errorf("1000 devices: %d outcomes, counts %v", len(a.Outcomes), a.Counts)
+			}
+		}
+		n.connect("a", fmt.Sprint(i), takes)
+	}
+	a := decode[pushAnswer](t, n.call("POST", "/v1/messages", `{"to":{"account":"a"},"payload":1}`).Body.Bytes())
+	if a.Outcomes != nil || a.Total != 1001 || a.Counts["written"] != 1001 {
+		t.Errorf("1001 devices: %d outcomes, %d %v", len(a.Outcomes), a.Total, a.Counts)
+	}
+}
