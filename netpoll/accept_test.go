@@ -258,9 +258,9 @@ func TestUnreasonableLimits(t *testing.T) {
 		t.Fatalf("more connections than descriptors: %v", err)
 	}
 	cfg = Default()
-	cfg.Loops, cfg.QueuedSoftBytes, cfg.ProxyTrusted = 0, cfg.QueuedHardBytes+1, []string{"nonsense"}
+	cfg.Loops, cfg.QueuedSoftBytes, cfg.ProxyTrusted = 257, cfg.QueuedHardBytes+1, []string{"nonsense"}
 	err = cfg.Validate()
-	for _, want := range []string{"loops is 0", "queued_soft_bytes", "proxy_trusted"} {
+	for _, want := range []string{"loops is 257", "queued_soft_bytes", "proxy_trusted"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate does not name %s: %v", want, err)
 		}

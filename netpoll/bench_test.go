@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"io"
-	"net"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -62,7 +61,7 @@ func BenchmarkSend(b *testing.B) {
 	r, addr := serve(b, Default(), h)
 	conn := dial(b, addr)
 	id := <-h.opened
-	go io.Copy(io.Discard, conn.(net.Conn))
+	go io.Copy(io.Discard, conn)
 	payload := []byte("a message of thirty-two bytes...")
 	rc := &window{free: make(chan struct{}, 256)}
 	for range cap(rc.free) {

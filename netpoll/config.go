@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"time"
 )
 
 // Config holds the reactor's limits. It is a value: read once by New.
 type Config struct {
-	Loops          int `yaml:"loops" doc:"event loops, 1 to 256; default: one for each processor Go may use"`
+	Loops          int `yaml:"loops" doc:"event loops, at most 256; 0 derives it: one for each processor Go may use"`
 	MaxConnections int `yaml:"max_connections" doc:"connections held at most, count; 0 derives it: the descriptor limit less descriptors_reserved"`
 
 	DescriptorsReserved int `yaml:"descriptors_reserved" doc:"descriptors kept back for the store, the internal listener and refusals, count; 0 derives it: a quarter of the descriptor limit, at most 1024"`
@@ -46,7 +45,6 @@ type Config struct {
 // Default returns the configuration a node starts with.
 func Default() Config {
 	return Config{
-		Loops:              min(runtime.GOMAXPROCS(0), loopsMax),
 		RefusalsMax:        32,
 		Backlog:            4096,
 		AcceptBatch:        64,
@@ -83,7 +81,7 @@ func (c Config) Validate() error {
 	between := func(name string, v, low, high int) {
 		check(v >= low && v <= high, "%s is %d: %d to %d are allowed", name, v, low, high)
 	}
-	between("loops", c.Loops, 1, loopsMax)
+	between("loops", c.Loops, 0, loopsMax)
 	between("max_connections", c.MaxConnections, 0, descriptorsMax-1)
 	between("descriptors_reserved", c.DescriptorsReserved, 0, descriptorsMax-1)
 	between("refusals_max", c.RefusalsMax, 1, 1<<16)

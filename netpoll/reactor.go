@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,9 @@ type closeReasons struct{ tooBig, slow, idle string }
 func New(cfg Config, handler Handler, log *slog.Logger) (*Reactor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("netpoll: %w", err)
+	}
+	if cfg.Loops == 0 {
+		cfg.Loops = min(runtime.GOMAXPROCS(0), loopsMax)
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

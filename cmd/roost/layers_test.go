@@ -123,8 +123,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "T
 
 // mayTime excuses a package below the edges from having its clock passed in.
 var mayTime = map[string][]string{
-	"session/auth":      {"NewTicker"},                 // looks at the keys file every reload_interval
-	"session/lifecycle": {"NewTicker", "Now", "Since"}, // Drain paces itself on the goroutine that calls it
+	"session/auth": {"NewTicker"}, // looks at the keys file every reload_interval
 }
 
 // topLevel is what the root of the tree may hold besides dot entries and what

@@ -125,7 +125,7 @@ func (n *node) leave() error {
 	n.gate.Drain()
 	if n.sessions.Len() > 0 {
 		time.Sleep(n.cfg.Drain.ReadyDelay)
-		lifecycle.Drain(context.Background(), n.cfg.Drain, n.sessions, n.reactor)
+		n.drain()
 		n.waitUntilGone(n.cfg.Netpoll.CloseTimeout + time.Second)
 	}
 	timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -139,6 +139,16 @@ func (n *node) leave() error {
 	err = errors.Join(err, n.store.Close())
 	n.log.Info("node has left", "error", err)
 	return err
+}
+
+// drain steps through the paced drain until everybody is told and closed.
+func (n *node) drain() {
+	d := lifecycle.NewDrain(n.cfg.Drain, n.sessions, n.reactor)
+	step := time.NewTicker(50 * time.Millisecond)
+	defer step.Stop()
+	for start := time.Now(); !d.Step(time.Since(start)); {
+		<-step.C
+	}
 }
 
 // waitUntilGone lets the last devices answer their close.

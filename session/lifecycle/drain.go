@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,35 +57,35 @@ type Sockets interface {
 	Close(id netpoll.ConnID, code uint16, reason string)
 }
 
-// drainStep is how often a paced drain does a share of its work.
-const drainStep = 50 * time.Millisecond
+// Drain sees every session that was open when it was made out of the node. Its owner
+// calls Step from one goroutine; sessions that open meanwhile are the owner's to
+// prevent.
+type Drain struct {
+	cfg          DrainConfig
+	sockets      Sockets
+	all          []*session.Session
+	waits        []int64 // reconnect_ms of each that was told
+	told, closed int
+	frame        []byte
+}
 
-// Drain tells every session that is open now to go, spread evenly over cfg.Over, and
-// closes each with 1001 when cfg.Grace has passed since it was told. Each is told a
-// reconnect_ms of its own. It returns when all are told and closed; when ctx ends
-// first, the rest is told and closed at once. Sessions that open meanwhile are the
-// caller's to prevent.
-func Drain(ctx context.Context, cfg DrainConfig, sessions *session.Registry, sockets Sockets) {
+// NewDrain notes who is there, in an order of its own.
+func NewDrain(cfg DrainConfig, sessions *session.Registry, sockets Sockets) *Drain {
 	var all []*session.Session
 	for shard := range sessions.Shards() {
 		all = sessions.AppendAll(all, shard)
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	d := drain{cfg: cfg, sockets: sockets, all: all, waits: make([]int64, len(all))}
-	start := time.Now()
-	tick := time.NewTicker(drainStep)
-	defer tick.Stop()
-	for d.closed < len(all) {
-		elapsed := time.Since(start)
-		d.tellUpTo(share(elapsed, cfg.Over, len(all)))
-		d.closeUpTo(share(elapsed-cfg.Grace, cfg.Over, len(all)))
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			d.tellUpTo(len(all))
-			d.closeUpTo(len(all))
-		}
-	}
+	return &Drain{cfg: cfg, sockets: sockets, all: all, waits: make([]int64, len(all))}
+}
+
+// Step does what is due when elapsed has passed since the drain began: sessions are told
+// to go, spread evenly over cfg.Over and each with a reconnect_ms of its own, and closed
+// with 1001 when cfg.Grace has passed since. It reports whether all are closed.
+func (d *Drain) Step(elapsed time.Duration) (done bool) {
+	d.tellUpTo(share(elapsed, d.cfg.Over, len(d.all)))
+	d.closeUpTo(share(elapsed-d.cfg.Grace, d.cfg.Over, len(d.all)))
+	return d.closed == len(d.all)
 }
 
 // share is how many of n are due when elapsed of over has passed.
@@ -100,16 +99,7 @@ func share(elapsed, over time.Duration, n int) int {
 	return int(float64(n) * float64(elapsed) / float64(over))
 }
 
-type drain struct {
-	cfg          DrainConfig
-	sockets      Sockets
-	all          []*session.Session
-	waits        []int64 // reconnect_ms of each that was told
-	told, closed int
-	frame        []byte
-}
-
-func (d *drain) tellUpTo(n int) {
+func (d *Drain) tellUpTo(n int) {
 	for ; d.told < n; d.told++ {
 		s := d.all[d.told]
 		span := (d.cfg.ReconnectMax - d.cfg.ReconnectMin).Milliseconds()
@@ -122,7 +112,7 @@ func (d *drain) tellUpTo(n int) {
 	}
 }
 
-func (d *drain) closeUpTo(n int) {
+func (d *Drain) closeUpTo(n int) {
 	for ; d.closed < n; d.closed++ {
 		d.frame = wire.AppendReconnect(d.frame[:0], d.waits[d.closed])
 		d.sockets.Close(netpoll.ConnID(d.all[d.closed].Conn), netpoll.CloseGoingAway, string(d.frame))

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -90,7 +91,7 @@ func pickToken(authorization, subprotocol, query []byte) ([]byte, error) {
 	if authorization != nil {
 		scheme, token, ok := bytes.Cut(authorization, []byte(" "))
 		if !ok || !strings.EqualFold(wire.Borrow(scheme), "bearer") {
-			return nil, fmt.Errorf("Authorization is not Bearer TOKEN")
+			return nil, errors.New("header Authorization is not Bearer TOKEN")
 		}
 		return bytes.TrimSpace(token), nil
 	}
