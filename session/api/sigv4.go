@@ -93,13 +93,13 @@ func sign(secret string, c credential, stamp, canonical string) string {
 func parseCredential(header string) (c credential, err error) {
 	rest, ok := strings.CutPrefix(header, sigV4Algorithm+" ")
 	if !ok {
-		return c, fmt.Errorf("Authorization does not begin with %s", sigV4Algorithm)
+		return c, fmt.Errorf("header Authorization does not begin with %s", sigV4Algorithm)
 	}
 	fields := map[string]string{}
 	for field := range strings.SplitSeq(rest, ",") {
 		name, value, ok := strings.Cut(strings.TrimSpace(field), "=")
 		if _, twice := fields[name]; !ok || twice {
-			return c, fmt.Errorf("Authorization has the unexpected part %q", strings.TrimSpace(field))
+			return c, fmt.Errorf("header Authorization has the unexpected part %q", strings.TrimSpace(field))
 		}
 		fields[name] = value
 	}
@@ -107,11 +107,11 @@ func parseCredential(header string) (c credential, err error) {
 	scope := strings.Split(fields["Credential"], "/")
 	switch {
 	case len(fields) != 3 || c.signedHeaders == "" || c.signature == "":
-		return c, fmt.Errorf("Authorization needs Credential, SignedHeaders and Signature")
+		return c, fmt.Errorf("header Authorization needs Credential, SignedHeaders and Signature")
 	case len(scope) != 5:
-		return c, fmt.Errorf("Credential %q is not ID/DATE/REGION/%s/%s", fields["Credential"], sigV4Service, sigV4Terminator)
+		return c, fmt.Errorf("the Credential %q is not ID/DATE/REGION/%s/%s", fields["Credential"], sigV4Service, sigV4Terminator)
 	case scope[3] != sigV4Service || scope[4] != sigV4Terminator:
-		return c, fmt.Errorf("Credential is for %s/%s: sign for %s/%s", scope[3], scope[4], sigV4Service, sigV4Terminator)
+		return c, fmt.Errorf("the Credential is for %s/%s: sign for %s/%s", scope[3], scope[4], sigV4Service, sigV4Terminator)
 	}
 	c.keyID, c.date, c.region = scope[0], scope[1], scope[2]
 	return c, nil

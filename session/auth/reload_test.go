@@ -198,7 +198,7 @@ func TestWatch(t *testing.T) {
 		if v.Stats().Reloads != 0 {
 			t.Fatal("looked too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if v.Stats().Reloads != 1 {
 			t.Fatal("did not look")
