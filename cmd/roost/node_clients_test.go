@@ -1,0 +1,34 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/netpoll/netpolltest/clients"
+)
+
+// TestThirdPartyClients lets Node's ws and a page in Chromium be devices of a whole node:
+// they connect, receive a push and ack it; whoever pushed hears that.
+func TestThirdPartyClients(t *testing.T) {
+	// The page comes from a server of the driver's own, on another port.
+	n := startNode(t, func(c *config.Config) { c.Protocol.Origins = []string{"*"} })
+	for name, start := range map[string]func(testing.TB, clients.Scenario, string, clients.Options) *clients.Client{
+		"node-ws": clients.NodeWS, "chromium": clients.Browser,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, clients.Push, n.url("alice", name), clients.Options{})
+			if hello := string(c.Want("hello").Frame); !strings.Contains(hello, `"account":"alice"`) {
+				t.Fatalf("hello: %s", hello)
+			}
+			status, body := n.push(`{"to":{"account":"alice","device":"` + name + `"},"payload":{"n":1},"wait":"acked","timeout_ms":20000}`)
+			if status != 200 || !strings.Contains(body, `"outcome":"acked"`) {
+				t.Fatalf("%d %s", status, body)
+			}
+			if frame := string(c.Want("message").Frame); !strings.Contains(frame, `"n":1`) {
+				t.Fatalf("message: %s", frame)
+			}
+			c.End()
+		})
+	}
+}
