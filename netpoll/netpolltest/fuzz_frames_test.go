@@ -81,7 +81,8 @@ func fuzzFeed(t *testing.T, pieces ...[]byte) ([]byte, bool) {
 	for _, p := range pieces {
 		m.Feed(p)
 	}
-	return await(m, skip, 0)
+	out, ended := m.Await(0)
+	return out[skip:], ended
 }
 
 // randomPieces cuts in at up to 8 places that the seed decides.

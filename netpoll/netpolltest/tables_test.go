@@ -1,6 +1,7 @@
 package netpolltest
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -146,3 +147,19 @@ func TestCheckSeesMistakes(t *testing.T) {
 
 // closedWithCase is a case without frames that ends with the code.
 func closedWithCase(code uint16) Case { return Case{End: ClosedWith(code)} }
+
+// TestServerPingsAreNotReplies: they may come anywhere and count for nothing.
+func TestServerPingsAreNotReplies(t *testing.T) {
+	frame := func(f Frame) []byte { return f.NoMask().AppendTo(nil) }
+	hello, ping := frame(Text("Hello")), frame(Ping("beat"))
+	for _, in := range [][]byte{concatBytes(hello), concatBytes(ping, hello), concatBytes(ping, hello, ping), concatBytes(hello, ping)} {
+		if got, pings := withoutPings(in); string(got) != string(hello) || pings != len(in)-len(hello) {
+			t.Errorf("%q: kept %q, %d bytes of pings", in, got, pings)
+		}
+	}
+	if got, _ := withoutPings(concatBytes(ping, hello[:3])); string(got) != string(hello[:3]) {
+		t.Errorf("a cut frame behind a ping: kept %q", got)
+	}
+}
+
+func concatBytes(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
