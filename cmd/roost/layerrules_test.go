@@ -44,6 +44,9 @@ func readPackages(root fs.FS) ([]sourcePackage, error) {
 			if hidden || base == "testdata" || base == "node_modules" || name == "bin" || name == "data" {
 				return fs.SkipDir
 			}
+			if _, err := fs.Stat(root, path.Join(name, "go.mod")); err == nil && name != "." {
+				return fs.SkipDir // a module of its own: its imports are not ours
+			}
 			return nil
 		}
 		if !strings.HasSuffix(base, ".go") || strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") {
@@ -292,5 +295,21 @@ func TestLayersCatch(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestLayersLeaveOtherModules holds that a folder with a go.mod may import what it
+// likes, and that the go.mod is the reason.
+func TestLayersLeaveOtherModules(t *testing.T) {
+	tree := fstest.MapFS{
+		"bench/peers/main.go": {Data: []byte("package main\n\nimport _ \"example.com/left-pad\"\n")},
+		"go.mod":              {Data: []byte("module example.com/root\n")},
+	}
+	if problems, _ := holdRules(t, tree); len(problems) == 0 {
+		t.Error("a package without a layer was let pass")
+	}
+	tree["bench/peers/go.mod"] = &fstest.MapFile{Data: []byte("module example.com/peers\n")}
+	if problems, _ := holdRules(t, tree); len(problems) > 0 {
+		t.Error(problems)
 	}
 }
