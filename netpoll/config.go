@@ -23,7 +23,7 @@ type Config struct {
 	MessageBytesMax    int `yaml:"message_bytes_max" doc:"one message from a peer, fragments together, bytes; beyond it close code 1009; twice the 64 KiB of payload a device may send, since escapes and base64 make a frame longer than what it carries"`
 	FramesPerSecondMax int `yaml:"frames_per_second_max" doc:"frames of any kind a connection may send within a second, count; beyond it close code 4006. A guard against floods of tiny frames; the rate limit for messages is protocol.message_rate"`
 
-	SendBufferBytes    int `yaml:"send_buffer_bytes" doc:"kernel send buffer of each connection, bytes; bounds what a peer that does not read can pin in the kernel (the default of Linux grows to 4 MiB)"`
+	SendBufferBytes    int `yaml:"send_buffer_bytes" doc:"kernel send buffer of each connection, bytes; bounds what a peer that does not read can pin in the kernel (the default of Linux grows to 4 MiB). Below a few segments, which are 64 KiB on loopback, large messages would wait for delayed ACKs"`
 	ReceiveBufferBytes int `yaml:"receive_buffer_bytes" doc:"kernel receive buffer of each connection, bytes; devices send little"`
 	QueuedSoftBytes    int `yaml:"queued_soft_bytes" doc:"bytes waiting for one connection above which it is counted as slow and listed under /v1/slow"`
 	QueuedHardBytes    int `yaml:"queued_hard_bytes" doc:"bytes waiting for one connection above which it is closed with 4004; at least one service message (1 MiB) and its framing must fit"`
@@ -53,7 +53,7 @@ func Default() Config {
 		RequestHeadersMax:  64,
 		MessageBytesMax:    128 << 10,
 		FramesPerSecondMax: 1000,
-		SendBufferBytes:    64 << 10,
+		SendBufferBytes:    256 << 10,
 		ReceiveBufferBytes: 32 << 10,
 		QueuedSoftBytes:    64 << 10,
 		QueuedHardBytes:    2 << 20,

@@ -35,9 +35,12 @@ func (l *loop) readRequest(c *Conn, p []byte) {
 	if c.flags&flagProxy != 0 && !l.readProxy(c, in) {
 		return
 	}
+	bare := bareLineFeed(in.request, in.scanned)
 	n := requestEnd(in.request, in.scanned)
 	in.scanned = len(in.request)
 	switch {
+	case bare && n == 0:
+		l.answer(c, refusal(400, "a line ends with a bare line feed, CRLF is due (RFC 9112 section 2.2)"), false)
 	case n > l.cfg.RequestBytesMax || n == 0 && len(in.request) > l.cfg.RequestBytesMax:
 		l.answer(c, refusal(431, "the request's line and headers are above %d bytes", l.cfg.RequestBytesMax), false)
 	case n == 0 && len(in.request) > 0 && !plausible(in.request):
@@ -47,6 +50,20 @@ func (l *loop) readRequest(c *Conn, p []byte) {
 		l.serve(c, in.request[:n], in.request[n:])
 		if c.in == nil {
 			l.putInbound(in)
+		}
+	}
+}
+
+// bareLineFeed finds a line feed without its carriage return, so that a request made of
+// such lines is not waited for in vain.
+func bareLineFeed(p []byte, from int) bool {
+	for i := from; ; i++ {
+		at := bytes.IndexByte(p[i:], '\n')
+		if at < 0 {
+			return false
+		}
+		if i += at; i == 0 || p[i-1] != '\r' {
+			return true
 		}
 	}
 }

@@ -19,5 +19,5 @@ for _ in $(seq 100); do
 done
 [ -n "$address" ] || { echo "conformance: the echo server did not say where it listens" >&2; exit 1; }
 
-CGO_ENABLED=0 go test -count=1 -timeout 15m -run '^TestConformanceSocket$' ./netpoll/netpolltest \
+CGO_ENABLED=0 go test -count=1 -v -timeout 15m -run '^TestConformanceSocket$' ./netpoll/netpolltest \
 	-target "$address" -target-limit "$limit"

@@ -36,6 +36,9 @@ func (c *echoServerCommand) Run(ctx context.Context, out output) error {
 	// An echo may come back as fast as it is sent: the limits for devices do not fit.
 	cfg.FramesPerSecondMax = 1 << 30
 	cfg.QueuedHardBytes = max(cfg.QueuedHardBytes, 4*c.MessageBytes)
+	// On loopback a segment is 64 KiB and its ACK may be delayed: a buffer that holds one
+	// of them would wait 40 ms for each.
+	cfg.SendBufferBytes, cfg.ReceiveBufferBytes = 4<<20, 4<<20
 	cfg.CollectedNodeBytes = max(cfg.CollectedNodeBytes, 4*c.MessageBytes)
 	cfg.QueuedNodeBytes = max(cfg.QueuedNodeBytes, 4*cfg.QueuedHardBytes)
 	r, err := netpoll.New(cfg, netpoll.Echo{}, slog.New(slog.NewTextHandler(out.err, nil)))
