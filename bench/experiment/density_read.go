@@ -1,0 +1,183 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/roostpush/roost/bench/hostinfo"
+)
+
+// Memory is the memory of a whole machine, in bytes (/proc/meminfo, proc(5)).
+type Memory struct {
+	Total      int64           `json:"total"`
+	Free       int64           `json:"free"`
+	Anon       int64           `json:"anon"`       // of all processes
+	Cached     int64           `json:"cached"`     // files, shared memory and block devices' buffers
+	Slab       int64           `json:"slab"`       // the kernel's objects: sockets, files, epoll entries
+	PageTables int64           `json:"pagetables"` // of all processes
+	Vmalloc    int64           `json:"vmalloc"`    // descriptor tables, among others
+	Sockets    hostinfo.Kernel `json:"sockets"`    // the slab caches that a connection fills
+}
+
+// KernelBytes is all memory that is neither free nor a process's nor a file's: slabs,
+// page tables, descriptor tables, socket buffers, and whatever nothing accounts for.
+// Nothing that a connection costs the kernel can hide from it.
+func (m Memory) KernelBytes() int64 { return m.Total - m.Free - m.Anon - m.Cached }
+
+func readMemory() (m Memory, err error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return m, fmt.Errorf("experiment: memory of this machine: %w", err)
+	}
+	kb := parseKB(string(text))
+	m = Memory{
+		Total: kb["MemTotal"], Free: kb["MemFree"], Anon: kb["AnonPages"],
+		Cached: kb["Cached"] + kb["Buffers"] + kb["SwapCached"],
+		Slab:   kb["Slab"], PageTables: kb["PageTables"], Vmalloc: kb["VmallocUsed"],
+	}
+	m.Sockets, err = hostinfo.ReadKernel()
+	return m, err
+}
+
+// Resident is the memory of one process, in bytes. hostinfo.ReadProcess also counts
+// descriptors, which takes seconds where there are a million and the kernel is older
+// than 6.2.
+type Resident struct {
+	RSSBytes       int64 `json:"rss_bytes"`
+	AnonBytes      int64 `json:"anon_bytes"`
+	FileBytes      int64 `json:"file_bytes"` // the program itself
+	PeakBytes      int64 `json:"peak_bytes"` // most it ever had
+	PageTableBytes int64 `json:"page_table_bytes"`
+	HugeBytes      int64 `json:"huge_bytes"` // of AnonBytes, in transparent huge pages
+}
+
+func readResident(pid int) (Resident, error) {
+	dir := fmt.Sprintf("/proc/%d/", pid)
+	status, err := os.ReadFile(dir + "status")
+	if err != nil {
+		return Resident{}, fmt.Errorf("experiment: the node's process cannot be read; has it ended? %w", err)
+	}
+	kb := parseKB(string(status))
+	r := Resident{
+		RSSBytes: kb["VmRSS"], AnonBytes: kb["RssAnon"], FileBytes: kb["RssFile"],
+		PeakBytes: kb["VmHWM"], PageTableBytes: kb["VmPTE"],
+	}
+	if r.RSSBytes == 0 { // a process that was killed and is not buried yet
+		return r, fmt.Errorf("experiment: the node's process %d has no memory any more: it was killed", pid)
+	}
+	if rollup, err := os.ReadFile(dir + "smaps_rollup"); err == nil {
+		r.HugeBytes = parseKB(string(rollup))["AnonHugePages"]
+	}
+	return r, nil
+}
+
+// parseKB reads lines "name:   12 kB" and returns bytes.
+func parseKB(text string) map[string]int64 {
+	values := map[string]int64{}
+	for line := range strings.Lines(text) {
+		name, rest, _ := strings.Cut(line, ":")
+		number, isKB := strings.CutSuffix(strings.TrimSpace(rest), " kB")
+		if n, err := strconv.ParseInt(number, 10, 64); isKB && err == nil {
+			values[name] = n << 10
+		}
+	}
+	return values
+}
+
+// Machine says what the figures were measured on.
+type Machine struct {
+	Kernel    string `json:"kernel"`
+	Processor string `json:"processor"`
+	HugePages string `json:"huge_pages"` // /sys/kernel/mm/transparent_hugepage/enabled
+}
+
+// readMachine reads what it can; the rest stays empty.
+func readMachine() (m Machine) {
+	read := func(path string) string {
+		text, _ := os.ReadFile(path)
+		return strings.TrimSpace(string(text))
+	}
+	m.Kernel = read("/proc/sys/kernel/osrelease")
+	m.HugePages = read("/sys/kernel/mm/transparent_hugepage/enabled")
+	for line := range strings.Lines(read("/proc/cpuinfo")) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			m.Processor = strings.TrimSpace(value)
+			break
+		}
+	}
+	return m
+}
+
+// metricsText is one answer of /metrics.
+type metricsText struct {
+	text   []byte
+	values map[string]float64 // by name and labels
+}
+
+func (n *Node) metrics(ctx context.Context) (metricsText, error) {
+	status, body, err := n.Get(ctx, "/metrics")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("HTTP %d", status)
+	}
+	if err != nil {
+		return metricsText{}, fmt.Errorf("experiment: /metrics: %w", err)
+	}
+	m := metricsText{text: body, values: map[string]float64{}}
+	for line := range strings.Lines(string(body)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			if v, err := strconv.ParseFloat(value, 64); err == nil {
+				m.values[key] = v
+			}
+		}
+	}
+	return m, nil
+}
+
+func (m metricsText) value(name string) float64 { return m.values[name] }
+
+// Pauses is how often and how long a collector stopped the process. The runtime counts
+// in buckets, so a quantile is the upper bound of its bucket.
+type Pauses struct {
+	Count int64         `json:"count"`
+	P50   time.Duration `json:"p50_ns"`
+	P99   time.Duration `json:"p99_ns"`
+	Max   time.Duration `json:"max_ns"`
+}
+
+// newPauses reads the pauses between two answers; the first may be empty.
+func newPauses(before, after metricsText) Pauses {
+	const prefix = `go_gc_pauses_seconds_bucket{le="`
+	type bucket struct{ le, count float64 }
+	var buckets []bucket
+	for key, count := range after.values {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			if le, err := strconv.ParseFloat(strings.TrimSuffix(rest, `"}`), 64); err == nil {
+				buckets = append(buckets, bucket{le, count - before.values[key]})
+			}
+		}
+	}
+	slices.SortFunc(buckets, func(a, b bucket) int { return int(math.Copysign(1, a.le-b.le)) })
+	if len(buckets) == 0 {
+		return Pauses{}
+	}
+	all := buckets[len(buckets)-1].count
+	at := func(share float64) time.Duration {
+		for i, b := range buckets {
+			if all > 0 && b.count >= all*share {
+				if math.IsInf(b.le, 1) && i > 0 {
+					return time.Duration(buckets[i-1].le * float64(time.Second)) // at least
+				}
+				return time.Duration(b.le * float64(time.Second))
+			}
+		}
+		return 0
+	}
+	return Pauses{Count: int64(all), P50: at(0.5), P99: at(0.99), Max: at(1)}
+}

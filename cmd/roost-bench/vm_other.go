@@ -1,0 +1,12 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"errors"
+)
+
+func vmInit(context.Context, []string, output) error {
+	return errors.New("vm-init is process 1 of a Linux machine")
+}
