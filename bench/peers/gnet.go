@@ -1,17 +1,17 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 )
 
 // serveGnet is gnet's engine with an event loop for each processor.
 func serveGnet(o options) error {
 	return gnet.Run(&gnetEcho{options: o}, "tcp://"+o.listen, gnet.WithOptions(gnet.Options{
-		Multicore: true, ReuseAddr: true, Logger: silence{},
+		Multicore: true, ReuseAddr: true, Logger: complaints{},
 		SocketSendBuffer: sendBufferBytes, SocketRecvBuffer: receiveBufferBytes,
 	}))
 }
@@ -28,7 +28,6 @@ func (g *gnetEcho) OnBoot(engine gnet.Engine) gnet.Action {
 		return gnet.Shutdown
 	}
 	addr, err := boundAddr(fd)
-	_ = unix.Close(fd)
 	if err != nil {
 		return gnet.Shutdown
 	}
@@ -77,8 +76,10 @@ func (g *gnetEcho) OnTraffic(c gnet.Conn) gnet.Action {
 // upgraded marks a connection; the same pointer for all, so that it costs nothing.
 var upgraded = new(struct{ _ byte })
 
+// boundAddr asks which port the kernel chose, and closes the descriptor.
 func boundAddr(fd int) (net.Addr, error) {
 	file := os.NewFile(uintptr(fd), "listener")
+	defer file.Close()
 	l, err := net.FileListener(file)
 	if err != nil {
 		return nil, err
@@ -87,12 +88,12 @@ func boundAddr(fd int) (net.Addr, error) {
 	return l.Addr(), nil
 }
 
-// silence is the engine's logger: its own writes to standard output, where callers
-// look for the address. What goes wrong comes back from gnet.Run.
-type silence struct{}
+// complaints is the engine's logger: its own writes to standard output, where callers
+// look for the address.
+type complaints struct{}
 
-func (silence) Debugf(string, ...any) {}
-func (silence) Infof(string, ...any)  {}
-func (silence) Warnf(string, ...any)  {}
-func (silence) Errorf(string, ...any) {}
-func (silence) Fatalf(string, ...any) {}
+func (complaints) Debugf(string, ...any)             {}
+func (complaints) Infof(string, ...any)              {}
+func (complaints) Warnf(string, ...any)              {} // one for each stale event
+func (complaints) Errorf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func (complaints) Fatalf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

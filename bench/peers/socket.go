@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kernel buffers of every connection, as netpoll.Default asks for them: 64 KiB to
+// Kernel buffers of every connection, as netpoll.Default asks for them: 256 KiB to
 // send and 32 KiB to receive, of which setsockopt gets half, because the kernel
 // doubles it (socket(7)). TCP_NODELAY is on everywhere: Go and gnet set it by default.
 const (
-	sendBufferBytes    = 64 << 10 / 2
+	sendBufferBytes    = 256 << 10 / 2
 	receiveBufferBytes = 32 << 10 / 2
 )
 

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/pprof"
 
 	"github.com/roostpush/roost/netpoll"
 )
@@ -14,6 +17,7 @@ type echoServerCommand struct {
 	Listen       string `default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Where to listen; port 0 lets the kernel choose."`
 	MessageBytes int    `default:"16777216" placeholder:"BYTES" help:"Largest message that is echoed; beyond it close code 1009."`
 	Loops        int    `default:"0" placeholder:"N" help:"Event loops; 0: one for each processor that Go may use."`
+	CPUProfile   string `name:"cpuprofile" placeholder:"FILE" help:"Write a CPU profile for go tool pprof at the end."`
 }
 
 // Help is shown below the flags.
@@ -49,7 +53,31 @@ func (c *echoServerCommand) Run(ctx context.Context, out output) error {
 		return err
 	}
 	fmt.Fprintf(out.out, "echo server on %s\n", r.Addr())
+	endProfile, err := startProfile(c.CPUProfile)
+	if err != nil {
+		return err
+	}
+	defer endProfile()
 	stop := context.AfterFunc(ctx, r.Stop)
 	defer stop()
 	return r.Serve()
+}
+
+// startProfile begins a CPU profile; an empty path means none. The function it returns
+// ends it.
+func startProfile(path string) (end func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close()
+	}, nil
 }

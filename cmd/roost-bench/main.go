@@ -22,6 +22,7 @@ type grammar struct {
 	Idle       idleCommand       `cmd:"" help:"Open many connections, hold them, and prove at the end that each is alive."`
 	Echo       echoCommand       `cmd:"" help:"Send numbered messages to a server that echoes: latency, lost, duplicated, reordered."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve a bare echo on Roost's own reactor, for conformance and comparisons."`
+	Compare    compareCommand    `cmd:"" help:"Measure two or more servers in one run, in turn: figures and ratios, pair by pair."`
 	IdleSlope  idleSlopeCommand  `cmd:"" help:"Start one roost serve and measure its memory for each idle device (Roost only)."`
 	Crash      crashCommand      `cmd:"" help:"Kill -9 a roost serve under connects, restart it, check its records (Roost only)."`
 	Density    densityCommand    `cmd:"" hidden:"" help:"Fill one roost serve with idle devices and measure what each costs (Roost only)."`
