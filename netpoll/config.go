@@ -33,7 +33,7 @@ type Config struct {
 	OutboxSends        int `yaml:"outbox_sends" doc:"sends waiting in each loop's outbox, count; beyond it they settle as overloaded"`
 	OutboxBatch        int `yaml:"outbox_batch" doc:"sends taken from the outbox in one turn, count; then input gets its turn"`
 
-	Tick             time.Duration `yaml:"tick" doc:"step of each loop's timing wheel; every timeout below is a multiple of it"`
+	Tick             time.Duration `yaml:"tick" doc:"step of each loop's timing wheel; every timeout below is a multiple of it. Pings of one step leave together, so a shorter one wakes an idle process more often for fewer of them"`
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" doc:"time for a request to arrive whole; then 408"`
 	VerifyTimeout    time.Duration `yaml:"verify_timeout" doc:"time for a token to be verified off the loop; then 503"`
 	CloseTimeout     time.Duration `yaml:"close_timeout" doc:"time for a peer to answer a close, or to read the last answer; then the connection is cut"`
@@ -62,7 +62,7 @@ func Default() Config {
 		OutboxBytes:        64 << 20,
 		OutboxSends:        1 << 20,
 		OutboxBatch:        512,
-		Tick:               100 * time.Millisecond,
+		Tick:               250 * time.Millisecond,
 		HandshakeTimeout:   10 * time.Second,
 		VerifyTimeout:      5 * time.Second,
 		CloseTimeout:       3 * time.Second,

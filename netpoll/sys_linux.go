@@ -49,8 +49,15 @@ func newTicker(every time.Duration) (*ticker, error) {
 	if err != nil {
 		return nil, err
 	}
-	ts := unix.NsecToTimespec(int64(every))
-	return &ticker{tfd: fd}, unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: ts, Value: ts}, nil)
+	// All loops tick at the same moments: each time an idle Go process wakes, its monitor
+	// thread runs for some milliseconds, and it should do so for all loops at once.
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return nil, err
+	}
+	first := unix.NsecToTimespec((now.Nano()/int64(every) + 1) * int64(every))
+	spec := unix.ItimerSpec{Interval: unix.NsecToTimespec(int64(every)), Value: first}
+	return &ticker{tfd: fd}, unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, &spec, nil)
 }
 
 func (t *ticker) fd() int { return t.tfd }

@@ -99,7 +99,7 @@ func (d *Detached) stepOutput(dt time.Duration) []byte {
 // alarmed closes the connection at its alarm.
 type alarmed struct{ Echo }
 
-func (alarmed) Open(c *Conn)  { c.SetAlarm(time.Hour + 50*time.Millisecond) }
+func (alarmed) Open(c *Conn)  { c.SetAlarm(time.Hour + time.Millisecond) }
 func (alarmed) Alarm(c *Conn) { c.Close(4002, "over") }
 
 func TestAlarmBeyondOneRoundOfTheWheel(t *testing.T) {
@@ -110,7 +110,7 @@ func TestAlarmBeyondOneRoundOfTheWheel(t *testing.T) {
 	if out := d.Output(); bytes.Contains(out, []byte("over")) {
 		t.Fatal("the alarm came early")
 	}
-	d.Advance(200 * time.Millisecond)
+	d.Advance(cfg.Tick)
 	if out := d.Output(); !bytes.Equal(out, appendClose(nil, 4002, "over")) {
 		t.Fatalf("got %q", out)
 	}

@@ -48,8 +48,10 @@ type Target struct {
 	Dial    string // host:port to resolve and connect to
 	Sources []netip.Addr
 
-	head   Template // the request up to where the token goes
-	minter *Minter  // nil: no token
+	head    Template // the request up to where the token goes
+	minter  *Minter  // nil: no token
+	account Template // JSON text
+	device  Template // JSON text
 }
 
 // Compile reads the whole spec and reports the first thing wrong with it.
@@ -68,12 +70,19 @@ func (s Spec) Compile(now time.Time) (*Target, error) {
 	if t.Sources, err = ParseSources(s.Sources); err != nil {
 		return nil, err
 	}
-	if s.TokenSecret != "" {
-		if err := s.compileToken(t, now); err != nil {
+	if s.TokenSecret == "" {
+		if path, err = s.addIdentity(path); err != nil {
 			return nil, err
 		}
-	} else if path, err = s.addIdentity(path); err != nil {
-		return nil, err
+	}
+	if t.account, err = ParseTemplate(s.Account, quoteJSON); err != nil {
+		return nil, fmt.Errorf("--account: %w", err)
+	}
+	if t.device, err = ParseTemplate(s.Device, quoteJSON); err != nil {
+		return nil, fmt.Errorf("--device: %w", err)
+	}
+	if s.TokenSecret != "" {
+		t.minter = NewMinter(s.TokenSecret, t.account, t.device, now)
 	}
 	text, err := s.request(host, path)
 	if err != nil {
@@ -128,19 +137,6 @@ func (s Spec) addIdentity(path string) (string, error) {
 	return path, nil
 }
 
-func (s Spec) compileToken(t *Target, now time.Time) error {
-	account, err := ParseTemplate(s.Account, quoteJSON)
-	if err != nil {
-		return fmt.Errorf("--account: %w", err)
-	}
-	device, err := ParseTemplate(s.Device, quoteJSON)
-	if err != nil {
-		return fmt.Errorf("--device: %w", err)
-	}
-	t.minter = NewMinter(s.TokenSecret, account, device, now)
-	return nil
-}
-
 // request writes the handshake (RFC 6455 section 4.1) up to the token; its text is
 // a template still.
 func (s Spec) request(host, path string) (string, error) {
@@ -171,6 +167,14 @@ func (t *Target) AppendRequest(dst []byte, i int64) []byte {
 	}
 	return append(dst, "\r\n"...)
 }
+
+// AppendAccount appends connection i's account as the text between the quotes of a
+// JSON string.
+func (t *Target) AppendAccount(dst []byte, i int64) []byte { return t.account.Append(dst, i) }
+
+// AppendDevice appends connection i's device as the text between the quotes of a JSON
+// string.
+func (t *Target) AppendDevice(dst []byte, i int64) []byte { return t.device.Append(dst, i) }
 
 // quoteJSON escapes text as it stands between the quotes of a JSON string.
 func quoteJSON(s string) string {

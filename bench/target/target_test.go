@@ -14,6 +14,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -207,7 +208,7 @@ func TestProbeExplains(t *testing.T) {
 				}
 			}
 		}), "silent"},
-		{"nothing there", closedPort(t), "nothing listens"},
+		{"nothing there", boundPort(t), "nothing listens"},
 		{"no such name", "no-such-host.invalid:80", "cannot be resolved"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -240,11 +241,21 @@ func serveOnce(t *testing.T, serve func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-func closedPort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// boundPort returns an address where nothing listens and, while the test runs, no other
+// process can begin to: its port is bound.
+func boundPort(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
 }

@@ -45,7 +45,7 @@ func (m *Minter) Append(dst []byte, i int64) []byte {
 	m.claims = m.device.Append(m.claims, i)
 	m.claims = append(m.claims, `","exp":`...)
 	m.claims = strconv.AppendInt(m.claims, m.expires, 10)
-	m.claims = append(m.claims, '}')
+	m.claims = append(m.claims, `,"send":true}`...) // relay needs it; nothing else minds
 
 	start := len(dst)
 	dst = append(dst, tokenHeader...)

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+	"golang.org/x/sys/unix"
 )
 
 // fakeNode answers the commands as PROTOCOL.md says a node does, with whatever
@@ -43,14 +43,21 @@ func newFakeNode() *fakeNode {
 
 func (n *fakeNode) close() { n.api.Close(); n.public.Close() }
 
-// nobody returns an address where nothing listens.
-func nobody() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// nobody returns an address where nothing listens, and what lets go of it. The port is
+// bound all the while, so that no other process can begin to listen there.
+func nobody() (address string, release func()) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
 	if err != nil {
 		panic(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port), func() { unix.Close(fd) }
 }
 
 func fakeProblem(w http.ResponseWriter, status int, code, detail string) {

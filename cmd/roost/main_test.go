@@ -47,7 +47,9 @@ func TestScripts(t *testing.T) {
 			env.Defer(node.close)
 			env.Setenv("API", node.api.URL)
 			env.Setenv("WS", "ws"+strings.TrimPrefix(node.public.URL, "http")+"/ws")
-			env.Setenv("NOBODY", nobody())
+			address, release := nobody()
+			env.Defer(release)
+			env.Setenv("NOBODY", address)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

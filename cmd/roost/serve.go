@@ -74,7 +74,7 @@ func (n *node) start(internal net.Listener) <-chan error {
 // How often the verbs are given their clock: relay ends what has waited too long,
 // deliver goes on past receivers that take nothing.
 const (
-	sweepEvery = 100 * time.Millisecond
+	sweepEvery = 250 * time.Millisecond
 	paceEvery  = time.Second
 )
 

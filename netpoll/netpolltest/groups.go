@@ -1,7 +1,5 @@
 package netpolltest
 
-import "strings"
-
 // Group is the cases of one subject, numbered as Autobahn numbers them.
 type Group struct {
 	Number string
@@ -33,9 +31,6 @@ func whole(id, name string, op byte, payload []byte) Case {
 		Want: []Reply{{op, payload}},
 	}
 }
-
-// stars returns n bytes of readable, valid UTF-8.
-func stars(n int) []byte { return []byte(strings.Repeat("*", n)) }
 
 // letters returns n bytes in which neighbours differ, so that a mask or an
 // offset that is off by one shows.

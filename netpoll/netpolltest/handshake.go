@@ -67,11 +67,11 @@ func checkAccepted(answer *http.Response, key string, ended bool) error {
 	case ended:
 		return errors.New("the server ended the stream after 101")
 	case h.Get("Sec-WebSocket-Accept") != want || len(h.Values("Sec-WebSocket-Accept")) != 1:
-		return fmt.Errorf("Sec-WebSocket-Accept is %q, want %q", h.Values("Sec-WebSocket-Accept"), want)
+		return fmt.Errorf("header Sec-WebSocket-Accept is %q, want %q", h.Values("Sec-WebSocket-Accept"), want)
 	case !strings.EqualFold(h.Get("Upgrade"), "websocket"):
-		return fmt.Errorf("Upgrade is %q", h.Values("Upgrade"))
+		return fmt.Errorf("header Upgrade is %q", h.Values("Upgrade"))
 	case !strings.EqualFold(h.Get("Connection"), "Upgrade"):
-		return fmt.Errorf("Connection is %q", h.Values("Connection"))
+		return fmt.Errorf("header Connection is %q", h.Values("Connection"))
 	case h.Values("Sec-WebSocket-Extensions") != nil:
 		return fmt.Errorf("extensions %q were negotiated; there are none", h.Values("Sec-WebSocket-Extensions"))
 	}
