@@ -30,6 +30,7 @@ type conductor struct {
 	phase   *report.Phase   // the one under way
 	ended   int             // loops that have ended it
 	early   map[string]int  // reasons of those that ended it early
+	lasts   []int64         // of a fan-out: for each message the latency of its last device so far
 	open    map[int64]int64 // connections by loop
 	second  tally.Tally     // counted since the last progress line
 	startNS int64           // time 0 of the run
@@ -42,8 +43,15 @@ func (c *conductor) conduct(ctx context.Context, thresholds []report.Threshold) 
 	c.startNS = c.clock.Now()
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
-	for i := range c.scenario.Phases {
-		c.carryOut(ctx, i, ticker.C)
+	for i, phase := range c.scenario.Phases {
+		if r := c.scenario.Ramp; r != nil && r.Phase == i {
+			c.climb(ctx, *r, phase, thresholds, ticker.C)
+		} else {
+			c.carryOut(ctx, phase, ticker.C)
+		}
+		if ctx.Err() != nil && c.result.Early == "" && i+1 < len(c.scenario.Phases) {
+			c.result.Early = "stopped"
+		}
 		if c.result.Early != "" {
 			break
 		}
@@ -52,12 +60,12 @@ func (c *conductor) conduct(ctx context.Context, thresholds []report.Threshold) 
 }
 
 // carryOut runs one phase to its end, on all loops.
-func (c *conductor) carryOut(ctx context.Context, number int, ticks <-chan time.Time) {
-	c.result.Phases = append(c.result.Phases, report.Phase{Phase: c.scenario.Phases[number], Tally: &tally.Tally{}})
+func (c *conductor) carryOut(ctx context.Context, phase generator.Phase, ticks <-chan time.Time) {
+	c.result.Phases = append(c.result.Phases, report.Phase{Phase: phase, Tally: &tally.Tally{}})
 	c.phase = &c.result.Phases[len(c.result.Phases)-1]
-	c.ended, c.early = 0, map[string]int{}
+	c.ended, c.early, c.lasts = 0, map[string]int{}, nil
 	c.phase.ServerBefore = c.readServer()
-	c.fleet.order(generator.Order{Begin: &number, AtNS: c.clock.Now() + int64(headStart)})
+	c.fleet.order(generator.Order{Begin: &phase, AtNS: c.clock.Now() + int64(headStart)})
 	cancelled := ctx.Done()
 	for c.ended < c.fleet.present()*c.scenario.Loops {
 		select {
@@ -71,14 +79,15 @@ func (c *conductor) carryOut(ctx context.Context, number int, ticks <-chan time.
 		}
 	}
 	c.phase.ServerAfter = c.readServer()
-	for why, loops := range c.early {
-		// One loop without connections is no news; all of them are.
-		if loops >= c.ended && c.result.Early == "" {
-			c.result.Early = fmt.Sprintf("%s (phase %s)", why, c.phase.Kind)
+	for _, ns := range c.lasts {
+		if ns >= 0 {
+			c.phase.Tally.Record(tally.FanoutLast, ns)
 		}
 	}
-	if ctx.Err() != nil && c.result.Early == "" && number+1 < len(c.scenario.Phases) {
-		c.result.Early = "stopped"
+	for why, loops := range c.early {
+		if (loops >= c.ended || why != generator.WhyAllEnded) && c.result.Early == "" {
+			c.result.Early = fmt.Sprintf("%s (phase %s)", why, c.phase.Kind)
+		}
 	}
 	if c.options.OnPhaseEnd != nil {
 		c.options.OnPhaseEnd(c.phase)
@@ -124,6 +133,18 @@ func (c *conductor) loopEnded(e *generator.PhaseEnd) {
 	if e.Early != "" {
 		c.early[e.Early]++
 	}
+	c.phase.Back = max(c.phase.Back, e.Back)
+	if c.lasts == nil {
+		c.lasts = e.Lasts
+	}
+	for i := range min(len(c.lasts), len(e.Lasts)) {
+		if c.lasts[i] >= 0 { // -1: somebody did not get it
+			c.lasts[i] = max(c.lasts[i], e.Lasts[i])
+		}
+		if e.Lasts[i] < 0 {
+			c.lasts[i] = -1
+		}
+	}
 }
 
 // showSecond cuts what was counted since the last time into one row.
@@ -137,7 +158,7 @@ func (c *conductor) showSecond() {
 		row.Open += n
 	}
 	if h := c.second.Timings[headline(c.phase.Phase)]; h != nil {
-		row.P50, row.P99, row.Max = h.Quantile(50), h.Quantile(99), h.Max()
+		row.P50, row.P90, row.P99, row.P999, row.Max = h.Quantile(50), h.Quantile(90), h.Quantile(99), h.Quantile(99.9), h.Max()
 	}
 	if p := c.readServer(); p != nil {
 		row.ServerRSS = p.RSSBytes
@@ -155,13 +176,28 @@ func (c *conductor) showSecond() {
 
 // headline is the latency that a phase is about.
 func headline(p generator.Phase) tally.Timer {
+	paced := p.PerSecond > 0
 	switch {
-	case p.Kind == generator.Echo && p.PerSecond > 0:
+	case p.Kind == generator.Echo && paced:
 		return tally.Echo
 	case p.Kind == generator.Echo:
 		return tally.EchoClosed
+	case p.Kind == generator.Push && paced:
+		return tally.Push
+	case p.Kind == generator.Push:
+		return tally.PushClosed
+	case p.Kind == generator.Fanout:
+		return tally.Fanout
+	case p.Kind == generator.Relay:
+		return tally.Relay
 	case p.Kind == generator.Prove:
 		return tally.Proof
+	case p.Kind == generator.Mix:
+		for _, part := range p.Parts {
+			if t := headline(part); t != tally.Connect {
+				return t
+			}
+		}
 	}
 	return tally.Connect
 }

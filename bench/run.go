@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roostpush/roost/bench/generator"
@@ -65,6 +66,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*report.Result, error) {
 		return nil, blamed{err, ErrTarget}
 	}
 	s.Target.Addr = addr.String()
+	if slices.ContainsFunc(s.Phases, generator.Phase.NeedsAPI) {
+		if s.API, err = probeAPI(ctx, s.API, s.ProbeWait); err != nil {
+			return nil, blamed{err, ErrTarget}
+		}
+	}
 	c := &conductor{scenario: s, options: o, clock: generator.NewClock(), open: map[int64]int64{}}
 	if c.fleet, err = startFleet(ctx, s, o); err != nil {
 		return nil, err
@@ -127,36 +133,45 @@ func (c *conductor) finish(thresholds []report.Threshold, begun time.Time) *repo
 	for _, p := range r.Phases {
 		r.Total.Merge(p.Tally)
 	}
-	c.judgeGenerator()
+	r.API = c.scenario.API.Addr
+	if c.scenario.Ramp == nil {
+		r.Generator, r.Saturated = c.scenario.judgeGenerator(r.Generator, r.Phases, r.Total)
+		r.Fill()
+		r.Judge(thresholds)
+		return r
+	}
+	r.Generator, _ = c.scenario.judgeGenerator(r.Generator, r.Phases, r.Total)
 	r.Fill()
-	r.Judge(thresholds)
+	judgeRamp(r)
 	return r
 }
 
-// judgeGenerator says whether the figures are the server's or the generator's.
-func (c *conductor) judgeGenerator() {
-	r, bounds := &c.result, c.scenario.Saturation
-	g := &r.Generator
-	g.LateBound = c.scenario.Config.LateBound
-	for _, p := range r.Phases {
+// judgeGenerator says whether the figures of some phases are the server's or the
+// generator's, and why not. g has what is known already.
+func (s Scenario) judgeGenerator(g report.Generator, phases []report.Phase, total *tally.Tally) (report.Generator, []string) {
+	var why []string
+	bounds := s.Saturation
+	g.LateBound = s.Config.LateBound
+	for _, p := range phases {
 		if p.Measured {
 			g.BusiestLoop = max(g.BusiestLoop, p.BusiestLoop)
 		}
 	}
-	g.LateShare = share(r.Total.Get(tally.Late), r.Total.Get(tally.Paced))
-	g.BeatShare = share(r.Total.Get(tally.LateBeats), r.Total.Get(tally.Beats))
+	g.LateShare = share(total.Get(tally.Late), total.Get(tally.Paced))
+	g.BeatShare = share(total.Get(tally.LateBeats), total.Get(tally.Beats))
 	if g.LateShare > bounds.LateShare {
-		r.Saturated = append(r.Saturated, fmt.Sprintf("%.1f %% of the starts were more than %s late, %.1f %% are tolerated; lower the rate, or add --loops or --procs",
+		why = append(why, fmt.Sprintf("%.1f %% of the starts were more than %s late, %.1f %% are tolerated; lower the rate, or add --loops or --procs",
 			g.LateShare*100, report.Duration(g.LateBound), bounds.LateShare*100))
 	}
 	if g.BeatShare > bounds.BeatShare {
-		r.Saturated = append(r.Saturated, fmt.Sprintf("its loops came round more than %s late in %.1f %% of the cases, %.1f %% are tolerated: they do not get the CPU",
+		why = append(why, fmt.Sprintf("its loops came round more than %s late in %.1f %% of the cases, %.1f %% are tolerated: they do not get the CPU",
 			report.Duration(g.LateBound), g.BeatShare*100, bounds.BeatShare*100))
 	}
 	if bounds.BusiestLoop > 0 && g.BusiestLoop > bounds.BusiestLoop {
-		r.Saturated = append(r.Saturated, fmt.Sprintf("a loop used %.0f %% of a core, %.0f %% are tolerated; add --loops or --procs",
+		why = append(why, fmt.Sprintf("a loop used %.0f %% of a core, %.0f %% are tolerated; add --loops or --procs",
 			g.BusiestLoop*100, bounds.BusiestLoop*100))
 	}
+	return g, why
 }
 
 func share(part, whole int64) float64 {

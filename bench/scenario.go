@@ -14,7 +14,9 @@ import (
 type Scenario struct {
 	Name       string
 	Target     target.Spec
+	API        generator.API // for pushes; Addr may be a name
 	Phases     []generator.Phase
+	Ramp       *Ramp         // nil: none of the phases is one
 	Processes  int           // generator processes; 1: this one
 	Loops      int           // event loops in each of them
 	ServerPID  int           // 0: do not look at the server's /proc
@@ -97,13 +99,18 @@ func (s Scenario) Validate() error {
 			return fmt.Errorf("phase %s opens no connection: raise --connections, --rate or --duration", p.Kind)
 		}
 	}
+	if s.Ramp != nil {
+		if err := s.Ramp.validate(s); err != nil {
+			return err
+		}
+	}
 	return s.plan(0).Validate()
 }
 
 // plan returns what one worker has to know.
 func (s Scenario) plan(worker int) generator.Plan {
 	return generator.Plan{
-		Target: s.Target, Config: s.Config, Phases: s.Phases,
+		Target: s.Target, API: s.API, Config: s.Config, Phases: s.Phases,
 		Loops: s.Loops, Worker: worker, Workers: s.Processes,
 	}
 }

@@ -23,10 +23,13 @@ type conn struct {
 	fd         int32
 	slot       int32
 	generation int32  // of the slot: an event or a timer for an earlier connection is recognised
-	sent       uint32 // numbered messages sent
+	sent       uint32 // numbered messages sent to it
+	excused    uint32 // of them, those that a result says it did not get
+	waits      uint32 // results that it is still to be told
 	state      state
 	rare       bool // loop.rare has an entry
 	awaited    bool // a ping of the prove phase is under way
+	proved     bool // and was answered
 	code       uint16
 }
 

@@ -34,6 +34,9 @@ type phase interface {
 	early() string
 }
 
+// finder is a phase that found out more than counters and times can say.
+type finder interface{ found(end *PhaseEnd) }
+
 // loop is one event loop. Everything in it belongs to its goroutine, but for orders
 // and poll.wake.
 type loop struct {
@@ -57,10 +60,13 @@ type loop struct {
 	scratch    []byte    // for what is being sent
 	masks      uint64    // state of the mask generator
 
+	streams     map[int32]*apiStream // by slot
+	streamsMade int32
+	tags        uint8 // phases that stamped their messages; the same in every loop
+
 	nowNS    int64       // time of this turn
 	since    tally.Tally // counted since the last tick
 	phase    phase       // nil: between phases
-	number   int
 	spec     Phase
 	begunNS  int64
 	begunCPU time.Duration
@@ -89,8 +95,11 @@ func (l *loop) run() error {
 			return err
 		}
 		for i := range events {
-			if events[i].Fd != wakeSlot {
+			switch {
+			case events[i].Fd >= 0:
 				l.handle(&events[i])
+			case events[i].Fd != wakeSlot:
+				l.streamEvent(&events[i])
 			}
 		}
 		l.nowNS = l.clock.Now()
@@ -116,8 +125,8 @@ func (l *loop) obey() {
 	}
 }
 
-func (l *loop) begin(number int, atNS int64) {
-	l.number, l.spec, l.stopping = number, l.plan.Phases[number], false
+func (l *loop) begin(spec Phase, atNS int64) {
+	l.spec, l.stopping = spec, false
 	l.begunNS, l.begunCPU = atNS, threadCPU()
 	l.beatNS = max(atNS, l.nowNS) + int64(l.plan.Config.BeatInterval)
 	l.phase = newPhase(l, l.spec, atNS)
@@ -135,7 +144,10 @@ func (l *loop) turn() int64 {
 	if !done {
 		return wakeNS
 	}
-	end := PhaseEnd{Loop: l.id, Phase: l.number, Early: l.phase.early(), Open: l.connected, EndNS: l.clock.Now()}
+	end := PhaseEnd{Loop: l.id, Early: l.phase.early(), Open: l.connected, EndNS: l.clock.Now()}
+	if p, ok := l.phase.(finder); ok {
+		p.found(&end)
+	}
 	end.Wall = time.Duration(end.EndNS - l.begunNS)
 	end.CPU = threadCPU() - l.begunCPU
 	l.phase = nil
@@ -205,6 +217,9 @@ func (l *loop) tick() {
 
 func (l *loop) finish() {
 	l.slots.each(func(c *conn) { l.drop(c) })
+	for _, s := range l.streams {
+		_ = unix.Close(s.fd)
+	}
 	l.tick()
 	l.finished = true
 }

@@ -30,12 +30,7 @@ func newEchoing(l *loop, spec Phase, atNS int64) *echoing {
 	p.schedule = pace.Schedule{StartNS: atNS, PerSecond: spec.PerSecond, Stride: l.shares, Offset: l.id}
 	p.drainNS = p.endNS + int64(spec.Timeout)
 	p.rescueNS = atNS + int64(spec.Timeout)
-	l.slots.each(func(c *conn) {
-		if c.state == stateOpen {
-			c.sent, c.sequence = 0, tally.Sequence{}
-			p.connections = append(p.connections, c.ref())
-		}
-	})
+	p.connections = l.mine(spec)
 	return p
 }
 
@@ -44,7 +39,7 @@ func (p *echoing) turn(l *loop) (wakeNS int64, done bool) {
 		p.stop(l, whyStopped)
 	}
 	if l.connected == 0 && p.why == "" && l.nowNS < p.drainNS {
-		p.stop(l, whyAllEnded)
+		p.stop(l, WhyAllEnded)
 	}
 	if p.spec.PerSecond > 0 {
 		// What was meant to start before the end is sent however late it has become: to
@@ -71,6 +66,9 @@ func (p *echoing) stop(l *loop, why string) {
 	p.endNS = min(p.endNS, l.nowNS)
 	p.drainNS = min(p.drainNS, l.nowNS+int64(p.spec.Timeout))
 }
+
+// settle ends the sending without a reason to complain.
+func (p *echoing) settle(l *loop) { p.stop(l, p.why) }
 
 // sendDue sends what is due and returns when the next item is.
 func (p *echoing) sendDue(l *loop) int64 {
@@ -147,10 +145,9 @@ func (p *echoing) on(l *loop, c *conn, e event, payload []byte) {
 	case message:
 		p.received(l, c, payload)
 	case ended:
-		lost := c.sequence.Outstanding(c.sent)
-		l.since.Add(tally.Lost, lost)
-		p.outstanding -= lost
-		c.sent, c.sequence = 0, tally.Sequence{}
+		p.outstanding -= l.settleLost(c)
+	case opened: // it came back, in a mix
+		p.connections = append(p.connections, c.ref())
 	}
 }
 
@@ -187,8 +184,7 @@ func (p *echoing) received(l *loop, c *conn, payload []byte) {
 func (p *echoing) finish(l *loop) {
 	for _, r := range p.connections {
 		if c := l.slots.live(r); c != nil {
-			l.since.Add(tally.Lost, c.sequence.Outstanding(c.sent))
-			c.sent, c.sequence = 0, tally.Sequence{}
+			l.settleLost(c)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type opening struct {
 	spec     Phase
 	schedule pace.Schedule
 	share    int64 // connections of this loop
+	group    int64 // of them, connections of one account
 	begun    int64
 	inflight int
 	held     deadlines // open ones, to be reset
@@ -29,9 +30,11 @@ type opening struct {
 }
 
 func newOpening(l *loop, spec Phase, atNS int64) *opening {
+	group := max(spec.Group, 1)
+	groups := (spec.Connections + group - 1) / group
 	return &opening{
-		spec: spec, keep: spec.Kind == Open,
-		share:    pace.Share(spec.Connections, l.shares, l.id),
+		spec: spec, keep: spec.Kind == Open, group: group,
+		share:    pace.Share(groups, l.shares, l.id) * group,
 		schedule: pace.Schedule{StartNS: atNS, PerSecond: spec.PerSecond, Stride: l.shares, Offset: l.id},
 	}
 }
@@ -88,7 +91,8 @@ func (p *opening) begin(l *loop) int64 {
 }
 
 func (p *opening) start(l *loop, intendedNS int64) {
-	index := p.spec.FirstIndex + p.schedule.Item(p.begun)
+	// With a group of 1 this is the item's own number.
+	index := p.spec.FirstIndex + p.schedule.Item(p.begun/p.group)*p.group + p.begun%p.group
 	p.begun++
 	p.inflight++
 	l.connect(index, intendedNS)

@@ -26,9 +26,13 @@ func newProving(l *loop, spec Phase, atNS int64) *proving {
 	p.schedule = pace.Schedule{StartNS: max(atNS, l.nowNS), PerSecond: l.plan.Config.ProofsPerSecond, Stride: l.shares, Offset: l.id}
 	l.slots.each(func(c *conn) {
 		if c.state == stateOpen {
+			c.proved = false
 			p.asked = append(p.asked, c.ref())
 		}
 	})
+	if spec.Revive {
+		l.owed = int64(len(p.asked)) // a loop that was done before the others revived nobody since
+	}
 	return p
 }
 
@@ -69,12 +73,18 @@ func (p *proving) on(l *loop, c *conn, e event, payload []byte) {
 	case e == ponged && c.awaited && len(payload) == 8 && binary.LittleEndian.Uint64(payload) == proofNonce(c):
 		c.awaited = false
 		p.awaited--
+		c.proved = true
 		p.proved++
 		l.since.Add(tally.Proved, 1)
 		l.since.Record(tally.Proof, l.clock.Now()-c.begunNS)
-	case e == ended && c.awaited:
-		c.awaited = false
-		p.awaited--
+	case e == ended:
+		if c.awaited {
+			c.awaited = false
+			p.awaited--
+		}
+		if p.spec.Revive && !c.proved && c.code != 1006 {
+			l.owed-- // said goodbye, as a server may after hours
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package generator
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roostpush/roost/bench/tally"
@@ -19,6 +21,12 @@ const (
 	Prove Kind = "prove" // one ping to each open connection; who does not answer is dead
 	Echo  Kind = "echo"  // numbered messages that the server sends back
 	Close Kind = "close" // reset everything
+
+	Push   Kind = "push"   // numbered messages through the server's API, each to one device in turn
+	Fanout Kind = "fanout" // messages through the API to all devices at once
+	Relay  Kind = "relay"  // numbered messages from each device to the next one of its account
+	Cycle  Kind = "cycle"  // reset connections, all at once or at PerSecond, and bring each back
+	Mix    Kind = "mix"    // Parts at the same time, each with connections of its own
 )
 
 // Phase is one step of a run. All loops are in the same phase; the parent starts the
@@ -34,11 +42,34 @@ type Phase struct {
 	Timeout      time.Duration `json:"timeout,omitempty"` // wait for answers after the last one was asked for
 	PayloadBytes int           `json:"payload_bytes,omitempty"`
 	Inflight     int           `json:"inflight,omitempty"` // closed loop: messages under way on each connection
+
+	Group   int64   `json:"group,omitempty"`   // open, relay: connections of one account, which stay in one loop; relay sends from each to the next
+	Window  int     `json:"window,omitempty"`  // push, closed loop: messages without a result, over all loops
+	Waits   string  `json:"waits,omitempty"`   // push, fanout: the outcome that a result waits for; empty: written
+	Account bool    `json:"account,omitempty"` // fanout: to the account of connection 0, not to all
+	Low     int64   `json:"low,omitempty"`     // the phase has connections of number Low up to
+	High    int64   `json:"high,omitempty"`    // and without High; 0: no bound
+	Revive  bool    `json:"revive,omitempty"`  // mix: a connection that the server ends comes back; prove: one that it ends with a goodbye is not dead
+	Parts   []Phase `json:"parts,omitempty"`   // mix: when the first has ended, the others end too
+}
+
+// has says whether the phase may use connection index.
+func (p Phase) has(index int64) bool { return index >= p.Low && (p.High == 0 || index < p.High) }
+
+// Kinds lists all kinds of phase.
+func Kinds() []Kind {
+	return []Kind{Open, Churn, Wait, Prove, Echo, Push, Fanout, Relay, Cycle, Mix, Close}
+}
+
+// NeedsAPI says whether a phase gives messages to the server's API.
+func (p Phase) NeedsAPI() bool {
+	return p.Kind == Push || p.Kind == Fanout || slices.ContainsFunc(p.Parts, Phase.NeedsAPI)
 }
 
 // Plan is all that a worker has to know.
 type Plan struct {
 	Target  target.Spec `json:"target"`
+	API     API         `json:"api"` // for pushes; empty: there are none
 	Config  Config      `json:"config"`
 	Phases  []Phase     `json:"phases"`
 	Loops   int         `json:"loops"`   // in each worker
@@ -52,24 +83,51 @@ func (p Plan) Validate() error {
 		return fmt.Errorf("generator: worker %d of %d with %d loops makes no sense", p.Worker, p.Workers, p.Loops)
 	}
 	for i, phase := range p.Phases {
-		if phase.Kind == Echo && phase.PayloadBytes < EchoBytesMin {
-			return fmt.Errorf("generator: phase %d: a payload of %d bytes has no room for its number and times; %d is the least", i, phase.PayloadBytes, EchoBytesMin)
-		}
-		switch phase.Kind {
-		case Open, Churn, Wait, Prove, Echo, Close:
-		default:
-			return fmt.Errorf("generator: phase %d: %q is no kind of phase", i, phase.Kind)
+		if err := p.check(phase); err != nil {
+			return fmt.Errorf("generator: phase %d: %w", i, err)
 		}
 	}
 	return p.Config.Validate()
 }
 
+// check reports what is wrong with one phase.
+func (p Plan) check(phase Phase) error {
+	least := map[Kind]int{Echo: EchoBytesMin, Push: stampBytesMin, Fanout: stampBytesMin, Relay: stampBytesMin}[phase.Kind]
+	switch {
+	case !slices.Contains(Kinds(), phase.Kind):
+		return fmt.Errorf("%q is no kind of phase", phase.Kind)
+	case phase.PayloadBytes < least:
+		return fmt.Errorf("a payload of %d bytes has no room for its number and times; %d is the least", phase.PayloadBytes, least)
+	case (phase.Kind == Fanout || phase.Kind == Relay) && phase.PerSecond <= 0:
+		return fmt.Errorf("%s needs a rate", phase.Kind)
+	case phase.Kind == Push && phase.PerSecond <= 0 && phase.Window < 1:
+		return errors.New("push needs a rate, or a window for the closed loop")
+	case phase.Kind == Relay && phase.Group < 2:
+		return errors.New("relay needs accounts of two devices or more")
+	case phase.Group < 0 || phase.Low < 0 || phase.High < 0:
+		return errors.New("groups and ranges of connections cannot be negative")
+	case phase.NeedsAPI() && p.API.Addr == "":
+		return fmt.Errorf("%s needs the address of the server's API", phase.Kind)
+	case phase.Kind == Mix && len(phase.Parts) == 0:
+		return errors.New("mix has no parts")
+	}
+	for _, part := range phase.Parts {
+		if part.Kind == Mix || part.Kind == Open || part.Kind == Close || part.Kind == Prove || part.Kind == Fanout || part.Kind == Churn {
+			return fmt.Errorf("%s cannot be part of a mix", part.Kind)
+		}
+		if err := p.check(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Order is what the parent tells a worker, one JSON value after the other.
 type Order struct {
-	Begin  *int  `json:"begin,omitempty"`  // begin the phase of this number
-	AtNS   int64 `json:"at_ns,omitempty"`  // its time 0, by Clock
-	Stop   bool  `json:"stop,omitempty"`   // end the phase now, with what there is
-	Finish bool  `json:"finish,omitempty"` // reset what is open, report, exit
+	Begin  *Phase `json:"begin,omitempty"`  // begin this phase
+	AtNS   int64  `json:"at_ns,omitempty"`  // its time 0, by Clock
+	Stop   bool   `json:"stop,omitempty"`   // end the phase now, with what there is
+	Finish bool   `json:"finish,omitempty"` // reset what is open, report, exit
 }
 
 // News is what a worker tells the parent; one member is set.
@@ -89,15 +147,20 @@ type Tick struct {
 	Since *tally.Tally `json:"since"`
 }
 
+// WhyAllEnded is the reason of a loop whose connections are all gone. Of one loop it is
+// no news, because each has only its share; of all it is the end of the run.
+const WhyAllEnded = "no connection is left"
+
 // PhaseEnd says that one loop has ended a phase.
 type PhaseEnd struct {
 	Loop  int64         `json:"loop"`
-	Phase int           `json:"phase"`
 	Wall  time.Duration `json:"wall"`  // from begin to end
 	CPU   time.Duration `json:"cpu"`   // of the loop's thread meanwhile
 	Early string        `json:"early"` // why it ended before its time; empty: it did not
 	Open  int64         `json:"open"`
 	EndNS int64         `json:"end_ns"`
+	Lasts []int64       `json:"lasts,omitempty"` // fanout: for each message the latency of this loop's last device, ns; -1: some device did not get it
+	Back  time.Duration `json:"back,omitempty"`  // cycle: from the phase's time 0 until the last connection was back
 }
 
 // Result is a worker's last word; what it counted is in its ticks.

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +40,9 @@ func (r *Result) Fill() {
 		r.add(c.String(), float64(r.Total.Get(c)), Count)
 	}
 	r.add("errors", float64(r.Total.ErrorCount()), Count)
+	for _, word := range slices.Sorted(maps.Keys(r.Total.Outcomes)) {
+		r.add(outcomePrefix+word, float64(r.Total.Outcomes[word]), Count)
+	}
 	for _, t := range tally.Timers() {
 		r.addTimer(t)
 	}
@@ -50,6 +55,12 @@ func (r *Result) Fill() {
 	r.add("generator.cpu", r.Generator.BusiestLoop, Share)
 	r.add("generator.rss", float64(r.Generator.RSSBytes), Bytes)
 }
+
+// outcomePrefix begins the names of the metrics that count outcomes by word.
+const outcomePrefix = "outcomes."
+
+// AddMetric adds a figure that is not computed from counters and times.
+func (r *Result) AddMetric(name string, value float64, unit Unit) { r.add(name, value, unit) }
 
 func (r *Result) add(name string, value float64, unit Unit) {
 	r.Metrics = append(r.Metrics, Metric{name, value, unit})
@@ -72,25 +83,40 @@ func (r *Result) addTimer(t tally.Timer) {
 // steps of 10 ms, which say nothing about less.
 const cpuWallMin = 250 * time.Millisecond
 
+// work is what a kind of phase does: its name in metrics, the counter of what it got
+// done, and what one of these is called when it is divided by.
+var work = map[generator.Kind]struct {
+	name string
+	done tally.Counter
+	unit string
+}{
+	generator.Open:   {"connect", tally.Opened, "upgrade"},
+	generator.Churn:  {"connect", tally.Opened, "upgrade"},
+	generator.Echo:   {"echo", tally.Received, "message"},
+	generator.Push:   {"push", tally.Received, "message"},
+	generator.Fanout: {"fanout", tally.Received, "delivery"},
+	generator.Relay:  {"relay", tally.Received, "message"},
+	generator.Mix:    {"mix", tally.Received, "message"},
+}
+
 // addPhase adds the rate of a phase and what it cost the server.
 func (r *Result) addPhase(p Phase) {
 	seconds := p.Wall.Seconds()
 	if p.Duration > 0 && p.Wall > p.Duration {
 		seconds = p.Duration.Seconds() // the rest was waiting for the last answers
 	}
-	name, done := "", int64(0)
 	switch p.Kind {
-	case generator.Open, generator.Churn:
-		name, done = "connect", p.Tally.Get(tally.Opened)
-	case generator.Echo:
-		name, done = "echo", p.Tally.Get(tally.Received)
 	case generator.Wait:
 		r.addHold(p)
+	case generator.Mix, generator.Cycle:
+		r.addStorm(p)
 	}
-	if name == "" || seconds <= 0 {
+	w, ok := work[p.Kind]
+	done := p.Tally.Get(w.done)
+	if !ok || seconds <= 0 {
 		return
 	}
-	r.add(name+".rate", float64(done)/seconds, PerSecond)
+	r.add(w.name+".rate", float64(done)/seconds, PerSecond)
 	if p.ServerBefore == nil || p.ServerAfter == nil || done == 0 {
 		return
 	}
@@ -101,9 +127,16 @@ func (r *Result) addPhase(p Phase) {
 		return
 	}
 	cpu := p.ServerAfter.CPU - p.ServerBefore.CPU
-	what := map[string]string{"connect": "upgrade", "echo": "message"}[name]
-	r.add("server.cpu_per_"+what, float64(cpu)/float64(done), Nanos)
-	r.add("server.cpu."+name, cpu.Seconds()/p.Wall.Seconds(), Share)
+	r.add("server.cpu_per_"+w.unit, float64(cpu)/float64(done), Nanos)
+	r.add("server.cpu."+w.name, cpu.Seconds()/p.Wall.Seconds(), Share)
+}
+
+// addStorm adds how long it took until everybody who was dropped was back. When
+// somebody is missing there is no such time, and a threshold on it does not hold.
+func (r *Result) addStorm(p Phase) {
+	if p.Tally.Get(tally.Dropped) > 0 && p.Tally.Get(tally.Missing) == 0 && p.Back > 0 {
+		r.add("storm.back", float64(p.Back), Nanos)
+	}
 }
 
 // addHold adds what idle connections cost the server: CPU for each connection and
@@ -123,6 +156,9 @@ func (r *Result) Find(name string) (Metric, bool) {
 		if m.Name == name {
 			return m, true
 		}
+	}
+	if strings.HasPrefix(name, outcomePrefix) && r.Total.Get(tally.Answered) > 0 {
+		return Metric{name, 0, Count}, true // nothing had this outcome
 	}
 	timer, percent, ok := splitPercentile(name)
 	if !ok || r.Total.Timings[timer] == nil {

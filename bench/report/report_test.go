@@ -131,7 +131,7 @@ func TestTableSaysWhatHappened(t *testing.T) {
 	r.Saturated = []string{"no CPU"}
 	var b strings.Builder
 	r.WriteTable(&b)
-	for _, says := range []string{"11 attempted, 10 opened, 1 failed", "1 lost", "http 503: 1", "4001: 1", "echo, open loop", "INVALID", "cpu_per_message", "10.0 µs"} {
+	for _, says := range []string{"11 attempted, 10 opened, 1 failed", "1 lost", "http 503: 1", "4001: 1", "echo, open", "INVALID", "cpu_per_message", "10.0 µs"} {
 		if !strings.Contains(b.String(), says) {
 			t.Errorf("%q is missing in:\n%s", says, b.String())
 		}

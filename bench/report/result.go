@@ -3,8 +3,6 @@ package report
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/roostpush/roost/bench/generator"
@@ -27,18 +25,21 @@ const (
 type Result struct {
 	Scenario   string        `json:"scenario"`
 	Target     target.Spec   `json:"target"` // redacted
+	API        string        `json:"api,omitempty"`
 	Started    time.Time     `json:"started"`
 	Wall       time.Duration `json:"wall_ns"`
 	Processes  int           `json:"processes"`
 	Loops      int           `json:"loops"` // in each process
 	Phases     []Phase       `json:"phases"`
 	Seconds    []Second      `json:"seconds"` // over time, for plots
+	Steps      []Step        `json:"steps,omitempty"`
 	Total      *tally.Tally  `json:"total"`
 	Generator  Generator     `json:"generator"`
 	Metrics    []Metric      `json:"metrics"`
 	Thresholds []Verdict     `json:"thresholds"`
 	Early      string        `json:"early,omitempty"`     // why it ended before its time
 	Saturated  []string      `json:"saturated,omitempty"` // why its figures are not valid
+	Baseline   *Baseline     `json:"baseline,omitempty"`  // an older run beside this one
 }
 
 // Phase is one step of the run.
@@ -50,6 +51,15 @@ type Phase struct {
 	BusiestLoop  float64           `json:"busiest_loop"`            // CPU of its busiest loop's thread, 1 = a core
 	ServerBefore *hostinfo.Process `json:"server_before,omitempty"` // with --server-pid
 	ServerAfter  *hostinfo.Process `json:"server_after,omitempty"`
+	Back         time.Duration     `json:"back_ns,omitempty"` // cycle: from its beginning until the last connection was back
+}
+
+// Step is one load that a ramp tried.
+type Step struct {
+	PerSecond float64  `json:"per_second"`
+	Held      bool     `json:"held"`
+	Broken    []string `json:"broken,omitempty"`    // the thresholds that did not hold, with what was measured
+	Saturated []string `json:"saturated,omitempty"` // why the generator, not the server, was the limit
 }
 
 // Second is what about one second looked like.
@@ -63,7 +73,9 @@ type Second struct {
 	Errors    int64         `json:"errors"`
 	Ended     int64         `json:"ended"`
 	P50       time.Duration `json:"p50_ns"` // of what the phase measures
+	P90       time.Duration `json:"p90_ns"`
 	P99       time.Duration `json:"p99_ns"`
+	P999      time.Duration `json:"p999_ns"`
 	Max       time.Duration `json:"max_ns"`
 	ServerRSS int64         `json:"server_rss_bytes,omitempty"`
 	ServerCPU time.Duration `json:"server_cpu_ns,omitempty"`
@@ -101,14 +113,5 @@ func WriteJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	if err := os.WriteFile(path+".part", append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	if err := os.Rename(path+".part", path); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	return nil
+	return writeWhole(path, append(text, '\n'))
 }

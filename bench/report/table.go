@@ -19,7 +19,25 @@ func (r *Result) WriteTable(w io.Writer) {
 	r.writeTallies(w)
 	r.writeServer(w)
 	r.writeGenerator(w)
+	r.writeSteps(w)
+	r.writeBaseline(w)
 	r.writeVerdicts(w)
+}
+
+// writeSteps lists what a ramp tried.
+func (r *Result) writeSteps(w io.Writer) {
+	if len(r.Steps) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	for _, s := range r.Steps {
+		word, why := "held", ""
+		if !s.Held {
+			word, why = "broke", "  "+strings.Join(append(slices.Clone(s.Broken), s.Saturated...), "; ")
+		}
+		fmt.Fprintf(w, "  ramp %14.1f/s  %-6s%s\n", s.PerSecond, word, why)
+	}
+	fmt.Fprintf(w, "  highest rate that holds%s\n", r.metricText("  %s", "ramp.rate"))
 }
 
 func (r *Result) writeCounts(w io.Writer) {
@@ -27,9 +45,16 @@ func (r *Result) writeCounts(w io.Writer) {
 	fmt.Fprintf(w, "  connections   %d attempted, %d opened, %d failed, %d ended by the server%s\n",
 		t.Get(tally.Attempted), t.Get(tally.Opened), t.Get(tally.Failed), t.Get(tally.Ended), r.metricText(", %s", "connect.rate"))
 	if sent := t.Get(tally.Sent); sent > 0 {
-		fmt.Fprintf(w, "  messages      %d sent, %d back, %d lost, %d duplicated, %d reordered, %d corrupt, %d unsent%s\n",
+		fmt.Fprintf(w, "  messages      %d sent, %d arrived, %d lost, %d duplicated, %d reordered, %d corrupt, %d unsent%s\n",
 			sent, t.Get(tally.Received), t.Get(tally.Lost), t.Get(tally.Duplicated), t.Get(tally.Reordered),
-			t.Get(tally.Corrupt), t.Get(tally.Unsent), r.metricText(", %s", "echo.rate"))
+			t.Get(tally.Corrupt), t.Get(tally.Unsent), r.rates())
+	}
+	if answered, unanswered := t.Get(tally.Answered), t.Get(tally.Unanswered); answered+unanswered > 0 {
+		fmt.Fprintf(w, "  results       %d came, %d did not%s\n", answered, unanswered, r.outcomes())
+	}
+	if dropped := t.Get(tally.Dropped); dropped > 0 {
+		fmt.Fprintf(w, "  reconnects    %d dropped, %d back, %d missing, %d tried again%s\n", dropped, t.Get(tally.Returned),
+			t.Get(tally.Missing), t.Get(tally.Retried), r.metricText(", all back after %s", "storm.back"))
 	}
 	if proved, dead := t.Get(tally.Proved), t.Get(tally.Dead); proved+dead > 0 {
 		fmt.Fprintf(w, "  proof         %d alive, %d dead\n", proved, dead)
@@ -37,6 +62,22 @@ func (r *Result) writeCounts(w io.Writer) {
 	if pings := t.Get(tally.Pings); pings > 0 {
 		fmt.Fprintf(w, "  pings         %d answered\n", pings)
 	}
+}
+
+// rates lists the rates of messages.
+func (r *Result) rates() (text string) {
+	for _, name := range []string{"echo.rate", "push.rate", "fanout.rate", "relay.rate", "mix.rate"} {
+		text += r.metricText(", %s", name)
+	}
+	return text
+}
+
+// outcomes lists what became of messages, by the server's word.
+func (r *Result) outcomes() (text string) {
+	for _, word := range slices.Sorted(maps.Keys(r.Total.Outcomes)) {
+		text += fmt.Sprintf(", %s: %d", word, r.Total.Outcomes[word])
+	}
+	return text
 }
 
 func (r *Result) metricText(format, name string) string {
@@ -52,27 +93,38 @@ var timerLabels = []struct {
 	timer tally.Timer
 	label string
 }{
-	{tally.Connect, "upgrade, open loop"},
-	{tally.ConnectClosed, "upgrade, closed loop"},
-	{tally.Echo, "echo, open loop"},
-	{tally.EchoClosed, "echo, closed loop"},
+	{tally.Connect, "upgrade, open"},
+	{tally.ConnectClosed, "upgrade, closed"},
+	{tally.Echo, "echo, open"},
+	{tally.EchoClosed, "echo, closed"},
+	{tally.Push, "push to its device, open"},
+	{tally.PushClosed, "push to its device, closed"},
+	{tally.Outcome, "push to its result, open"},
+	{tally.OutcomeClosed, "push to its result, closed"},
+	{tally.Fanout, "fan-out to each device"},
+	{tally.FanoutLast, "fan-out to the last one"},
+	{tally.Relay, "relay to its peer, open"},
+	{tally.RelayClosed, "relay to its peer, closed"},
+	{tally.Answer, "relay to its result, open"},
+	{tally.AnswerClosed, "relay to its result, closed"},
+	{tally.Return, "reset to back again"},
 	{tally.Proof, "ping of the proof"},
 }
 
 func (r *Result) writeTimings(w io.Writer) {
-	fmt.Fprintf(w, "\n  %-22s%11s%11s%11s%11s%11s%11s\n", "latency", "p50", "p90", "p99", "p99.9", "max", "count")
+	fmt.Fprintf(w, "\n  %-27s%11s%11s%11s%11s%11s%11s\n", "latency", "p50", "p90", "p99", "p99.9", "max", "count")
 	for _, row := range timerLabels {
 		h := r.Total.Timings[row.timer]
 		if h == nil || h.Count() == 0 || (row.timer == tally.Connect && !r.connectsPaced()) {
 			continue
 		}
-		fmt.Fprintf(w, "  %-22s", row.label)
+		fmt.Fprintf(w, "  %-27s", row.label)
 		for _, p := range Percentiles {
 			fmt.Fprintf(w, "%11s", Duration(h.Quantile(p)))
 		}
 		fmt.Fprintf(w, "%11s%11d\n", Duration(h.Max()), h.Count())
 	}
-	fmt.Fprint(w, "  open loop: from the intended start, waits included; closed loop: from the actual send\n")
+	fmt.Fprint(w, "  open: from the intended start, waits included; closed: from the actual send\n")
 }
 
 // connectsPaced says whether connections were begun at a rate. If not, their

@@ -46,6 +46,9 @@ var suffixes = map[string]struct {
 // otherNames are the metrics that are neither a counter nor a timer's.
 var otherNames = map[string]Unit{
 	"errors": Count, "connect.success": Share, "connect.rate": PerSecond, "echo.rate": PerSecond,
+	"push.rate": PerSecond, "fanout.rate": PerSecond, "relay.rate": PerSecond, "mix.rate": PerSecond, "ramp.rate": PerSecond,
+	"storm.back": Nanos, "server.cpu_per_delivery": Nanos,
+	"server.cpu.push": Share, "server.cpu.fanout": Share, "server.cpu.relay": Share, "server.cpu.mix": Share,
 	"generator.cpu": Share, "generator.rss": Bytes,
 	"server.cpu_per_upgrade": Nanos, "server.cpu_per_message": Nanos, "server.cpu.connect": Share, "server.cpu.echo": Share,
 	"server.rss_per_connection": Bytes, "server.rss_slope": Bytes, "server.idle_cpu_per_connection_second": Nanos,
@@ -82,6 +85,9 @@ func unitOf(name string) (Unit, bool) {
 		if c.String() == name {
 			return Count, true
 		}
+	}
+	if word, ok := strings.CutPrefix(name, outcomePrefix); ok && word != "" {
+		return Count, true
 	}
 	if _, _, ok := splitPercentile(name); ok {
 		return Nanos, true

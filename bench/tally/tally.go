@@ -7,6 +7,55 @@ type Tally struct {
 	Timings [timerCount]*Histogram `json:"timings"` // nil: nothing recorded
 	Closes  map[uint16]int64       `json:"closes"`  // by WebSocket close code; 1006: none was sent
 	Errors  map[string]int64       `json:"errors"`  // by class, a few dozen at most
+
+	Outcomes map[string]int64 `json:"outcomes,omitempty"` // what became of pushed or relayed messages, by the server's word
+}
+
+// The outcomes that a tally tells apart. A server's words are its own; more of them
+// than outcomesMax, or longer ones, are counted as outcomeOther.
+const (
+	outcomesMax      = 64
+	outcomeBytesMax  = 32
+	outcomeOther     = "other"
+	errorClassesMax  = 256
+	errorClassesRest = "more classes"
+)
+
+// Outcome counts n messages that the server says the same word about. The word is
+// borrowed.
+func (t *Tally) Outcome(word []byte, n int64) {
+	if t.Outcomes == nil {
+		t.Outcomes = map[string]int64{}
+	}
+	t.Outcomes[t.outcomeName(word)] += n
+}
+
+// outcomeName returns the word as a key, without garbage for the usual ones.
+func (t *Tally) outcomeName(word []byte) string {
+	switch string(word) {
+	case "written":
+		return "written"
+	case "acked":
+		return "acked"
+	case "offline":
+		return "offline"
+	case "overloaded":
+		return "overloaded"
+	}
+	if _, known := t.Outcomes[string(word)]; !known && (len(word) > outcomeBytesMax || len(t.Outcomes) >= outcomesMax || !isWord(word)) {
+		return outcomeOther
+	}
+	return string(word)
+}
+
+// isWord says whether a text is made of what metric names are made of.
+func isWord(text []byte) bool {
+	for _, b := range text {
+		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' {
+			return false
+		}
+	}
+	return len(text) > 0
 }
 
 // Add adds n to a counter.
@@ -45,6 +94,9 @@ func (t *Tally) Error(class string) {
 	if t.Errors == nil {
 		t.Errors = map[string]int64{}
 	}
+	if _, known := t.Errors[class]; !known && len(t.Errors) >= errorClassesMax {
+		class = errorClassesRest
+	}
 	t.Errors[class]++
 }
 
@@ -74,6 +126,12 @@ func (t *Tally) Merge(other *Tally) {
 			t.Errors = map[string]int64{}
 		}
 		t.Errors[class] += n
+	}
+	for word, n := range other.Outcomes {
+		if t.Outcomes == nil {
+			t.Outcomes = map[string]int64{}
+		}
+		t.Outcomes[word] += n
 	}
 }
 

@@ -38,18 +38,37 @@ type runFlags struct {
 	ServerPID int           `name:"server-pid" help:"Process id of a server on this machine: its CPU and memory are reported."`
 	Fail      []string      `sep:"none" placeholder:"'METRIC<VALUE'" help:"Condition that must hold, else exit code 3; repeatable. Metrics: every counter and timer of the JSON report, like connect.p99<50ms, lost==0, server.cpu_per_message<10us."`
 	JSON      string        `name:"json" placeholder:"FILE" help:"Write everything measured to this file."`
+	HTML      string        `name:"html" placeholder:"FILE" help:"Write one self-contained page with plots and all figures."`
+	Baseline  string        `placeholder:"FILE" help:"An older --json file: every figure is shown beside its own, with the ratio."`
 	LateBound time.Duration `default:"10ms" help:"A start later than this is the generator's fault."`
 	LateMax   float64       `default:"0.01" help:"Share of late starts above which the run is invalid."`
 	CPUMax    float64       `name:"cpu-max" default:"0.95" help:"CPU share of a generator loop above which the run is invalid; 0: do not check."`
 }
 
-// load carries out a scenario and shows it.
+// load carries out phases and shows what they measured.
 func (f runFlags) load(ctx context.Context, o output, name string, spec target.Spec, phases []generator.Phase, mustHold ...string) error {
+	return f.carryOut(ctx, o, f.scenario(name, spec, phases, mustHold...))
+}
+
+// scenario makes one of phases; mustHold are its thresholds unless the user gave some.
+func (f runFlags) scenario(name string, spec target.Spec, phases []generator.Phase, mustHold ...string) bench.Scenario {
 	s := bench.DefaultScenario(name, spec)
 	s.Phases, s.Processes, s.Loops, s.ServerPID = phases, f.Procs, f.Loops, f.ServerPID
 	s.Config.LateBound, s.Saturation.LateShare, s.Saturation.BusiestLoop = f.LateBound, f.LateMax, f.CPUMax
 	if s.Thresholds = f.Fail; len(f.Fail) == 0 {
 		s.Thresholds = mustHold
+	}
+	return s
+}
+
+// carryOut runs a scenario, shows it and writes its files.
+func (f runFlags) carryOut(ctx context.Context, o output, s bench.Scenario) error {
+	var old *report.Result
+	if f.Baseline != "" {
+		var err error
+		if old, err = report.ReadBaseline(f.Baseline); err != nil { // before the run, not after it
+			return err
+		}
 	}
 	progress := report.NewProgress(o.err, isTerminal(o.err), 5*time.Second)
 	result, err := bench.Run(ctx, s, bench.Options{
@@ -61,9 +80,17 @@ func (f runFlags) load(ctx context.Context, o output, name string, spec target.S
 	if err != nil {
 		return err
 	}
+	if old != nil {
+		result.Compare(f.Baseline, old)
+	}
 	result.WriteTable(o.out)
 	if f.JSON != "" {
 		if err := report.WriteJSON(f.JSON, result); err != nil {
+			return err
+		}
+	}
+	if f.HTML != "" {
+		if err := report.WriteHTML(f.HTML, result); err != nil {
 			return err
 		}
 	}
