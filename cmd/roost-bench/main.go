@@ -21,6 +21,12 @@ type grammar struct {
 	Connect    connectCommand    `cmd:"" help:"Open connections at a steady rate: rate, success and latency of upgrades."`
 	Idle       idleCommand       `cmd:"" help:"Open many connections, hold them, and prove at the end that each is alive."`
 	Echo       echoCommand       `cmd:"" help:"Send numbered messages to a server that echoes: latency, lost, duplicated, reordered."`
+	Push       pushCommand       `cmd:"" help:"Push through the API to devices in turn: latency to the device and to the result, lost, duplicated, reordered (Roost only)."`
+	Fanout     fanoutCommand     `cmd:"" help:"Push one message to all devices: latency to each and to the last, CPU for each delivery (Roost only)."`
+	Relay      relayCommand      `cmd:"" help:"Send from device to device of an account: latency to the peer and to the result (Roost only)."`
+	Storm      stormCommand      `cmd:"" help:"Reset a share of the connections at once and measure until all are back."`
+	Soak       soakCommand       `cmd:"" help:"Mix loads with churn for hours, and prove at the end that each connection is alive."`
+	Ramp       rampCommand       `cmd:"" help:"Step a load until a threshold breaks, then search for the highest rate that holds."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve a bare echo on Roost's own reactor, for conformance and comparisons."`
 	Compare    compareCommand    `cmd:"" help:"Measure two or more servers in one run, in turn: figures and ratios, pair by pair."`
 	IdleSlope  idleSlopeCommand  `cmd:"" help:"Start one roost serve and measure its memory for each idle device (Roost only)."`
