@@ -36,6 +36,7 @@ run: build ## a node on loopback that believes everybody; it prints a line to pa
 .PHONY: test
 test: ## all tests
 	CGO_ENABLED=0 go test -timeout 10m ./...
+	cd bench/peers && CGO_ENABLED=0 go test -timeout 5m ./...
 
 .PHONY: check
 check: format vet lint layers cross race invariants ## everything that must hold before a commit is merged
@@ -91,6 +92,11 @@ bench-idle: build ## bytes of memory for each idle connection, 2,000 then 18,000
 .PHONY: bench-crash
 bench-crash: build ## kill -9 during connects, then what the store still knows
 	bin/roost-bench crash --roost bin/roost
+
+.PHONY: bench-peers
+bench-peers: build ## echo beside gws, nbio, gorilla, coder, gobwas, gnet and a bare poller
+	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
+	bench/peers/compare.sh
 
 .PHONY: conformance
 conformance: build ## RFC 6455 by the groups of the Autobahn suite, over a real socket
