@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/roostpush/roost/bench/hostinfo"
 )
 
 // userHZ is the unit of /proc/stat, fixed by the kernel (proc(5)).
@@ -23,7 +25,7 @@ type reading struct {
 // time: they are counted apart and belong to whoever is loaded.
 func read(cpu, pid int) (r reading) {
 	r.at = time.Now()
-	if r.own, r.ownOK = processCPU(pid); cpu == Unpinned {
+	if r.own, r.ownOK = hostinfo.ProcessCPU(pid); cpu == Unpinned {
 		return r
 	}
 	if text, err := os.ReadFile("/proc/stat"); err == nil {

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/roostpush/roost/bench/report"
@@ -57,7 +58,7 @@ type Sample struct {
 	ServerOthers    *float64           `json:"server_others"`     // share of the server's core that others used
 	GeneratorOthers *float64           `json:"generator_others"`  // the same of the generator's core
 	Wrong           string             `json:"wrong,omitempty"`   // messages lost, connections failed: the figures are not of the same work
-	Invalid         string             `json:"invalid,omitempty"` // the generator did not do what was asked of it
+	Invalid         string             `json:"invalid,omitempty"` // open loop: the generator was late; there is no rate and no latency, the CPU stands
 }
 
 // counted is what the server's CPU is divided by.
@@ -112,12 +113,14 @@ func sample(l Load, r *report.Result, s *server, load, generator span) Sample {
 		}
 	}
 	out.Wrong = wrong(r)
-	if len(r.Saturated) > 0 {
-		if l.closedLoop() {
-			out.GeneratorBound = true
-		} else {
-			out.Invalid = r.Saturated[0]
-		}
+	switch {
+	case len(r.Saturated) == 0:
+	case l.closedLoop():
+		// To leave such rounds out would keep those in which the server was slow.
+		out.GeneratorBound = true
+	default:
+		out.Invalid = r.Saturated[0]
+		maps.DeleteFunc(out.Figures, func(m Metric, _ float64) bool { return m.ofBoth() })
 	}
 	return out
 }

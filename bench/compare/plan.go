@@ -7,6 +7,7 @@ import (
 
 	"github.com/roostpush/roost/bench"
 	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/hostinfo"
 	"github.com/roostpush/roost/bench/target"
 )
 
@@ -32,7 +33,7 @@ type Load struct {
 }
 
 // Unpinned is the number of no core: the scheduler chooses.
-const Unpinned = -1
+const Unpinned = hostinfo.Unpinned
 
 // Plan is a comparison as a user describes it.
 type Plan struct {

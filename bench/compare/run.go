@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/hostinfo"
 	"github.com/roostpush/roost/bench/report"
 )
 
@@ -54,7 +55,7 @@ func Run(ctx context.Context, p Plan, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	unpin, err := pinSelf(p.GeneratorCPU)
+	unpin, err := hostinfo.PinSelf(p.GeneratorCPU)
 	if err != nil {
 		return nil, fmt.Errorf("compare: generator: %w", err)
 	}
@@ -166,15 +167,13 @@ func (r *Result) fillRatios() {
 	}
 }
 
-// Exit returns the exit code of package report: an invalid comparison is never a
-// result, and servers that lost messages did not do the same work.
+// Exit returns the exit code of package report. Servers that lost messages did not do
+// the same work, and a threshold on a figure that is the generator's proves nothing;
+// CPU for each message stands however late the generator was.
 func (r *Result) Exit() int {
 	code := report.ExitOK
 	for _, s := range r.Samples {
-		switch {
-		case s.Invalid != "":
-			return report.ExitSaturated
-		case s.Wrong != "":
+		if s.Wrong != "" {
 			code = report.ExitThreshold
 		}
 	}

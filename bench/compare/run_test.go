@@ -61,8 +61,8 @@ func serve(habit, addr string) {
 					continue
 				case habit == "die" && n == 5:
 					os.Exit(7)
-				case habit == "alone" && runtime.GOMAXPROCS(0) != 1:
-					continue // lost: it was not pinned
+				case habit == "alone" && (runtime.GOMAXPROCS(0) != 1 || os.Getenv("ROOST_BENCH_TOKEN_SECRET") != ""):
+					continue // lost: it was not pinned, or knows too much
 				}
 				if wsutil.WriteServerMessage(c, op, message) != nil {
 					return
@@ -142,9 +142,10 @@ func TestCPUTellsServersApart(t *testing.T) {
 	}
 }
 
-// TestPinning: the server answers only if its GOMAXPROCS followed its core, and this
-// process has its own cores back afterwards.
+// TestPinning: the server answers only if its GOMAXPROCS followed its core and it was
+// not told our secrets, and this process has its own cores back afterwards.
 func TestPinning(t *testing.T) {
+	t.Setenv("ROOST_BENCH_TOKEN_SECRET", "ours")
 	var before, after unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		t.Fatal(err)
@@ -172,12 +173,13 @@ func TestConnect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A busy machine may make the run invalid; the figures are there all the same.
 	if !r.Verdicts[0].Held {
 		t.Errorf("%+v", r.Verdicts[0])
 	}
-	if s, ok := r.Figure("plain", P99); !ok || s.Min <= 0 {
-		t.Errorf("p99 %+v", s)
+	for _, s := range r.Samples { // on a busy machine the generator may be late
+		if s.Figures[CPUPerUpgrade] <= 0 || (s.Invalid == "") != (s.Figures[P99] > 0) {
+			t.Errorf("%+v", s)
+		}
 	}
 }
 

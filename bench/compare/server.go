@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -71,7 +72,10 @@ func (s *server) exec(ctx context.Context, path string, cpu int) error {
 	cmd := exec.Command(words[0], words[1:]...)
 	s.said = &tail{}
 	cmd.Stdout, cmd.Stderr = s.said, s.said
-	if err := startPinned(cmd, cpu); err != nil {
+	// The generator's secrets are none of the server's business, and roost refuses to
+	// start with a setting in its environment that it does not know.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "ROOST_BENCH_") })
+	if err := hostinfo.StartPinned(cmd, cpu); err != nil {
 		return fmt.Errorf("target %s: start %s: %w", s.target.Name, words[0], err)
 	}
 	s.cmd, s.pid, s.exited = cmd, cmd.Process.Pid, make(chan error, 1)

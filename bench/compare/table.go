@@ -100,7 +100,7 @@ func (s Spread) ratioText() string { return fmt.Sprintf("%.2f (%.2f..%.2f)", s.M
 
 // writeNotes says what must be known before the figures are believed.
 func (r *Result) writeNotes(w io.Writer) {
-	bound := 0
+	bound, late := 0, 0
 	for _, s := range r.Samples {
 		if s.GeneratorBound {
 			bound++
@@ -109,11 +109,14 @@ func (r *Result) writeNotes(w io.Writer) {
 			fmt.Fprintf(w, "  WRONG   %s, round %d: %s\n", s.Target, s.Round, s.Wrong)
 		}
 		if s.Invalid != "" {
-			fmt.Fprintf(w, "  INVALID %s, round %d: the generator was the bottleneck: %s\n", s.Target, s.Round, s.Invalid)
+			late++
 		}
 	}
 	if bound > 0 {
 		fmt.Fprintf(w, "  ~       in %d of %d runs the generator set the pace, or did not get the CPU: rate and latency are no figures of the server; its CPU for each message is\n", bound, len(r.Samples))
+	}
+	if late > 0 {
+		fmt.Fprintf(w, "  late    in %d of %d runs the generator was late and their rate and latency are left out; the server's CPU stands\n", late, len(r.Samples))
 	}
 	r.writeNoise(w, "server", r.ServerCPU, func(s Sample) *float64 { return s.ServerOthers })
 	r.writeNoise(w, "generator", r.GeneratorCPU, func(s Sample) *float64 { return s.GeneratorOthers })

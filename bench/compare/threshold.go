@@ -59,7 +59,7 @@ type Verdict struct {
 	Text     string  `json:"text"`
 	Measured *Spread `json:"measured,omitempty"` // nil: there is no such figure, which is no proof
 	Held     bool    `json:"held"`
-	Invalid  bool    `json:"invalid,omitempty"` // the generator set the pace: the figure is not the servers'
+	Invalid  bool    `json:"invalid,omitempty"` // the generator set the pace or was late: the figure is not the servers'
 }
 
 func (r *Result) judge(all []threshold) {
@@ -68,11 +68,21 @@ func (r *Result) judge(all []threshold) {
 		if s, ok := r.Ratio(t.of, t.to, t.metric); ok {
 			v.Measured, v.Held = &s, t.holds(s.Median)
 		}
-		if t.metric.ofBoth() && (r.generatorBound(t.of) || r.generatorBound(t.to)) {
+		if t.metric.ofBoth() && !r.sound(t, v.Measured) {
 			v.Held, v.Invalid = false, true
 		}
 		r.Verdicts = append(r.Verdicts, v)
 	}
+}
+
+// sound reports whether a figure that depends on the generator too is the servers': it
+// set the pace in no round, and was in time in at least half of them.
+func (r *Result) sound(t threshold, s *Spread) bool {
+	if r.generatorBound(t.of) || r.generatorBound(t.to) {
+		return false
+	}
+	late := slices.ContainsFunc(r.Samples, func(s Sample) bool { return s.Invalid != "" })
+	return !late || (s != nil && 2*len(s.Values) >= r.Rounds)
 }
 
 func (t threshold) holds(value float64) bool {
