@@ -75,7 +75,7 @@ race: ## all tests under the race detector, which needs a C compiler
 .PHONY: invariants
 invariants: ## all tests with the build tag that checks ownership and poisons borrowed buffers
 	@echo "check: tests with -tags invariants"
-	@CGO_ENABLED=0 go test -timeout 10m -tags invariants ./...
+	@CGO_ENABLED=0 go test -timeout 10m -short -tags invariants ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (60s)

@@ -99,6 +99,7 @@ func (l *loop) pauseAccept(err error) {
 func (l *loop) resumeAccept() {
 	if l.listener < 0 {
 		l.paused = false
+		l.reactor.noteResume()
 		return
 	}
 	if over, ok := l.reactor.admit(); !ok {
@@ -115,9 +116,7 @@ func (l *loop) resumeAccept() {
 		}
 	}
 	l.accept()
-	if !l.paused {
-		l.reactor.noteResume()
-	}
+	l.reactor.noteResume() // of the pause that ended here; accept may have begun another
 }
 
 // listen gives the loop its share of the listener. On the loop, or before it runs.

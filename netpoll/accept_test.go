@@ -252,7 +252,7 @@ func echoText(t *testing.T, conn net.Conn) { t.Helper(); echo(t, conn, "still he
 
 func TestUnreasonableLimits(t *testing.T) {
 	cfg := Default()
-	cfg.MaxConnections = descriptorsMax - 1
+	cfg.MaxConnections = connectionsCeiling
 	_, err := New(cfg, Echo{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "ulimit -n") {
 		t.Fatalf("more connections than descriptors: %v", err)

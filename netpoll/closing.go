@@ -14,6 +14,7 @@ const (
 	CloseNoStatus  = 1005 // never sent: a Close without a code
 	CloseAbnormal  = 1006 // never sent: no Close at all
 	CloseUTF8      = 1007
+	ClosePolicy    = 1008
 	CloseTooBig    = 1009
 	CloseTryAgain  = 1013
 	CloseSlow      = 4004
@@ -100,7 +101,11 @@ func (l *loop) linger(c *Conn) {
 	c.state = stateLingering
 	c.flags |= flagEndAfter
 	l.release(c)
-	l.schedule(c, l.tickAfter(l.cfg.CloseTimeout))
+	patience := l.cfg.CloseTimeout
+	if c.flags&flagOverCap != 0 {
+		patience = min(patience, refusalTimeout) // its place is wanted for the next refusal
+	}
+	l.schedule(c, l.tickAfter(patience))
 }
 
 // closed handles the peer's Close frame.

@@ -27,15 +27,17 @@ type Config struct {
 	ReceiveBufferBytes int `yaml:"receive_buffer_bytes" doc:"kernel receive buffer of each connection, bytes; devices send little"`
 	QueuedSoftBytes    int `yaml:"queued_soft_bytes" doc:"bytes waiting for one connection above which it is counted as slow and listed under /v1/slow"`
 	QueuedHardBytes    int `yaml:"queued_hard_bytes" doc:"bytes waiting for one connection above which it is closed with 4004; at least one service message (1 MiB) and its framing must fit"`
-	QueuedNodeBytes    int `yaml:"queued_node_bytes" doc:"bytes waiting for all connections together above which sends to slow ones settle as overloaded"`
-	CollectedNodeBytes int `yaml:"collected_node_bytes" doc:"bytes of messages that have begun to arrive and are not whole, all connections together; beyond it the connection that sends more is closed with 1013. Idle devices have none"`
-	OutboxBytes        int `yaml:"outbox_bytes" doc:"bytes of messages waiting in each loop's outbox to be given to the kernel; beyond it sends settle as overloaded"`
+	QueuedNodeBytes    int `yaml:"queued_node_bytes" doc:"bytes waiting for all connections together above which sends to those that do not read settle as overloaded, and connections that are owed answers of their own close with 4004"`
+	CollectedNodeBytes int `yaml:"collected_node_bytes" doc:"bytes of requests and messages that have begun to arrive and are not whole, all connections together; beyond it the connection that sends more gets 503 or is closed with 1013. Idle devices have none"`
+	OutboxBytes        int `yaml:"outbox_bytes" doc:"bytes of messages waiting in each loop's outbox to be given to the kernel; beyond it sends settle as overloaded. A loop may hold twice that: one outbox is filled while the other is drained"`
 	OutboxSends        int `yaml:"outbox_sends" doc:"sends waiting in each loop's outbox, count; beyond it they settle as overloaded"`
 	OutboxBatch        int `yaml:"outbox_batch" doc:"sends taken from the outbox in one turn, count; then input gets its turn"`
 
 	Tick             time.Duration `yaml:"tick" doc:"step of each loop's timing wheel; every timeout below is a multiple of it. Pings of one step leave together, so a shorter one wakes an idle process more often for fewer of them"`
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" doc:"time for a request to arrive whole; then 408"`
 	VerifyTimeout    time.Duration `yaml:"verify_timeout" doc:"time for a token to be verified off the loop; then 503"`
+	MessageTimeout   time.Duration `yaml:"message_timeout" doc:"time from a message's first byte to its last, fragments included; then close code 1008. Unfinished messages cost memory"`
+	SlowTimeout      time.Duration `yaml:"slow_timeout" doc:"time a peer may take nothing at all of what waits for it; then close code 4004"`
 	CloseTimeout     time.Duration `yaml:"close_timeout" doc:"time for a peer to answer a close, or to read the last answer; then the connection is cut"`
 	PingInterval     time.Duration `yaml:"ping_interval" doc:"time between two pings of a connection, each at its own phase; 30s keeps the entries of most NATs alive. Two unanswered ones close with 4005"`
 
@@ -65,6 +67,8 @@ func Default() Config {
 		Tick:               250 * time.Millisecond,
 		HandshakeTimeout:   10 * time.Second,
 		VerifyTimeout:      5 * time.Second,
+		MessageTimeout:     30 * time.Second,
+		SlowTimeout:        30 * time.Second,
 		CloseTimeout:       3 * time.Second,
 		PingInterval:       30 * time.Second,
 	}
@@ -82,7 +86,7 @@ func (c Config) Validate() error {
 		check(v >= low && v <= high, "%s is %d: %d to %d are allowed", name, v, low, high)
 	}
 	between("loops", c.Loops, 0, loopsMax)
-	between("max_connections", c.MaxConnections, 0, descriptorsMax-1)
+	between("max_connections", c.MaxConnections, 0, connectionsCeiling)
 	between("descriptors_reserved", c.DescriptorsReserved, 0, descriptorsMax-1)
 	between("refusals_max", c.RefusalsMax, 1, 1<<16)
 	between("backlog", c.Backlog, 1, 1<<16)
@@ -108,11 +112,13 @@ func (c Config) Validate() error {
 		d    time.Duration
 	}{
 		{"handshake_timeout", c.HandshakeTimeout}, {"verify_timeout", c.VerifyTimeout},
+		{"message_timeout", c.MessageTimeout}, {"slow_timeout", c.SlowTimeout},
 		{"close_timeout", c.CloseTimeout}, {"ping_interval", c.PingInterval},
 	} {
 		check(t.d >= c.Tick && t.d <= 24*time.Hour, "%s is %v: one tick (%v) to 24h are allowed", t.name, t.d, c.Tick)
 	}
 	check(c.QueuedSoftBytes <= c.QueuedHardBytes, "queued_soft_bytes (%d) is above queued_hard_bytes (%d)", c.QueuedSoftBytes, c.QueuedHardBytes)
+	check(c.OutboxBytes >= c.QueuedHardBytes, "outbox_bytes (%d) is below queued_hard_bytes (%d): a large message would not even get that far", c.OutboxBytes, c.QueuedHardBytes)
 	check(c.QueuedHardBytes <= c.QueuedNodeBytes, "queued_hard_bytes (%d) is above queued_node_bytes (%d)", c.QueuedHardBytes, c.QueuedNodeBytes)
 	if _, err := parseTrusted(c.ProxyTrusted); err != nil {
 		errs = append(errs, err)

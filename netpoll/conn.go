@@ -48,7 +48,7 @@ type Conn struct {
 	turnHead  int32  // first send of this turn of the outbox +1, 0: none
 	turnTail  int32  // last one +1
 
-	frames    uint16 // received in the second named by window
+	frames    uint32 // received in the second named by window
 	window    uint16
 	closeCode uint16 // received, else sent, 0: none yet
 }

@@ -17,7 +17,8 @@ type inbound struct {
 	left    int64
 	control []byte // payload so far of a control frame
 	message []byte // payload so far of the message under way, all its frames
-	counted int    // of message's capacity, in Reactor.collected
+	counted int    // of both buffers' capacity, in Reactor.collected
+	since   uint32 // tick of its first byte
 	text    utf8State
 }
 
@@ -43,6 +44,10 @@ func (l *loop) inboundOf(c *Conn) *inbound {
 		} else {
 			c.in = new(inbound)
 		}
+		c.in.since = l.tick
+		if due := l.tick + l.messageTicks; c.state == stateOpen && tickBefore(due, c.dueTick) {
+			l.schedule(c, due)
+		}
 	}
 	return c.in
 }
@@ -63,6 +68,12 @@ func (l *loop) releaseIdle(c *Conn) {
 	}
 }
 
+// unfinishedTooLong reports whether something began to arrive longer ago than a message
+// may take.
+func (l *loop) unfinishedTooLong(c *Conn) bool {
+	return c.in != nil && !tickBefore(l.tick, c.in.since+l.messageTicks)
+}
+
 // putInbound keeps a few for reuse; large buffers and the rest are the collector's.
 func (l *loop) putInbound(in *inbound) {
 	if in.counted > 0 {
@@ -76,13 +87,11 @@ func (l *loop) putInbound(in *inbound) {
 	l.inbounds = append(l.inbounds, in)
 }
 
-// countInbound keeps the node's account of unfinished messages; false when it is above
+// countInbound keeps the node's account of what is unfinished; false when it is above
 // its budget: then this connection, which asks for more, has to go.
 func (l *loop) countInbound(in *inbound) bool {
-	if n := uint64(len(in.message)); n > l.stats.MessageBytesPeak {
-		l.stats.MessageBytesPeak = n
-	}
-	more := cap(in.message) - in.counted
+	l.stats.MessageBytesPeak = max(l.stats.MessageBytesPeak, uint64(len(in.message)))
+	more := cap(in.message) + cap(in.request) - in.counted
 	if more == 0 {
 		return true
 	}

@@ -37,7 +37,8 @@ type loop struct {
 	later          []int32
 	ticksPerSecond uint32
 	pingTicks      uint32
-	framesMax      int
+	messageTicks   uint32
+	slowTicks      uint32
 	tooBig         string
 	slowReason     string
 	idleReason     string
@@ -69,9 +70,9 @@ func newLoop(r *Reactor, index int) *loop {
 		buf: make([]byte, r.cfg.ReadBufferBytes), reply: make([]byte, 0, 4096), scratch: make([]byte, 0, controlBytesMax+2),
 		inbounds: make([]*inbound, 0, 64), outbounds: make([]*outbound, 0, 64),
 		ticksPerSecond: max(1, uint32(time.Second/r.cfg.Tick)),
-		pingTicks:      max(1, uint32(r.cfg.PingInterval/r.cfg.Tick)),
-		framesMax:      r.cfg.FramesPerSecondMax,
-		tooBig:         r.reasons.tooBig, slowReason: r.reasons.slow, idleReason: r.reasons.idle,
+		pingTicks:      ticks(r.cfg.PingInterval, r.cfg.Tick),
+		messageTicks:   ticks(r.cfg.MessageTimeout, r.cfg.Tick), slowTicks: ticks(r.cfg.SlowTimeout, r.cfg.Tick),
+		tooBig: r.reasons.tooBig, slowReason: r.reasons.slow, idleReason: r.reasons.idle,
 	}
 	l.wheel.init()
 	l.upgrader = l.newUpgrader()
@@ -80,6 +81,9 @@ func newLoop(r *Reactor, index int) *loop {
 	l.wheel.at = l.tick
 	return l
 }
+
+// ticks is a timeout in steps of the wheel, at least one.
+func ticks(d, tick time.Duration) uint32 { return max(1, uint32(d/tick)) }
 
 // open gets the loop's descriptors.
 func (l *loop) open() (err error) {
@@ -266,8 +270,8 @@ func (l *loop) drop(c *Conn) {
 func (l *loop) end() {
 	l.exchange.mu.Lock()
 	l.exchange.closed = true
-	rest := l.exchange.filling.sends
-	l.exchange.filling.sends = nil
+	rest, tasks := l.exchange.filling.sends, l.exchange.filling.tasks
+	l.exchange.filling = outbox{}
 	l.exchange.mu.Unlock()
 	for i := range rest {
 		settle(rest[i].rcpt, rest[i].tag, ResultGone)
@@ -276,13 +280,17 @@ func (l *loop) end() {
 		settle(s.rcpt, s.tag, ResultGone)
 	}
 	l.each(l.drop)
+	for _, task := range tasks { // whoever asked waits for an answer
+		task()
+	}
 	if l.listener >= 0 {
 		_ = unix.Close(l.listener)
 		l.listener = -1
 	}
 	l.ticker.close()
-	l.bell.close()
 	_ = l.poller.Close()
+	// The bell stays open while anybody can ring it: its number must not become somebody
+	// else's descriptor under a late sender.
 }
 
 // each calls f for every connection of the loop; f may drop it.

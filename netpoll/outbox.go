@@ -124,7 +124,11 @@ func (l *loop) sendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, tag u
 	if x.closed {
 		result = ResultGone
 	} else if refused >= 0 {
-		l.refusedFull++
+		for _, id := range ids[refused:] {
+			if id.loop() == l.index && id != 0 {
+				l.refusedFull++
+			}
+		}
 	}
 	x.mu.Unlock()
 	if ring {
@@ -149,6 +153,10 @@ func (r *Reactor) Close(id ConnID, code uint16, reason string) {
 	}
 	x := &l.exchange
 	x.mu.Lock()
+	if x.closed { // the bell's descriptor may be somebody else's by now
+		x.mu.Unlock()
+		return
+	}
 	from := uint32(len(x.filling.arena))
 	x.filling.arena = append(x.filling.arena, reason...)
 	x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: uint32(len(x.filling.arena)), close: code})
@@ -320,6 +328,9 @@ func (l *loop) wrote(c *Conn, s *send, frame []byte, n int, broken bool) {
 		} else {
 			settle(s.rcpt, s.tag, ResultGone)
 		}
+	case n == 0 && !l.nodeHasRoom(len(frame)):
+		l.stats.RefusedNode++
+		settle(s.rcpt, s.tag, ResultFull)
 	default:
 		l.stats.MessagesOut++
 		l.queue(c, frame[n:], n, s.rcpt, s.tag)
@@ -356,15 +367,10 @@ const piecesMax = 256
 
 // settleGathered writes count sends from first on and settles each.
 func (l *loop) settleGathered(c *Conn, batch []send, first int32, count int) {
-	n, broken, refuse := 0, false, false
+	n, broken := 0, false
 	open := c.state == stateOpen && c.flags&flagBroken == 0
-	switch {
-	case !open:
-	case c.out == nil:
+	if open && c.out == nil {
 		n, broken = l.writeAll(c, l.pieces)
-	default:
-		// Something waits already. Above the node's budget nothing more is taken.
-		refuse = l.reactor.queued.Load() > int64(l.cfg.QueuedNodeBytes)
 	}
 	for i := range count {
 		s := &batch[first-1]
@@ -375,9 +381,6 @@ func (l *loop) settleGathered(c *Conn, batch []send, first int32, count int) {
 		switch {
 		case !open:
 			settle(s.rcpt, s.tag, ResultGone)
-		case refuse:
-			l.stats.RefusedNode++
-			settle(s.rcpt, s.tag, ResultFull)
 		case c.state != stateOpen && took < len(frame): // 4004 just now
 			settle(s.rcpt, s.tag, ResultFull)
 		default:

@@ -101,13 +101,17 @@ func raiseDescriptorLimit() (int, error) {
 	return int(lim.Cur), nil
 }
 
+// connectionsCeiling is the most connections one process is built for: four million, which
+// is also what the registry above takes (session.SessionsMax).
+const connectionsCeiling = 4_000_000
+
 // connectionsMax derives the cap: descriptors less the reserve, or less if asked for.
 func connectionsMax(cfg *Config, limit int) (int64, error) {
 	reserve := cfg.DescriptorsReserved
 	if reserve == 0 {
 		reserve = min(limit/4, 1024)
 	}
-	room := limit - reserve - cfg.RefusalsMax
+	room := min(limit-reserve-cfg.RefusalsMax, connectionsCeiling)
 	if room < 1 {
 		return 0, fmt.Errorf("netpoll: the descriptor limit is %d, of which %d are reserved (descriptors_reserved) and %d are for refusals: nothing is left for connections; raise `ulimit -n`", limit, reserve, cfg.RefusalsMax)
 	}
@@ -255,7 +259,8 @@ func (r *Reactor) fromProxy(a netip.Addr) bool {
 	return false
 }
 
-// giveBackAfter is how long upgrades must rest before memory is given back.
+// giveBackAfter is how long a node must be quiet, with neither upgrades nor messages,
+// before memory is given back; a busy one's collector runs anyway.
 const giveBackAfter = 5 * time.Second
 
 // giveBack returns what a wave of handshakes left behind to the system, once, when it

@@ -82,14 +82,12 @@ func (l *loop) admitFrame(c *Conn) bool {
 	if second := uint16(l.tick / l.ticksPerSecond); second != c.window {
 		c.window, c.frames = second, 0
 	}
-	if int(c.frames) >= l.framesMax {
+	if int(c.frames) >= l.cfg.FramesPerSecondMax {
 		l.stats.FrameRateExceeded++
 		l.fail(c, CloseRate, "too many frames")
 		return false
 	}
-	if c.frames < 1<<16-1 { // a limit above that is none
-		c.frames++
-	}
+	c.frames++
 	return true
 }
 

@@ -30,6 +30,7 @@ type loopStats struct {
 	Idle              uint64 `metric:"roost_idle_total" doc:"connections closed with 4005 because two pings went unanswered"`
 	Failed            uint64 `metric:"roost_protocol_failures_total" doc:"connections failed for breaking RFC 6455 or a limit"`
 	TooBig            uint64 `metric:"roost_too_big_total" doc:"of these, messages above message_bytes_max"`
+	MessageTimeouts   uint64 `metric:"roost_message_timeouts_total" doc:"of these, messages that were not whole in time"`
 	FrameRateExceeded uint64 `metric:"roost_frame_rate_exceeded_total" doc:"of these, floods above frames_per_second_max"`
 	CloseTimeouts     uint64 `metric:"roost_close_timeouts_total" doc:"connections cut because the peer did not end its side in time"`
 	SlowTotal         uint64 `metric:"roost_slow_total" doc:"times a connection went above queued_soft_bytes"`
@@ -58,7 +59,7 @@ type Stats struct {
 	QueuedBytes   int64  `metric:"roost_queued_bytes" doc:"bytes waiting for slow peers now"`
 	Collected     int64  `metric:"roost_collected_bytes" doc:"bytes of messages that are not whole yet"`
 	Max           int    `metric:"roost_connections_max" doc:"connections held at most"`
-	Paused        bool   // accepting pauses now
+	Paused        int    `metric:"roost_accept_paused" doc:"1 while accepting pauses, else 0"`
 }
 
 // Stats asks every loop for its counters. Any goroutine but a loop's; it waits for
@@ -86,7 +87,10 @@ func (r *Reactor) Stats() Stats {
 	}
 	wg.Wait()
 	sum.QueuedBytes, sum.Collected = r.queued.Load(), r.collected.Load()
-	sum.Paused, sum.Max = r.pauseNoted.Load(), int(r.max)
+	sum.Max = int(r.max)
+	if r.pauseNoted.Load() {
+		sum.Paused = 1
+	}
 	return sum
 }
 
@@ -111,6 +115,7 @@ func (s *loopStats) add(o *loopStats) {
 	s.Idle += o.Idle
 	s.Failed += o.Failed
 	s.TooBig += o.TooBig
+	s.MessageTimeouts += o.MessageTimeouts
 	s.FrameRateExceeded += o.FrameRateExceeded
 	s.CloseTimeouts += o.CloseTimeouts
 	s.SlowTotal += o.SlowTotal

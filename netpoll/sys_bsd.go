@@ -4,6 +4,7 @@ package netpoll
 
 import (
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -28,7 +29,9 @@ func newBell() (*bell, error) {
 			return nil, err
 		}
 	}
-	return &bell{r: p[0], w: p[1]}, nil
+	b := &bell{r: p[0], w: p[1]}
+	runtime.SetFinalizer(b, (*bell).close)
+	return b, nil
 }
 
 func (b *bell) fd() int { return b.r }
@@ -88,7 +91,6 @@ func (t *ticker) silence() { t.bell.silence() }
 func (t *ticker) close() {
 	close(t.stop)
 	t.done.Wait()
-	t.bell.close()
 }
 
 // acceptConn takes one connection. The BSDs inherit O_NONBLOCK from the listener but

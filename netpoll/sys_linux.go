@@ -3,6 +3,7 @@ package netpoll
 import (
 	"encoding/binary"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,12 @@ type bell struct{ efd int }
 
 func newBell() (*bell, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	return &bell{efd: fd}, err
+	if err != nil {
+		return nil, err
+	}
+	b := &bell{efd: fd}
+	runtime.SetFinalizer(b, (*bell).close)
+	return b, nil
 }
 
 var bellOne = binary.NativeEndian.AppendUint64(nil, 1)

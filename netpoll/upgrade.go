@@ -32,6 +32,11 @@ func (l *loop) readRequest(c *Conn, p []byte) {
 	}
 	in := l.inboundOf(c)
 	in.request = append(in.request, p...)
+	if !l.countInbound(in) {
+		l.stats.RefusedCollected++
+		l.answer(c, &Answer{Status: 503, Header: "Retry-After: 5\r\n", Body: "too many requests are unfinished\n"}, false)
+		return
+	}
 	if c.flags&flagProxy != 0 && !l.readProxy(c, in) {
 		return
 	}
@@ -252,11 +257,7 @@ func (l *loop) decided(c *Conn, behind []byte) {
 	c.flags |= flagUpgraded
 	c.missed = 0
 	c.pingTick = l.tick + 1 + l.random(l.pingTicks)
-	due := c.pingTick
-	if c.alarmTick != 0 && tickBefore(c.alarmTick, due) {
-		due = c.alarmTick
-	}
-	l.schedule(c, due)
+	l.schedule(c, l.nextDue(c))
 	l.handler.Open(c)
 	if len(behind) > 0 {
 		l.readFrames(c, behind)
@@ -268,6 +269,7 @@ func (l *loop) park(c *Conn, block, behind []byte) {
 	in := l.inboundOf(c)
 	in.scanned = len(block)
 	in.request = append(append(in.request[:0], block...), behind...)
+	l.countInbound(in)
 	c.state = stateVerifying
 	l.schedule(c, l.tickAfter(l.cfg.VerifyTimeout))
 }
@@ -279,6 +281,7 @@ func (l *loop) readBehind(c *Conn, p []byte) {
 		return
 	}
 	c.in.request = append(c.in.request, p...)
+	l.countInbound(c.in) // bounded above; the budget is asked where requests begin
 }
 
 // resumeUpgrade asks the handler again.

@@ -121,7 +121,7 @@ func (l *loop) fireOpen(c *Conn) {
 		c.alarmTick = 0
 		l.handler.Alarm(c)
 	}
-	if c.state != stateOpen {
+	if c.state != stateOpen || l.overdue(c) {
 		return
 	}
 	if !tickBefore(l.tick, c.pingTick) {
@@ -138,11 +138,41 @@ func (l *loop) fireOpen(c *Conn) {
 			c.pingTick = l.tick + 1 + l.random(l.pingTicks)
 		}
 	}
-	due := c.pingTick
-	if c.alarmTick != 0 && tickBefore(c.alarmTick, due) {
-		due = c.alarmTick
+	l.schedule(c, l.nextDue(c))
+}
+
+// overdue ends a connection that holds memory and does not get on with it.
+func (l *loop) overdue(c *Conn) bool {
+	switch {
+	case l.unfinishedTooLong(c):
+		l.stats.MessageTimeouts++
+		l.fail(c, ClosePolicy, "message not whole in time")
+	case c.out != nil && !tickBefore(l.tick, c.out.progress+l.slowTicks):
+		l.tooSlow(c, false)
+	default:
+		return false
 	}
-	l.schedule(c, due)
+	return true
+}
+
+// nextDue is when somebody must look at an open connection again.
+func (l *loop) nextDue(c *Conn) uint32 {
+	due := c.pingTick
+	sooner := func(t uint32) {
+		if tickBefore(t, due) {
+			due = t
+		}
+	}
+	if c.alarmTick != 0 {
+		sooner(c.alarmTick)
+	}
+	if c.in != nil {
+		sooner(c.in.since + l.messageTicks)
+	}
+	if c.out != nil {
+		sooner(c.out.progress + l.slowTicks)
+	}
+	return due
 }
 
 // missedMax is how many pings a peer may leave unanswered (PROTOCOL.md section 1).

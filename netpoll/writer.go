@@ -14,6 +14,8 @@ type outbound struct {
 	off   int // written so far of buf
 	sends []queuedSend
 	head  int // first of sends that is not settled
+
+	progress uint32 // tick at which the peer last took something
 }
 
 // queuedSend is one message of an outbound.
@@ -103,9 +105,10 @@ func (l *loop) writeReply(c *Conn) {
 const replyKeptBytes = 256 << 10
 
 // queue keeps the rest of one message, of which written bytes are the kernel's
-// already. It ends connections that are above their budget.
+// already. It ends connections that are above their budget, and those that the node's
+// budget has no room for: what is half written, or an answer, cannot be left out.
 func (l *loop) queue(c *Conn, rest []byte, written int, rcpt Receipt, tag uint64) {
-	if c.out.waiting()+len(rest) > l.cfg.QueuedHardBytes {
+	if c.out.waiting()+len(rest) > l.cfg.QueuedHardBytes || !l.nodeHasRoom(len(rest)) {
 		if rcpt != nil {
 			if written > 0 {
 				rcpt.Sent(tag, ResultCut)
@@ -119,8 +122,12 @@ func (l *loop) queue(c *Conn, rest []byte, written int, rcpt Receipt, tag uint64
 	o := c.out
 	if o == nil {
 		o = l.getOutbound()
+		o.progress = l.tick
 		c.out = o
 		l.watchWrites(c, true)
+		if due := l.tick + l.slowTicks; c.state == stateOpen && tickBefore(due, c.dueTick) {
+			l.schedule(c, due)
+		}
 	}
 	start := len(o.buf)
 	o.buf = append(o.buf, rest...)
@@ -131,6 +138,11 @@ func (l *loop) queue(c *Conn, rest []byte, written int, rcpt Receipt, tag uint64
 		l.stats.SlowNow++
 		l.stats.SlowTotal++
 	}
+}
+
+// nodeHasRoom says whether n more bytes may wait.
+func (l *loop) nodeHasRoom(n int) bool {
+	return l.reactor.queued.Load()+int64(n) <= int64(l.cfg.QueuedNodeBytes)
 }
 
 // tooSlow ends a connection that is above its hard budget. What is half written stays,
@@ -186,6 +198,9 @@ func (l *loop) writable(c *Conn) {
 		return
 	}
 	o.off += n
+	if n > 0 {
+		o.progress = l.tick
+	}
 	l.addQueued(-n)
 	for o.head < len(o.sends) && o.sends[o.head].end <= o.off {
 		if s := &o.sends[o.head]; s.rcpt != nil {

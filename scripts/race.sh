@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all tests under the race detector. It needs cgo, so a C compiler; without
+# Runs all tests under the race detector (-short: every case, at fewer split points). It needs cgo, so a C compiler; without
 # one this is an error where CI=true and is said plainly elsewhere, because
 # nothing else of roost needs a compiler.
 set -euo pipefail
@@ -12,4 +12,4 @@ if ! command -v "${CC:-gcc}" >/dev/null; then
 	exit 0
 fi
 echo "check: tests under the race detector"
-CGO_ENABLED=1 go test -timeout 20m -race ./...
+CGO_ENABLED=1 go test -timeout 20m -race -short ./...

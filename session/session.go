@@ -12,8 +12,8 @@ const (
 // Session is one connected device. The registry owns it from Open to Close.
 //
 // Address, Number, Conn, OpenedMS and Permissions do not change after
-// Registry.Open and may be read anywhere. ExpiresMS, RateTAT, LifetimeS, Strikes and
-// Leaving belong to the connection's loop: read and change them there only. The rest is the
+// Registry.Open and may be read anywhere. ExpiresMS, RateTAT, LifetimeS, Strikes,
+// Leaving and Asking belong to the connection's loop: read and change them there only. The rest is the
 // registry's, guarded by its shard's mutex.
 //
 // A session is two objects: this struct and one string that both names share
@@ -29,6 +29,7 @@ type Session struct {
 	Permissions Permissions
 	Strikes     uint8 // messages refused for their rate since the last that was taken
 	Leaving     bool  // goaway is sent
+	Asking      bool  // a question of it is with the pool
 
 	hash        uint32 // of the address, for the device index
 	accountHash uint32 // of the account, for the account index

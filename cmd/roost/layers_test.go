@@ -55,6 +55,7 @@ var layers = map[string]layer{
 	"session/processor/kafka":     edges,
 	"store":                       edges,
 	"bench":                       edges,
+	"bench/budget":                edges,
 	"bench/compare":               edges,
 	"bench/experiment":            edges,
 	"bench/generator":             edges,

@@ -123,22 +123,33 @@ func (n *node) announce(internal, file string) error {
 // committed.
 func (n *node) leave() error {
 	n.gate.Drain()
-	if n.sessions.Len() > 0 {
-		time.Sleep(n.cfg.Drain.ReadyDelay)
-		n.drain()
-		n.waitUntilGone(n.cfg.Netpoll.CloseTimeout + time.Second)
-	}
-	timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	err := n.api.Shutdown(timeout)
+	time.Sleep(n.cfg.Drain.ReadyDelay)
+	n.drain()
+	var last sync.WaitGroup
+	last.Go(func() { n.waitUntilGone(n.cfg.Netpoll.CloseTimeout + time.Second) })
+	last.Go(n.endAPI)
+	last.Wait()
 	n.reactor.Stop()
 	n.gate.Close()
 	close(n.ended)
 	n.running.Wait()
 	n.verifier.Close()
-	err = errors.Join(err, n.store.Close())
-	n.log.Info("node has left", "error", err)
-	return err
+	if err := n.store.Close(); err != nil {
+		return err
+	}
+	n.log.Info("node has left")
+	return nil
+}
+
+// lastRequests is how long requests that are under way may take when the node leaves.
+const lastRequests = 5 * time.Second
+
+func (n *node) endAPI() {
+	timeout, cancel := context.WithTimeout(context.Background(), lastRequests)
+	defer cancel()
+	if err := n.api.Shutdown(timeout); err != nil {
+		n.log.Warn("requests were cut", "error", err)
+	}
 }
 
 // drain steps through the paced drain until everybody is told and closed.
@@ -146,7 +157,7 @@ func (n *node) drain() {
 	d := lifecycle.NewDrain(n.cfg.Drain, n.sessions, n.reactor)
 	step := time.NewTicker(50 * time.Millisecond)
 	defer step.Stop()
-	for start := time.Now(); !d.Step(time.Since(start)); {
+	for start := time.Now(); !d.Step(time.Since(start)) && n.sessions.Len() > 0; {
 		<-step.C
 	}
 }

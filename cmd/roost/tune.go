@@ -4,7 +4,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,12 +52,46 @@ func memoryTotal() int64 {
 			}
 		}
 	}
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (total == 0 || limit < total) {
-			return limit
+	for _, file := range groupLimits("/proc/self/cgroup") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && limit > 0 && (total == 0 || limit < total) {
+			total = limit
 		}
 	}
 	return total
+}
+
+// groupLimits names the files that may limit this process's memory: those of its own
+// control group and of every group above, version 2 and 1 (cgroups(7)).
+func groupLimits(self string) []string {
+	text, err := os.ReadFile(self)
+	if err != nil {
+		return nil
+	}
+	var files []string
+	for line := range strings.Lines(string(text)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		root, name := "/sys/fs/cgroup", "memory.max"
+		if parts[0] != "0" {
+			if !slices.Contains(strings.Split(parts[1], ","), "memory") {
+				continue
+			}
+			root, name = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		}
+		for dir := path.Clean("/" + parts[2]); ; dir = path.Dir(dir) {
+			files = append(files, path.Join(root, dir, name))
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	return files
 }
 
 // dialable turns a listener's address into one that can be dialled from this host.

@@ -14,16 +14,16 @@ import (
 // DrainConfig says how sessions are seen out.
 type DrainConfig struct {
 	ReadyDelay   time.Duration `yaml:"ready_delay" doc:"time between /readyz failing and the first goaway; load balancers need a probe or two to stop sending new devices, 2s is right for a probe each second"`
-	Over         time.Duration `yaml:"over" doc:"time over which goaway is spread over the connections; 20s with ready_delay and grace stays below the 30s that Kubernetes and systemd wait by habit"`
+	Over         time.Duration `yaml:"over" doc:"time over which goaway is spread over the connections; 15s with ready_delay, grace and the last answers stays below the 30s after which Kubernetes kills by habit"`
 	Grace        time.Duration `yaml:"grace" doc:"time a device has to close from its side after goaway before the node closes with 1001; 3s is a slow mobile round trip"`
 	ReconnectMin time.Duration `yaml:"reconnect_min" doc:"smallest reconnect_ms told to a device; 500ms gives a load balancer time to look away"`
 	ReconnectMax time.Duration `yaml:"reconnect_max" doc:"largest reconnect_ms told to a device; values are spread evenly between the two, so that devices do not come back as a herd"`
 }
 
-// DefaultDrain returns a drain that ends within 25 s.
+// DefaultDrain returns a drain that ends, with what follows it, within 30 s.
 func DefaultDrain() DrainConfig {
 	return DrainConfig{
-		ReadyDelay: 2 * time.Second, Over: 20 * time.Second, Grace: 3 * time.Second,
+		ReadyDelay: 2 * time.Second, Over: 15 * time.Second, Grace: 3 * time.Second,
 		ReconnectMin: 500 * time.Millisecond, ReconnectMax: 15 * time.Second,
 	}
 }

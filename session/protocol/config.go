@@ -13,12 +13,12 @@ type Config struct {
 
 	UpgradesPerSecondMax int `yaml:"upgrades_per_second_max" doc:"upgrades taken in a second, count; beyond it 429 with Retry-After, so that a reconnect storm leaves time for messages"`
 	UpgradesBurst        int `yaml:"upgrades_burst" doc:"upgrades taken at once before that rate counts, count"`
-	PoolWorkers          int `yaml:"pool_workers" doc:"goroutines for what would hold up an event loop: public-key signatures (33 to 79 µs each), device lists; default two"`
-	PoolQueue            int `yaml:"pool_queue" doc:"jobs waiting for them, count; beyond it upgrades are told 503 and frames get the error overloaded"`
+	PoolWorkers          int `yaml:"pool_workers" doc:"goroutines for what would hold up an event loop, count: as many for public-key signatures (33 to 79 µs each) as for device lists"`
+	PoolQueue            int `yaml:"pool_queue" doc:"jobs waiting for each of the two, count; beyond it upgrades are told 503 and frames get the error overloaded"`
 
 	MessageRate   int           `yaml:"message_rate" doc:"messages a device may send in a second, count; beyond it each is refused with the error rate (GCRA)"`
 	MessageBurst  int           `yaml:"message_burst" doc:"messages a device may send at once before that rate counts, count"`
-	StrikesMax    int           `yaml:"strikes_max" doc:"refusals in a row after which the device is closed with 4006, count; 1 to 250"`
+	StrikesMax    int           `yaml:"strikes_max" doc:"refused messages after which the device is closed with 4006, count, 1 to 250; forgotten once it has been below the rate for as long as a burst takes to refill"`
 	Lifetime      bool          `yaml:"lifetime" doc:"end each connection at a random age, so that load spreads and no connection outlives a deploy"`
 	LifetimeMin   time.Duration `yaml:"lifetime_min" doc:"youngest age at which a connection is asked to leave"`
 	LifetimeMax   time.Duration `yaml:"lifetime_max" doc:"oldest age at which it is"`

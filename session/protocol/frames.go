@@ -56,12 +56,16 @@ func (g *Gate) frame(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	}
 }
 
-// admit keeps a device to its rate. One that does not listen is closed.
+// admit keeps a device to its rate. One that does not listen, and goes on without ever
+// falling back to the rate, is closed.
 func (g *Gate) admit(c *netpoll.Conn, s *session.Session) bool {
-	emission := int64(1e9) / int64(g.cfg.MessageRate)
-	next, ok := conform(s.RateTAT, g.Now().UnixNano(), emission, emission*int64(g.cfg.MessageBurst-1))
+	now, emission := g.Now().UnixNano(), int64(1e9)/int64(g.cfg.MessageRate)
+	next, ok := conform(s.RateTAT, now, emission, emission*int64(g.cfg.MessageBurst-1))
 	if ok {
-		s.RateTAT, s.Strikes = next, 0
+		if s.RateTAT <= now {
+			s.Strikes = 0
+		}
+		s.RateTAT = next
 		return true
 	}
 	g.counters.rateRefused.Add(1)
@@ -108,8 +112,12 @@ func (g *Gate) ack(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 
 // devices answers with the account's devices, from the store and so from the pool.
 func (g *Gate) devices(c *netpoll.Conn, s *session.Session, ref []byte) {
+	if s.Asking {
+		g.refuseFrame(c, ref, session.Overloaded.String(), "the question before this one is not answered yet")
+		return
+	}
 	kept, id, account := append([]byte(nil), ref...), c.ID(), s.Account
-	ok := g.pool.do(func() {
+	ok := g.lookups.do(func() {
 		list, err := g.Directory.Devices(account, g.cfg.DevicesMax)
 		var frame []byte
 		if err != nil {
@@ -122,8 +130,12 @@ func (g *Gate) devices(c *netpoll.Conn, s *session.Session, ref []byte) {
 			}
 			frame = wire.AppendResultClose(frame)
 		}
-		g.reactor.Do(id, func(c *netpoll.Conn) { c.Reply(netpoll.OpText, frame) })
+		g.reactor.Do(id, func(c *netpoll.Conn) {
+			s.Asking = false
+			c.Reply(netpoll.OpText, frame)
+		})
 	})
+	s.Asking = ok
 	if !ok {
 		g.refuseFrame(c, ref, session.Overloaded.String(), "too many questions are waiting")
 	}
@@ -141,7 +153,7 @@ func (g *Gate) renew(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 		return
 	}
 	token, ref, id := append([]byte(nil), f.Token...), append([]byte(nil), f.Ref...), c.ID()
-	ok := g.pool.do(func() {
+	ok := g.tokens.do(func() {
 		claims, err := g.Verifier.Verify(token, g.Now())
 		g.reactor.Do(id, func(c *netpoll.Conn) { g.renewed(c, s, ref, &claims, err) })
 	})

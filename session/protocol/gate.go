@@ -69,7 +69,8 @@ type Gate struct {
 	Parts
 	cfg      Config
 	reactor  Reactor
-	pool     *pool
+	tokens   *pool // signatures
+	lookups  *pool // device lists, apart: a slow disk must not keep devices out
 	origins  originList
 	draining atomic.Bool
 	upgrades gcra
@@ -77,19 +78,25 @@ type Gate struct {
 }
 
 // NewGate makes a gate; Attach gives it its reactor before that serves. Close ends its
-// pool.
+// pools.
 func NewGate(cfg Config, parts Parts) *Gate {
 	g := &Gate{Parts: parts, cfg: cfg, origins: newOriginList(cfg.Origins)}
 	g.upgrades = newGCRA(cfg.UpgradesPerSecondMax, cfg.UpgradesBurst)
-	g.pool = newPool(cfg.PoolWorkers, cfg.PoolQueue)
+	g.tokens, g.lookups = newPool(cfg.PoolWorkers, cfg.PoolQueue), newPool(cfg.PoolWorkers, cfg.PoolQueue)
+	if g.Log == nil {
+		g.Log = slog.New(slog.DiscardHandler)
+	}
 	return g
 }
 
 // Attach gives the gate its reactor. Call it once, before the reactor serves.
 func (g *Gate) Attach(r Reactor) { g.reactor = r }
 
-// Close ends the pool and waits for its workers.
-func (g *Gate) Close() { g.pool.close() }
+// Close ends the pools and waits for their workers.
+func (g *Gate) Close() {
+	g.tokens.close()
+	g.lookups.close()
+}
 
 // Drain makes every new upgrade be told 503. Any goroutine.
 func (g *Gate) Drain() { g.draining.Store(true) }
@@ -164,7 +171,7 @@ type pendingToken struct {
 func (g *Gate) verifyLater(c *netpoll.Conn, token []byte, remote netip.AddrPort) netpoll.Verdict {
 	p := &pendingToken{remote: remote}
 	kept, id := append([]byte(nil), token...), c.ID()
-	ok := g.pool.do(func() {
+	ok := g.tokens.do(func() {
 		p.claims, p.err = g.Verifier.Verify(kept, g.Now())
 		g.reactor.Resume(id)
 	})
@@ -248,7 +255,7 @@ func (g *Gate) setAlarm(c *netpoll.Conn, s *session.Session) {
 		at = s.ExpiresMS
 	}
 	if at != 0 {
-		c.SetAlarm(time.Duration(at-g.Now().UnixMilli()) * time.Millisecond)
+		c.SetAlarm(time.Duration(min(at-g.Now().UnixMilli(), 1<<40)) * time.Millisecond)
 	}
 }
 

@@ -34,6 +34,9 @@ func conform(tat, now, emission, tolerance int64) (next int64, ok bool) {
 	if tat < now {
 		tat = now
 	}
+	if tat-now > tolerance+emission {
+		tat = now // no arrival can be that far ahead: the clock was set back
+	}
 	if tat-now > tolerance {
 		return tat, false
 	}
