@@ -97,7 +97,8 @@ type Verdict struct {
 // Answer is a small plain HTTP answer. The connection is closed behind it.
 type Answer struct {
 	Status      int
-	ContentType string // default text/plain; charset=utf-8
+	ContentType string // empty: a problem document with Body as its detail (from 400 on), else text
 	Body        string
+	Code        string // of the problem document, stable; may be empty
 	Header      string // further header lines, each ended by \r\n
 }

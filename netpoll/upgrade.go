@@ -3,10 +3,12 @@ package netpoll
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gobwas/ws"
 )
@@ -298,22 +300,39 @@ func (l *loop) resumeUpgrade(c *Conn) {
 	}
 }
 
+// problem is a refusal's sentence as a problem document (RFC 9457).
+func problem(status int, code, sentence string) string {
+	text, err := json.Marshal(struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Code   string `json:"code,omitempty"`
+		Detail string `json:"detail"`
+	}{http.StatusText(status), status, code, strings.TrimSuffix(sentence, "\n")})
+	if err != nil {
+		panic(err) // a string and a number
+	}
+	return string(text) + "\n"
+}
+
 // answer writes a plain HTTP answer and ends the connection behind it.
 func (l *loop) answer(c *Conn, a *Answer, head bool) {
 	l.stats.countAnswer(a.Status)
-	kind := a.ContentType
-	if kind == "" {
+	kind, body := a.ContentType, a.Body
+	switch {
+	case kind == "" && a.Status >= 400:
+		kind, body = "application/problem+json", problem(a.Status, a.Code, body)
+	case kind == "":
 		kind = "text/plain; charset=utf-8"
 	}
 	b := append(l.reply, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(a.Status), 10)
 	b = append(append(append(b, ' '), http.StatusText(a.Status)...), "\r\nContent-Type: "...)
 	b = append(append(b, kind...), "\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(a.Body)), 10)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(append(b, "\r\nConnection: close\r\n"...), a.Header...)
 	b = append(b, "\r\n"...)
 	if !head {
-		b = append(b, a.Body...)
+		b = append(b, body...)
 	}
 	l.reply = b
 	l.linger(c)

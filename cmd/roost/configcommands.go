@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/session/auth"
 )
 
 // checkConfigCommand checks a configuration file.
@@ -37,6 +40,10 @@ func (c checkConfigCommand) Run(t terminal) error {
 	if err != nil {
 		return badConfig(t, err)
 	}
+	if err := checkSecrets(cfg); err != nil {
+		fmt.Fprintf(t.err, "%s: %s\n", c.File, strings.ReplaceAll(err.Error(), "\n", "\n"+c.File+": "))
+		return exitError(exitUsage)
+	}
 	changes := cfg.Changes()
 	fmt.Fprintf(t.out, "%s: good, %s\n", c.File, count(len(changes), "setting differs from its default", "settings differ from their defaults"))
 	for _, change := range changes {
@@ -47,6 +54,15 @@ func (c checkConfigCommand) Run(t terminal) error {
 		fmt.Fprintf(t.out, "  %s: %s (default %s)%s\n", change.Key, change.Value, change.Default, from)
 	}
 	return nil
+}
+
+// checkSecrets reads the files that settings name, as serve does.
+func checkSecrets(cfg config.Config) error {
+	verifier, err := auth.New(cfg.Auth, slog.New(slog.DiscardHandler), time.Now)
+	if err == nil {
+		verifier.Close()
+	}
+	return errors.Join(err, cfg.API.CheckSecrets())
 }
 
 // badConfig prints the problems, a line each, without a prefix before the place

@@ -47,7 +47,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses s
 	}
 	select {
 	case <-ctx.Done():
-		log.Info("leaving: told to stop", "sessions", n.sessions.Len(), "over", cfg.Drain.Over)
+		log.Info("leaving: told to stop", "sessions", n.sessions.Len(), "over", cfg.Drain.Over.String())
 	case err = <-failed:
 		log.Error("leaving: a listener failed", "error", err)
 	}

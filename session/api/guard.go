@@ -26,6 +26,12 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		p = s.serve(rt, w, r)
 	}
 	if p != nil {
+		if w.status == 0 && r.Body != http.NoBody {
+			// net/http would first read what the client is still sending, of a stream for as
+			// long as it lasts: the refusal goes out now and the connection ends.
+			_ = http.NewResponseController(rw).EnableFullDuplex()
+			w.Header().Set("Connection", "close")
+		}
 		p.write(w)
 	}
 }
@@ -38,7 +44,7 @@ func (s *Server) serve(rt *route, w http.ResponseWriter, r *http.Request) *Probl
 	if !rt.always {
 		if s.requests.Add(1) > int64(s.cfg.HTTP.RequestsMax) {
 			s.requests.Add(-1)
-			return busy(codeBusy, fmt.Sprintf("this node serves %d requests at a time (http.requests_max)", s.cfg.HTTP.RequestsMax))
+			return busy(codeBusy, fmt.Sprintf("this node serves %d requests at a time (api.http.requests_max)", s.cfg.HTTP.RequestsMax))
 		}
 		defer s.requests.Add(-1)
 	}
@@ -67,7 +73,7 @@ func (s *Server) checkOrigin(rt *route, r *http.Request) *Problem {
 	if host == "localhost" || host == "" || net.ParseIP(host) != nil {
 		return nil
 	}
-	return forbidden(codeHostNotAllowed, fmt.Sprintf("Host is %q: without a service token only IP addresses and localhost are answered; set tokens to use names", r.Host))
+	return forbidden(codeHostNotAllowed, fmt.Sprintf("Host is %q: without a service token only IP addresses and localhost are answered; set api.tokens to use names", r.Host))
 }
 
 // checkAccess holds the caller to what the route asks for. Signatures cover the body
@@ -85,7 +91,7 @@ func (s *Server) checkAccess(rt *route, r *http.Request) *Problem {
 	case auth == "":
 		return problem(http.StatusUnauthorized, codeUnauthorized, "send a service token: Authorization: Bearer ...")
 	case strings.HasPrefix(auth, sigV4Algorithm) && rt.access == bySignature:
-		return forbidden(codeSigV4UnknownKey, "the request is signed and this node has no key pairs (aws.keys)")
+		return forbidden(codeSigV4UnknownKey, "the request is signed and this node has no key pairs (api.aws.keys)")
 	case !strings.EqualFold(scheme, "Bearer"):
 		return problem(http.StatusUnauthorized, codeUnauthorized, fmt.Sprintf("Authorization is of scheme %.32q: only Bearer is understood here", scheme))
 	case !s.tokens.match(strings.TrimSpace(token)):

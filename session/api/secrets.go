@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -34,6 +35,14 @@ func loadTokens(cfg *Config) (tokens, error) {
 		ts = append(ts, sha256.Sum256([]byte(t)))
 	}
 	return ts, nil
+}
+
+// CheckSecrets reads the tokens and key pairs, and the files that have them, and reports
+// everything that is wrong. New does the same; this is for looking before.
+func (c Config) CheckSecrets() error {
+	_, tokens := loadTokens(&c)
+	_, keys := loadKeys(&c)
+	return errors.Join(tokens, keys)
 }
 
 // match reports whether the presented token is one of ours. It compares with all of

@@ -159,7 +159,7 @@ func (st *stream) readProblem(err error) *Problem {
 	case st.stopped.Load():
 		return busy(codeDraining, "this node is going away: open a stream to another one")
 	case errors.Is(err, os.ErrDeadlineExceeded) && !st.dead.Load():
-		return problem(http.StatusRequestTimeout, codeStreamIdle, fmt.Sprintf("no input came for %v (stream.idle_timeout)", st.cfg.IdleTimeout))
+		return problem(http.StatusRequestTimeout, codeStreamIdle, fmt.Sprintf("no input came for %v (api.stream.idle_timeout)", st.cfg.IdleTimeout))
 	}
 	return badRequest(codeStreamCut, fmt.Sprintf("the request's body ended early: %v", err))
 }

@@ -210,3 +210,19 @@ func TestStreamCut(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusedStreamHearsAtOnce: a client that goes on sending must not wait for the
+// refusal until it has sent a quarter of a megabyte.
+func TestRefusedStreamHearsAtOnce(t *testing.T) {
+	n := newTestNode(t, func(c *Config) { c.Tokens = []string{"0123456789abcdef"} })
+	c := rawStream(t, n.listen())
+	fmt.Fprintf(c, "%x\r\n%s\r\n", len(pushLine), pushLine) // and more would follow
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("%v %v", resp, err)
+	}
+	if text, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(text), codeUnauthorized) {
+		t.Fatalf("%s %v", text, err)
+	}
+}

@@ -91,7 +91,7 @@ func (st *stream) one(line []byte, now time.Time) *Problem {
 	st.bytes.Add(int64(len(line)))
 	if tooLong {
 		sl.reset(st, now)
-		sl.refuse(problem(http.StatusRequestEntityTooLarge, codeLineTooLong, fmt.Sprintf("the line is longer than %d bytes (stream.line_bytes_max)", st.cfg.LineBytesMax)))
+		sl.refuse(problem(http.StatusRequestEntityTooLarge, codeLineTooLong, fmt.Sprintf("the line is longer than %d bytes (api.stream.line_bytes_max)", st.cfg.LineBytesMax)))
 	} else {
 		st.pending.Add(1)
 		st.s.begin(sl, st, line, "", now)
@@ -115,7 +115,7 @@ func (st *stream) acquire(size int) (*slot, *Problem) {
 	}
 	if st.full.Load() {
 		return nil, problem(http.StatusInsufficientStorage, codeResultBufferFull,
-			fmt.Sprintf("%d bytes of results wait for you to read them (stream.result_buffer_bytes): the lines after this one were not pushed", st.cfg.ResultBufferBytes))
+			fmt.Sprintf("%d bytes of results wait for you to read them (api.stream.result_buffer_bytes): the lines after this one were not pushed", st.cfg.ResultBufferBytes))
 	}
 	at := st.tail.Load() % uint64(len(st.slots))
 	if st.slots[at] == nil {

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/roostpush/roost/netpoll"
@@ -182,7 +183,7 @@ func (g *Gate) malformed(c *netpoll.Conn, ref []byte, err error) {
 	code, detail := wire.CodeJSON, err.Error()
 	var e *wire.Error
 	if errors.As(err, &e) {
-		code = e.Code
+		code, detail = e.Code, fmt.Sprintf("%s (at byte %d)", e.Detail, e.Offset)
 	}
 	g.refuseFrame(c, ref, code, detail)
 }

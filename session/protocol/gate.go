@@ -142,6 +142,8 @@ func (g *Gate) Upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	case resumed:
 		claims, err, remote = pending.claims, pending.err, pending.remote
 		c.SetContext(nil)
+	case len(token) == 0:
+		return g.refuse(401, "token_missing", "a token is due: Authorization: Bearer TOKEN, ?token=TOKEN, or the subprotocol roost.token.TOKEN", "WWW-Authenticate: Bearer\r\n")
 	default:
 		var done bool
 		if claims, done, err = g.Verifier.Quick(token, g.Now()); !done {

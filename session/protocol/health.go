@@ -15,7 +15,7 @@ func (g *Gate) Get(req *netpoll.Request) netpoll.Answer {
 		return netpoll.Answer{Status: 200, Body: "ok\n"}
 	case "/readyz":
 		if reasons := g.Refusals(); len(reasons) > 0 {
-			return netpoll.Answer{Status: 503, Header: "Retry-After: 1\r\n", Body: strings.Join(reasons, "\n") + "\n"}
+			return netpoll.Answer{Status: 503, ContentType: "text/plain; charset=utf-8", Header: "Retry-After: 1\r\n", Body: strings.Join(reasons, "\n") + "\n"}
 		}
 		return netpoll.Answer{Status: 200, Body: "ready\n"}
 	case "/ws":

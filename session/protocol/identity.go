@@ -130,14 +130,9 @@ func (g *Gate) refuse(status int, code, detail, header string) netpoll.Verdict {
 	return answer(status, code, detail, header)
 }
 
-// answer is a refusal as a problem document (RFC 9457).
+// answer is a refusal; netpoll makes a problem document of it (RFC 9457).
 func answer(status int, code, detail, header string) netpoll.Verdict {
-	body := append(append([]byte(`{"status":`), fmt.Sprint(status)...), `,"code":`...)
-	body = wire.AppendJSONString(body, code)
-	body = wire.AppendJSONString(append(body, `,"detail":`...), detail)
-	return netpoll.Verdict{Refuse: &netpoll.Answer{
-		Status: status, ContentType: "application/problem+json", Header: header, Body: string(append(body, "}\n"...)),
-	}}
+	return netpoll.Verdict{Refuse: &netpoll.Answer{Status: status, Code: code, Body: detail, Header: header}}
 }
 
 // originList decides which pages may connect (RFC 6455 section 10.2).

@@ -151,7 +151,7 @@ func TestNodeValidation(t *testing.T) {
 		{"payload that no connection can queue", func(c *Config) { c.Netpoll.QueuedHardBytes = 1 << 20 }, `deliver.payload_bytes_max: 1399124 does not fit within netpoll.queued_hard_bytes: as base64 in its frame one payload alone would close the connection with 4004`},
 		{"push larger than delivery", func(c *Config) { c.Deliver.PayloadBytesMax = 1 << 19 }, `api.push.payload_bytes_max: 1048576 does not fit within deliver.payload_bytes_max: every larger push would be too_large`},
 		{"relay larger than delivery", func(c *Config) { c.Deliver.PayloadBytesMax = 1 << 10 }, `relay.payload_bytes_max: 65536 does not fit within deliver.payload_bytes_max: every larger message would be too_large`},
-		{"connections", func(c *Config) { c.MaxConnections = -1 }, `max_connections: is -1: 0 to 16777215 are allowed`},
+		{"connections", func(c *Config) { c.MaxConnections = -1 }, `max_connections: is -1: 0 to 4000000 are allowed`},
 		{"data", func(c *Config) { c.Data = "" }, `data: is empty; a directory is wanted: ./data`},
 		{"listen", func(c *Config) { c.Listen = "8080" }, `listen: found "8080"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},
 		{"port", func(c *Config) { c.Listen = ":80800" }, `listen: found ":80800"; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface`},
