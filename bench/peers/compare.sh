@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What make bench-peers runs: our echo server beside every other and the floor, in
 # turn, servers on one core and the generator on the other. It prints a table for each
-# load and writes bench/results/peers-*.json. About seven minutes.
+# load and writes bench/results/peers-*.json. About eight minutes.
 #
 #   ROUNDS_FEW=15 ROUNDS_MANY=5 bench/peers/compare.sh     more rounds on a noisy machine
 set -uo pipefail
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 bench=${BENCH:-bin/roost-bench}
 peers=${PEERS:-bin/peers}
 targets=(--target "roost=$bench echo-server --listen {listen}")
-for name in poller gnet gws gorilla gobwas coder nbio; do
+for name in poller raw gnet gws gorilla gobwas coder nbio; do
 	targets+=(--target "$name=$peers $name --listen {listen}")
 done
 

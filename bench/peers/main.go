@@ -32,6 +32,7 @@ var peers = []peer{
 	{"gobwas", "github.com/gobwas/ws, a goroutine for each connection", serveGobwas},
 	{"gnet", "github.com/panjf2000/gnet/v2, its engine, frames by hand, gobwas/ws upgrade", serveGnet},
 	{"poller", "floor: gnet's poller alone, one struct a connection, no features", servePoller},
+	{"raw", "the cheapest we know: poller with recvfrom(2) and sendto(2) past Go's scheduler", serveRaw},
 	{"upgrade", "floor of upgrades: the same server as poller, gobwas/ws on a poller", serveUpgrade},
 	{"writeloop", "floor of fan-out: upgrades, and on POST /write a bare loop of write(2)", serveWriteLoop},
 }

@@ -35,20 +35,22 @@ type bareLoop struct {
 	conns     []*bareConn // by descriptor
 	buffer    []byte
 	handshake handshake
+	calls
 }
 
-func servePoller(o options) error  { return serveBare(o, "poller echo server") }
-func serveUpgrade(o options) error { return serveBare(o, "upgrade echo server") }
+func servePoller(o options) error  { return serveBare(o, "poller echo server", throughScheduler) }
+func serveUpgrade(o options) error { return serveBare(o, "upgrade echo server", throughScheduler) }
+func serveRaw(o options) error     { return serveBare(o, "raw echo server", pastScheduler) }
 
 // serveBare runs a loop for each processor; they share the listener.
-func serveBare(o options, name string) error {
+func serveBare(o options, name string, with calls) error {
 	l, err := listen(o.listen)
 	if err != nil {
 		return err
 	}
 	failed := make(chan error)
 	for range runtime.GOMAXPROCS(0) {
-		loop, err := newBareLoop(l)
+		loop, err := newBareLoop(l, with)
 		if err != nil {
 			return err
 		}
@@ -58,7 +60,7 @@ func serveBare(o options, name string) error {
 	return <-failed
 }
 
-func newBareLoop(l *net.TCPListener) (*bareLoop, error) {
+func newBareLoop(l *net.TCPListener, with calls) (*bareLoop, error) {
 	file, err := l.File() // a descriptor that Go's own poller leaves alone
 	if err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func newBareLoop(l *net.TCPListener) (*bareLoop, error) {
 	if err != nil {
 		return nil, err
 	}
-	loop := &bareLoop{poller: poller, listener: fd, buffer: make([]byte, readBufferBytes)}
+	loop := &bareLoop{poller: poller, listener: fd, buffer: make([]byte, readBufferBytes), calls: with}
 	return loop, poller.AddRead(&netpoll.PollAttachment{FD: fd}, false)
 }
 
@@ -86,7 +88,7 @@ func (l *bareLoop) handle(fd int, _ netpoll.IOEvent, _ netpoll.IOFlags) error {
 		return nil
 	}
 	c := l.conns[fd]
-	n, err := unix.Read(fd, l.buffer)
+	n, err := l.read(fd, l.buffer)
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return nil
@@ -133,7 +135,7 @@ func (l *bareLoop) take(c *bareConn, data []byte) error {
 		if done > 0 {
 			c.open = true
 			data = data[done:]
-			if err := write(c.fd, l.handshake.out); err != nil {
+			if err := l.writeAll(c.fd, l.handshake.out); err != nil {
 				return err
 			}
 		}
@@ -144,7 +146,7 @@ func (l *bareLoop) take(c *bareConn, data []byte) error {
 			return err
 		}
 		if e.end > e.begin {
-			if err := write(c.fd, data[e.begin:e.end]); err != nil {
+			if err := l.writeAll(c.fd, data[e.begin:e.end]); err != nil {
 				return err
 			}
 		}
@@ -161,9 +163,9 @@ func (l *bareLoop) take(c *bareConn, data []byte) error {
 	return nil
 }
 
-// write hands all to the kernel or fails.
-func write(fd int, p []byte) error {
-	n, err := unix.Write(fd, p)
+// writeAll hands all to the kernel or fails.
+func (l *bareLoop) writeAll(fd int, p []byte) error {
+	n, err := l.write(fd, p)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}

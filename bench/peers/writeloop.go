@@ -31,7 +31,7 @@ func serveWriteLoop(o options) error {
 	if err != nil {
 		return err
 	}
-	loop, err := newBareLoop(l)
+	loop, err := newBareLoop(l, throughScheduler)
 	if err != nil {
 		return err
 	}
@@ -94,12 +94,12 @@ func (l *bareLoop) answerWrite(w http.ResponseWriter, r *http.Request) {
 	}
 	frame := ws.MustCompileFrame(ws.NewTextFrame(payload))
 	var report writeReport
-	err := l.onLoop(func() { report = l.writeAll(frame, rounds) })
+	err := l.onLoop(func() { report = l.writeRounds(frame, rounds) })
 	answer(w, report, err)
 }
 
-// writeAll is the loop. On the loop.
-func (l *bareLoop) writeAll(frame []byte, rounds int) writeReport {
+// writeRounds is the loop. On the loop.
+func (l *bareLoop) writeRounds(frame []byte, rounds int) writeReport {
 	runtime.LockOSThread() // its CPU time is measured by thread
 	defer runtime.UnlockOSThread()
 	fds := l.openConns()
