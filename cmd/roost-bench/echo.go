@@ -44,6 +44,7 @@ func (c *echoServerCommand) Run(ctx context.Context, out output) error {
 	// of them would wait 40 ms for each.
 	cfg.SendBufferBytes, cfg.ReceiveBufferBytes = 4<<20, 4<<20
 	cfg.CollectedNodeBytes = max(cfg.CollectedNodeBytes, 4*c.MessageBytes)
+	cfg.OutboxBytes = max(cfg.OutboxBytes, cfg.QueuedHardBytes)
 	cfg.QueuedNodeBytes = max(cfg.QueuedNodeBytes, 4*cfg.QueuedHardBytes)
 	r, err := netpoll.New(cfg, netpoll.Echo{}, slog.New(slog.NewTextHandler(out.err, nil)))
 	if err != nil {

@@ -15,6 +15,7 @@ func Config(limitBytes int) netpoll.Config {
 	cfg := netpoll.Default()
 	cfg.MessageBytesMax = limitBytes
 	cfg.QueuedHardBytes = 4*limitBytes + 1<<20
+	cfg.OutboxBytes = max(cfg.OutboxBytes, cfg.QueuedHardBytes)
 	cfg.QueuedNodeBytes = max(cfg.QueuedNodeBytes, 8*cfg.QueuedHardBytes)
 	cfg.FramesPerSecondMax = 1 << 30
 	cfg.SendBufferBytes, cfg.ReceiveBufferBytes = 4<<20, 4<<20
