@@ -28,7 +28,7 @@ trap 'rm -f "$log"' EXIT
 # that a failure. It left no input that fails, so it is tried
 # again; a finding has such an input and ends the run.
 run() {
-	if go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" "$1" >"$log" 2>&1; then
+	if go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" -fuzzminimizetime 20x "$1" >"$log" 2>&1; then
 		return 0
 	fi
 	if grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log"; then
