@@ -26,13 +26,17 @@ type Slope struct {
 	Sources   string        // source addresses
 	BytesMax  float64       // budget for each device
 	Extra     []string      // more arguments of roost serve
+
+	Core        int           // of the node; hostinfo.Unpinned: any
+	Idle        time.Duration // further time at the second plateau, of which the CPU is measured; 0: none
+	Collections int           // that the node is asked for at the second plateau, whose pauses are measured
 }
 
 // DefaultSlope returns the measurement that the budgets are written for.
 func DefaultSlope(program string) Slope {
 	return Slope{
 		Program: program, Low: 2_000, High: 18_000, Quiet: 15 * time.Second, PerSecond: 2_000,
-		Sources: "127.0.1.1-127.0.1.8", BytesMax: 700,
+		Sources: "127.0.1.1-127.0.1.8", BytesMax: 700, Core: hostinfo.Unpinned,
 	}
 }
 
@@ -57,6 +61,9 @@ type SlopeResult struct {
 	KernelSocket float64        `json:"kernel_socket_per_device"` // half of the socket caches' growth
 	KernelSlab   float64        `json:"kernel_slab_per_device"`   // half of the growth of all slab memory
 	BytesMax     float64        `json:"bytes_max"`
+	IdleCPU      float64        `json:"idle_cpu_per_device_second,omitempty"` // ns; 0: not measured
+	Pauses       Pauses         `json:"pauses"`                               // of the collections asked for
+	CycleCPU     time.Duration  `json:"cycle_cpu_ns"`                         // of one collection
 	Alive        int64          `json:"alive"`
 	Run          *report.Result `json:"run"`
 }
@@ -71,7 +78,7 @@ func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(repo
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
 	defer os.RemoveAll(data)
-	node, err := StartNode(ctx, s.Program, data, s.Extra...)
+	node, err := StartNodeOn(ctx, s.Core, s.Program, data, s.Extra...)
 	if err != nil {
 		return nil, err
 	}
@@ -85,18 +92,24 @@ func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(repo
 		{Kind: generator.Wait, Duration: s.Quiet},
 		{Kind: generator.Open, Connections: s.High - s.Low, FirstIndex: s.Low, PerSecond: s.PerSecond},
 		{Kind: generator.Wait, Duration: s.Quiet},
+		{Kind: generator.Wait, Duration: s.Idle},
 		{Kind: generator.Prove, Timeout: 10 * time.Second},
 		{Kind: generator.Close},
 	}
 	var plateaus []Plateau
 	var readErr error
+	cycles := &SlopeResult{}
 	run, err := bench.Run(ctx, scenario, bench.Options{
 		WorkerCommand: worker, Progress: progress,
 		OnPhaseEnd: func(p *report.Phase) {
-			if p.Kind == generator.Wait && readErr == nil {
+			switch {
+			case p.Kind != generator.Wait || readErr != nil:
+			case len(plateaus) < 2:
 				var plateau Plateau
 				plateau, readErr = read(ctx, node, p)
 				plateaus = append(plateaus, plateau)
+			default:
+				readErr = cycles.idled(ctx, node, p, s.Collections)
 			}
 		},
 	})
@@ -109,7 +122,36 @@ func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(repo
 	if len(plateaus) < 2 || run.Early != "" {
 		return nil, fmt.Errorf("experiment: the run ended before both plateaus were reached: %s", run.Early)
 	}
-	return slope(s, plateaus[0], plateaus[1], run), nil
+	r := slope(s, plateaus[0], plateaus[1], run)
+	r.IdleCPU, r.Pauses, r.CycleCPU = cycles.IdleCPU, cycles.Pauses, cycles.CycleCPU
+	return r, nil
+}
+
+// idled reads what the idle time cost, and then asks for collections.
+func (r *SlopeResult) idled(ctx context.Context, node *Node, p *report.Phase, collections int) error {
+	if p.Duration > 0 && p.ServerBefore != nil && p.ServerAfter != nil && p.Open > 0 {
+		r.IdleCPU = float64(p.ServerAfter.CPU-p.ServerBefore.CPU) / float64(p.Open) / p.Wall.Seconds()
+	}
+	if collections == 0 {
+		return nil
+	}
+	before, err := node.metrics(ctx)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	for range collections {
+		if _, _, err := node.Get(ctx, "/debug/pprof/heap?gc=1"); err != nil {
+			return fmt.Errorf("experiment: ask for a collection: %w", err)
+		}
+	}
+	after, err := node.metrics(ctx)
+	if err != nil {
+		return err
+	}
+	all := newCollection(before, after, time.Since(begun))
+	r.Pauses, r.CycleCPU = all.Pauses, all.CPU/time.Duration(collections)
+	return nil
 }
 
 // read takes all figures of a plateau. The resident memory was read when the quiet

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/roostpush/roost/bench/hostinfo"
 )
 
 // Limits of starting and asking a node.
@@ -43,6 +45,11 @@ type Node struct {
 // StartNode runs the roost program with data as its data directory, on ports that the
 // kernel chooses, and waits until it is ready.
 func StartNode(ctx context.Context, program, data string, extra ...string) (*Node, error) {
+	return StartNodeOn(ctx, hostinfo.Unpinned, program, data, extra...)
+}
+
+// StartNodeOn is StartNode with all threads of the node on one core.
+func StartNodeOn(ctx context.Context, core int, program, data string, extra ...string) (*Node, error) {
 	addresses := filepath.Join(data, "addresses.json")
 	if err := os.Remove(addresses); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("experiment: %w", err)
@@ -55,7 +62,7 @@ func StartNode(ctx context.Context, program, data string, extra ...string) (*Nod
 	}
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	begun := time.Now()
-	if err := n.cmd.Start(); err != nil {
+	if err := hostinfo.StartPinned(n.cmd, core); err != nil {
 		return nil, fmt.Errorf("experiment: start %s: %w", program, err)
 	}
 	n.PID = n.cmd.Process.Pid

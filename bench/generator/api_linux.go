@@ -14,14 +14,6 @@ import (
 
 // HOT PATH
 
-// API is where pushes are given to the server: Roost's internal listener.
-type API struct {
-	Addr    string `json:"addr"`    // host:port, resolved by the parent
-	Host    string `json:"host"`    // of the Host header
-	Token   string `json:"token"`   // bearer token; empty: none
-	Streams int    `json:"streams"` // of each loop; a device's pushes always take the same one
-}
-
 // apiConnectTimeout bounds the wait for the API's socket, once for each stream.
 const apiConnectTimeout = 5 * time.Second
 

@@ -28,6 +28,10 @@ type cycling struct {
 	why      string
 }
 
+// cycleTurnMax is how many are dropped and how many connected in one turn: each takes
+// some 40 µs, and other parts of a mix want to be in time.
+const cycleTurnMax = 16
+
 // absence is a connection that has to come back, and since when.
 type absence struct{ index, sinceNS int64 }
 
@@ -77,7 +81,7 @@ func (p *cycling) drop(l *loop) (more bool, wakeNS int64) {
 		return false, never
 	}
 	if p.spec.PerSecond == 0 {
-		for budget := l.plan.Config.TurnItemsMax; budget > 0 && p.next < len(p.victims); p.next++ {
+		for budget := cycleTurnMax; budget > 0 && p.next < len(p.victims); p.next++ {
 			budget--
 			p.dropOne(l, p.victims[p.next], p.beganNS)
 		}
@@ -129,7 +133,7 @@ func (p *cycling) leave(l *loop, index, sinceNS int64) {
 
 // bringBack begins as many attempts as may be under way.
 func (p *cycling) bringBack(l *loop) int64 {
-	for budget := l.plan.Config.TurnItemsMax; budget > 0 && len(p.inflight) < l.plan.Config.ConnectsInflight; budget-- {
+	for budget := cycleTurnMax; budget > 0 && len(p.inflight) < l.plan.Config.ConnectsInflight; budget-- {
 		var a absence
 		switch {
 		case len(p.retries) > 0 && p.retries[0].atNS <= l.nowNS:

@@ -66,6 +66,14 @@ func (p Phase) NeedsAPI() bool {
 	return p.Kind == Push || p.Kind == Fanout || slices.ContainsFunc(p.Parts, Phase.NeedsAPI)
 }
 
+// API is where pushes are given to the server: Roost's internal listener.
+type API struct {
+	Addr    string `json:"addr"`    // host:port, resolved by the parent
+	Host    string `json:"host"`    // of the Host header
+	Token   string `json:"token"`   // bearer token; empty: none
+	Streams int    `json:"streams"` // of each loop; a device's pushes always take the same one
+}
+
 // Plan is all that a worker has to know.
 type Plan struct {
 	Target  target.Spec `json:"target"`

@@ -9,13 +9,16 @@ import (
 	"time"
 )
 
+// Unpinned is the number of no core: the scheduler chooses.
+const Unpinned = -1
+
 // userHZ is the unit of the times in /proc/PID/stat. The kernel's ABI fixes it at
 // 100 on every architecture that Go supports (proc(5), sysconf(_SC_CLK_TCK)).
 const userHZ = 100
 
 // Process is one reading of another process, or of this one.
 type Process struct {
-	CPU         time.Duration `json:"cpu_ns"` // user + system since it started, all threads; steps of 10 ms
+	CPU         time.Duration `json:"cpu_ns"` // user + system since it started, all threads
 	RSSBytes    int64         `json:"rss_bytes"`
 	AnonBytes   int64         `json:"anon_bytes"` // RSS without files and shared memory
 	Descriptors int64         `json:"descriptors"`
@@ -39,6 +42,9 @@ func ReadProcess(pid int) (Process, error) {
 	}
 	if p.CPU, err = parseCPU(stat); err != nil {
 		return Process{}, fmt.Errorf("hostinfo: process %d: %w", pid, err)
+	}
+	if exact, ok := ProcessCPU(pid); ok {
+		p.CPU = exact
 	}
 	p.Descriptors = countDescriptors(dir + "/fd")
 	return p, nil

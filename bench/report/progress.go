@@ -44,6 +44,9 @@ func NewProgress(w io.Writer, terminal bool, every time.Duration) *Progress {
 
 // Show shows the newest second.
 func (p *Progress) Show(s Second) {
+	if s.At+p.every < p.next { // another run has begun
+		p.next = s.At
+	}
 	switch {
 	case p.terminal:
 		fmt.Fprintf(p.w, "\r\x1b[K%s", s.Line())

@@ -29,6 +29,7 @@ type grammar struct {
 	Ramp       rampCommand       `cmd:"" help:"Step a load until a threshold breaks, then search for the highest rate that holds."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve a bare echo on Roost's own reactor, for conformance and comparisons."`
 	Compare    compareCommand    `cmd:"" help:"Measure two or more servers in one run, in turn: figures and ratios, pair by pair."`
+	Budget     budgetCommand     `cmd:"" help:"Measure every budget of Roost beside its floor (Roost only)."`
 	IdleSlope  idleSlopeCommand  `cmd:"" help:"Start one roost serve and measure its memory for each idle device (Roost only)."`
 	Crash      crashCommand      `cmd:"" help:"Kill -9 a roost serve under connects, restart it, check its records (Roost only)."`
 	Density    densityCommand    `cmd:"" hidden:"" help:"Fill one roost serve with idle devices and measure what each costs (Roost only)."`

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ import (
 const (
 	vmUp        = "vm: up"     // the line that says that the machine has booted
 	vmExitFile  = "exit-code"  // density's, in decimal
+	vmArguments = "/arguments" // of density, one a line
 	vmResults   = "/results"   // becomes the archive
 	vmOutPort   = "/dev/ttyS1" // the archive's way out
 	vmDisk      = "/dev/vda"   // ext4, for the data directory
@@ -49,14 +51,14 @@ var vmSysctls = [][2]string{
 }
 
 // vmInit sets the machine up, in this order: file systems, disk, sysctls, loopback.
-func vmInit(ctx context.Context, args []string, o output) error {
+func vmInit(ctx context.Context, o output) error {
 	if os.Getpid() != 1 {
 		return errors.New("vm-init is process 1 of a virtual machine; run scripts/density-vm")
 	}
 	code := report.ExitUsage
 	err := vmSetUp(o.err)
 	if err == nil {
-		code, err = vmDensity(ctx, args, o.err)
+		code, err = vmDensity(ctx, o.err)
 	}
 	if err != nil {
 		fmt.Fprintln(o.err, "vm:", err)
@@ -177,7 +179,7 @@ func vmLoopback() error {
 
 // vmDensity runs density as a process of its own, which may run out of memory where
 // process 1 must not. Its table goes to a file, its progress to the console.
-func vmDensity(ctx context.Context, args []string, log io.Writer) (code int, err error) {
+func vmDensity(ctx context.Context, log io.Writer) (code int, err error) {
 	if err := os.MkdirAll(vmResults, 0o755); err != nil {
 		return report.ExitUsage, err
 	}
@@ -186,7 +188,14 @@ func vmDensity(ctx context.Context, args []string, log io.Writer) (code int, err
 		return report.ExitUsage, err
 	}
 	defer table.Close()
-	args = append([]string{"density", "--roost", vmPrograms + "roost", "--results", vmResults, "--data", vmData}, args...)
+	text, err := os.ReadFile(vmArguments)
+	if err != nil {
+		return report.ExitUsage, err
+	}
+	args := []string{"density", "--roost", vmPrograms + "roost", "--results", vmResults, "--data", vmData}
+	for line := range strings.Lines(string(text)) {
+		args = append(args, strings.TrimSuffix(line, "\n"))
+	}
 	run := exec.CommandContext(ctx, vmPrograms+"roost-bench", args...)
 	run.Stdout, run.Stderr = table, struct{ io.Writer }{log} // a pipe: lines, where the console would be a terminal
 	if err := run.Run(); err != nil && run.ProcessState == nil {

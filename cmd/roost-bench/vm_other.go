@@ -7,6 +7,6 @@ import (
 	"errors"
 )
 
-func vmInit(context.Context, []string, output) error {
+func vmInit(context.Context, output) error {
 	return errors.New("vm-init is process 1 of a Linux machine")
 }

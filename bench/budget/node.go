@@ -1,0 +1,88 @@
+package budget
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/experiment"
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/tally"
+	"github.com/roostpush/roost/bench/target"
+)
+
+// settle is the time between opening connections and measuring something else.
+const settle = 500 * time.Millisecond
+
+// withNode starts a node on the servers' core, calls f, and kills it.
+func (b *board) withNode(ctx context.Context, f func(*experiment.Node) error) error {
+	data, err := os.MkdirTemp("", "roost-budget-")
+	if err != nil {
+		return fmt.Errorf("budget: %w", err)
+	}
+	defer os.RemoveAll(data)
+	node, err := experiment.StartNodeOn(ctx, b.cfg.ServerCPU, b.cfg.Roost, data, b.cfg.ServeArgs...)
+	if err != nil {
+		return err
+	}
+	defer node.Kill()
+	return f(node)
+}
+
+// scenario is one load of a node.
+func (b *board) scenario(name string, node *experiment.Node, phases []generator.Phase) (bench.Scenario, error) {
+	to := target.Default()
+	to.URL, to.Sources = "ws://"+node.Public+"/ws", b.cfg.Sources
+	s := bench.DefaultScenario(name, to)
+	s.ServerPID = node.PID
+	// What the opening left to do is not the measured phase's.
+	s.Phases = slices.Insert(slices.Clone(phases), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+	var err error
+	s.API, err = bench.ParseAPI("http://" + node.Internal)
+	return s, err
+}
+
+// load carries a scenario out and refuses a result that is not whole.
+func (b *board) load(ctx context.Context, s bench.Scenario) (*report.Result, error) {
+	r, err := bench.Run(ctx, s, bench.Options{WorkerCommand: b.cfg.Worker, Progress: b.progress})
+	if err != nil {
+		return nil, err
+	}
+	if r.Early != "" && ctx.Err() == nil {
+		return nil, fmt.Errorf("budget: %s: %s", s.Name, r.Early)
+	}
+	return r, nil
+}
+
+// wrong names what must not happen to messages.
+func wrong(r *report.Result) string {
+	for _, c := range []tally.Counter{
+		tally.Failed, tally.Lost, tally.Undelivered, tally.Unanswered, tally.Unsent, tally.Corrupt, tally.Duplicated, tally.Reordered, tally.Ended,
+	} {
+		if n := r.Total.Get(c); n > 0 {
+			return fmt.Sprintf("%d %s", n, c)
+		}
+	}
+	return ""
+}
+
+// median of a few figures.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	if middle := len(sorted) / 2; len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[len(sorted)/2-1] + sorted[len(sorted)/2]) / 2
+}
+
+func value(r *report.Result, name string) float64 {
+	m, _ := r.Find(name)
+	return m.Value
+}

@@ -1,0 +1,162 @@
+package budget
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/experiment"
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/tally"
+)
+
+const (
+	whatPush   = "push to distinct devices, NDJSON, wait=written"
+	whatFanout = "fan-out of one message to all"
+)
+
+// The budgets of messages through the API, beside a bare loop of write(2).
+const (
+	pushAboveFloor = 3 * time.Microsecond
+	fanoutToFloor  = 1.1
+)
+
+type pushSizes struct {
+	Devices   int64
+	Payload   int
+	Window    int
+	Rounds    int
+	Push      time.Duration
+	Fanout    time.Duration
+	FanoutsPS float64 // messages a second, each to all
+	FloorRuns int     // writes to each connection in one round
+}
+
+func defaultPush() pushSizes {
+	return pushSizes{Devices: 10_000, Payload: 128, Window: 1_000, Rounds: 3, Push: 3 * time.Second, Fanout: 4 * time.Second, FanoutsPS: 5, FloorRuns: 6}
+}
+
+// pushRounds is what the rounds found: CPU of the server for each, nanoseconds.
+type pushRounds struct {
+	Floor      []float64        `json:"floor_ns"`
+	Push       []float64        `json:"push_ns"`
+	Fanout     []float64        `json:"fanout_ns"`
+	PushRate   []float64        `json:"push_rate"`
+	FanoutLast []float64        `json:"fanout_last_p50_ns"`
+	FrameBytes []int            `json:"frame_bytes"`
+	Wrong      string           `json:"wrong,omitempty"`
+	Runs       []*report.Result `json:"runs"`
+}
+
+// runPush measures pushes and fan-outs of a node and, in the same rounds, the floor with
+// frames of the same size.
+func runPush(ctx context.Context, b *board) ([]Row, error) {
+	floor, err := b.startWriteLoop()
+	if err != nil {
+		return nil, err
+	}
+	defer floor.stop()
+	var all pushRounds
+	err = b.withNode(ctx, func(node *experiment.Node) error {
+		for range b.cfg.Push.Rounds {
+			if err := b.pushRound(ctx, node, floor, &all); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range all.Runs[len(all.Runs)-2:] {
+		b.show([]string{"push", "fan-out"}[i], r)
+	}
+	return pushRows(b.cfg.Push, all), b.keep("budget-push", all)
+}
+
+func (b *board) pushRound(ctx context.Context, node *experiment.Node, floor *writeLoop, all *pushRounds) error {
+	z := b.cfg.Push
+	load := bench.MessageLoad{Window: z.Window, PayloadBytes: z.Payload, Duration: z.Push, Timeout: 5 * time.Second}
+	push, err := b.message(ctx, node, generator.Push, load)
+	if err != nil {
+		return err
+	}
+	load.PerSecond, load.Window, load.Duration = z.FanoutsPS, 0, z.Fanout
+	fanout, err := b.message(ctx, node, generator.Fanout, load)
+	if err != nil {
+		return err
+	}
+	// A fan-out's input is its frames and a few answers: it tells how long they are.
+	measured := fanout.Phases[2].Tally
+	frame := int(measured.Get(tally.BytesIn)/max(measured.Get(tally.Received), 1)) - frameHead
+	each, err := floor.measure(ctx, b, z.Devices, max(frame, 1), z.FloorRuns)
+	if err != nil {
+		return err
+	}
+	all.Floor = append(all.Floor, each)
+	all.FrameBytes = append(all.FrameBytes, frame+frameHead)
+	all.Push = append(all.Push, value(push, "server.cpu_per_message"))
+	all.PushRate = append(all.PushRate, value(push, "push.rate"))
+	all.Fanout = append(all.Fanout, value(fanout, "server.cpu_per_delivery"))
+	all.FanoutLast = append(all.FanoutLast, value(fanout, "fanout.last.p50"))
+	all.Runs = append(all.Runs, push, fanout)
+	for _, r := range []*report.Result{push, fanout} {
+		if w := wrong(r); w != "" {
+			all.Wrong = r.Scenario + ": " + w
+		}
+	}
+	return nil
+}
+
+// frameHead is what a server's frame of 126 to 65,535 bytes has before its payload.
+const frameHead = 4
+
+func (b *board) message(ctx context.Context, node *experiment.Node, kind generator.Kind, load bench.MessageLoad) (*report.Result, error) {
+	s, err := b.scenario(string(kind), node, bench.MessagePhases(kind, b.cfg.Push.Devices, load))
+	if err != nil {
+		return nil, err
+	}
+	return b.load(ctx, s)
+}
+
+func pushRows(z pushSizes, all pushRounds) []Row {
+	var above, ratios []float64
+	for i, floor := range all.Floor {
+		above = append(above, all.Push[i]-floor)
+		ratios = append(ratios, all.Fanout[i]/floor)
+	}
+	micro := func(ns float64) string { return fmt.Sprintf("%.2f µs", ns/1e3) }
+	floor := fmt.Sprintf("a loop of write(2) to %d sockets: %s each, frames of %d bytes", z.Devices, micro(median(all.Floor)), all.FrameBytes[0])
+	rows := []Row{
+		{
+			What: fmt.Sprintf("%s, %d devices", whatPush, z.Devices), Budget: "≤ the floor + 3 µs of server CPU a message",
+			Value: median(above), Limit: float64(pushAboveFloor), Floor: floor,
+			Figure: fmt.Sprintf("the floor + %s; %s a message (rounds %s), %.0f a second", micro(median(above)), micro(median(all.Push)), list(all.Push), median(all.PushRate)),
+		},
+		{
+			What: fmt.Sprintf("%s, %d devices", whatFanout, z.Devices), Budget: fmt.Sprintf("≤ %g × the floor, server CPU a delivery", fanoutToFloor),
+			Value: median(ratios), Limit: fanoutToFloor, Floor: floor,
+			Figure: fmt.Sprintf("%.2f × the floor; %s a delivery (rounds %s), last device after %s", median(ratios), micro(median(all.Fanout)), list(all.Fanout),
+				report.Duration(time.Duration(median(all.FanoutLast)))),
+		},
+	}
+	if all.Wrong != "" {
+		for i := range rows {
+			rows[i].Verdict, rows[i].Note = Broken, all.Wrong
+		}
+	}
+	return rows
+}
+
+// list writes nanoseconds as microseconds.
+func list(ns []float64) (text string) {
+	for i, v := range ns {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%.1f", v/1e3)
+	}
+	return text
+}

@@ -1,0 +1,100 @@
+package budget
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/experiment"
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/target"
+)
+
+const (
+	whatRelay   = "relay on one node at half the highest rate that holds"
+	relayP99Max = time.Millisecond
+)
+
+type relaySizes struct {
+	Devices    int64
+	Payload    int
+	Start      float64
+	Step, Half time.Duration // of the ramp; at half the rate
+}
+
+func defaultRelay() relaySizes {
+	return relaySizes{Devices: 4_000, Payload: 128, Start: 8_000, Step: 2 * time.Second, Half: 5 * time.Second}
+}
+
+// relayResult is a ramp and the load at half of what it found.
+type relayResult struct {
+	Ramp *report.Result `json:"ramp"`
+	Half *report.Result `json:"half"`
+}
+
+// runRelay looks for the highest rate that holds and measures latency at half of it. The
+// latency is the whole way, from a device's intended send to its peer: the server's own
+// share of it is less.
+func runRelay(ctx context.Context, b *board) ([]Row, error) {
+	z := b.cfg.Relay
+	var all relayResult
+	err := b.withNode(ctx, func(node *experiment.Node) (err error) {
+		load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second, Group: 2}
+		if all.Ramp, err = b.relay(ctx, node, load, true); err != nil {
+			return err
+		}
+		rate := value(all.Ramp, "ramp.rate")
+		if rate == 0 {
+			return fmt.Errorf("budget: relay: not even the lowest rate held: %v", all.Ramp.Steps)
+		}
+		load.PerSecond, load.Duration = rate/2, z.Half
+		all.Half, err = b.relay(ctx, node, load, false)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.show("relay, ramp", all.Ramp)
+	b.show("relay, half the highest rate", all.Half)
+	p99, rate := value(all.Half, "relay.p99"), value(all.Ramp, "ramp.rate")
+	row := Row{
+		What: whatRelay, Budget: "p99 < 1 ms, the server's share", Value: p99, Limit: float64(relayP99Max) - 1,
+		Figure: fmt.Sprintf("p99 %s, p50 %s at %.0f/s of %.0f/s, the whole way from the intended send to the peer; %s of server CPU a message",
+			report.Duration(time.Duration(p99)), report.Duration(time.Duration(value(all.Half, "relay.p50"))), rate/2, rate,
+			report.Duration(time.Duration(value(all.Half, "server.cpu_per_message")))),
+	}
+	if len(all.Ramp.Saturated) > 0 {
+		row.Note = "the generator, not the server, ended the ramp: the highest rate is a lower bound"
+	}
+	if w := wrong(all.Half); w != "" {
+		row.Verdict, row.Note = Broken, w
+	}
+	rows := []Row{row}
+	if len(all.Half.Saturated) > 0 {
+		return rows, fmt.Errorf("%w: %s", errDisturbed, all.Half.Saturated[0])
+	}
+	return rows, b.keep("budget-relay", all)
+}
+
+func (b *board) relay(ctx context.Context, node *experiment.Node, load bench.MessageLoad, ramp bool) (*report.Result, error) {
+	s, err := b.scenario("relay", node, bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load))
+	if err != nil {
+		return nil, err
+	}
+	s.Target = grouped(s.Target)
+	if ramp {
+		r := bench.DefaultRamp(2)
+		r.Precision = 0.1
+		s.Ramp = &r
+		s.Thresholds = []string{"lost==0", "undelivered==0", "unanswered==0", "unsent==0", "relay.p99<50ms"}
+	}
+	return b.load(ctx, s)
+}
+
+// grouped puts two devices in each account.
+func grouped(to target.Spec) target.Spec {
+	to.Account = "acc-{i/2}"
+	return to
+}
