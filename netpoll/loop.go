@@ -153,7 +153,7 @@ func (l *loop) chore(fd int) error {
 // readable takes one buffer full from the socket; what is left makes the poller come
 // back after the others had their turn.
 func (l *loop) readable(c *Conn) {
-	n, err := unix.Read(int(c.fd), l.buf)
+	n, err := readSocket(c.fd, l.buf)
 	switch {
 	case n > 0:
 		l.stats.BytesIn += uint64(n)

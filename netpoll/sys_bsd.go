@@ -93,6 +93,10 @@ func (t *ticker) close() {
 	t.done.Wait()
 }
 
+func readSocket(fd int32, p []byte) (int, error) { return unix.Read(int(fd), p) }
+
+func writeSocket(fd int32, p []byte) (int, error) { return unix.Write(int(fd), p) }
+
 // acceptConn takes one connection. The BSDs inherit O_NONBLOCK from the listener but
 // not close-on-exec.
 func acceptConn(listener int) (int, netip.AddrPort, error) {

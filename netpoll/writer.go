@@ -41,7 +41,7 @@ func (l *loop) write(c *Conn, p []byte) (n int, broken bool) {
 		return l.detached.write(p), false
 	}
 	for {
-		n, err := unix.Write(int(c.fd), p)
+		n, err := writeSocket(c.fd, p)
 		switch err {
 		case nil:
 			l.stats.BytesOut += uint64(n)
