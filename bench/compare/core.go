@@ -72,5 +72,6 @@ func (s span) others() (share float64, ok bool) {
 	if !ok || !s.from.coreOK || !s.to.coreOK || wall <= 0 {
 		return 0, false
 	}
-	return max(0, float64(s.to.core-s.from.core-own)/float64(wall)), true
+	// The kernel counts a core in ticks and a process in nanoseconds.
+	return min(1, max(0, float64(s.to.core-s.from.core-own)/float64(wall))), true
 }
