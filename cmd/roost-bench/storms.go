@@ -125,7 +125,7 @@ func (c rampCommand) Run(ctx context.Context, o output) error {
 	spec, step := c.spec(), 1
 	load := bench.MessageLoad{PerSecond: c.Start, PayloadBytes: c.Size, Duration: c.Step, Timeout: c.Timeout}
 	var phases []generator.Phase
-	mustHold := sound
+	var mustHold []string
 	switch c.Of {
 	case "connect":
 		phases, step, mustHold = bench.ConnectPhases(c.Start, c.Step, c.Hold), 0, []string{"failed==0", "connect.p99<1s"}
