@@ -64,67 +64,103 @@ func (w *writeLoop) stop() {
 	_ = w.cmd.Wait()
 }
 
-// measure opens the connections, lets the peer write to all of them a few times while
-// they read, and returns its CPU a write in nanoseconds.
-func (w *writeLoop) measure(ctx context.Context, b *board, connections int64, frameBytes, rounds int) (float64, error) {
+// floorPattern is how the peer writes, since a write costs more when the reader has gone
+// to sleep: the floor of pushes writes without a pause, that of fan-outs in bursts.
+type floorPattern struct {
+	frameBytes int
+	rounds     int     // without a pause, to every connection
+	bursts     int     // of one round each
+	perSecond  float64 // bursts
+}
+
+// floorFound is the CPU a write in nanoseconds, by pattern.
+type floorFound struct{ steady, bursts float64 }
+
+// floorAnswer is what the peer says of one order.
+type floorAnswer struct {
+	Connections int64   `json:"connections"`
+	Full        int     `json:"full"`
+	Each        float64 `json:"cpu_ns_per_write"`
+}
+
+// measure opens the connections, lets the peer write to all of them while they read, and
+// returns what it cost.
+func (w *writeLoop) measure(ctx context.Context, b *board, connections int64, p floorPattern) (found floorFound, err error) {
 	to := target.Default()
 	to.URL, to.Sources = "ws://"+w.public+"/", b.cfg.Sources
 	s := bench.DefaultScenario("floor", to)
 	s.Phases = []generator.Phase{
 		{Kind: generator.Open, Connections: connections},
 		{Kind: generator.Wait, Duration: settle},
-		{Kind: generator.Wait}, // reads what is still on its way
+		{Kind: generator.Wait, Duration: settle}, // reads what is still on its way
 		{Kind: generator.Close},
-	}
-	var answer struct {
-		Connections int64   `json:"connections"`
-		Full        int     `json:"full"`
-		Each        float64 `json:"cpu_ns_per_write"`
 	}
 	var writeErr error
 	waits := 0
-	run, err := bench.Run(ctx, s, bench.Options{Progress: b.progress, OnPhaseEnd: func(p *report.Phase) {
-		if p.Kind == generator.Wait {
+	run, err := bench.Run(ctx, s, bench.Options{Progress: b.progress, OnPhaseEnd: func(phase *report.Phase) {
+		if phase.Kind == generator.Wait {
 			if waits++; waits == 1 {
-				writeErr = w.order(ctx, fmt.Sprintf("/write?bytes=%d&rounds=%d", frameBytes, rounds), &answer)
+				found, writeErr = w.writeAll(ctx, connections, p)
 			}
 		}
 	}})
 	switch {
 	case err != nil:
-		return 0, err
+		return found, err
 	case writeErr != nil:
-		return 0, writeErr
+		return found, writeErr
 	case run.Early != "":
-		return 0, fmt.Errorf("budget: floor: %s", run.Early)
-	case answer.Connections != connections || answer.Full > 0:
-		return 0, fmt.Errorf("budget: the floor wrote to %d of %d connections, %d writes were not taken", answer.Connections, connections, answer.Full)
+		return found, fmt.Errorf("budget: floor: %s", run.Early)
 	}
-	return answer.Each, nil
+	return found, nil
 }
 
-func (w *writeLoop) order(ctx context.Context, path string, answer any) error {
+// writeAll gives the orders of a pattern.
+func (w *writeLoop) writeAll(ctx context.Context, connections int64, p floorPattern) (found floorFound, err error) {
+	if found.steady, err = w.order(ctx, connections, p.frameBytes, p.rounds); err != nil {
+		return found, err
+	}
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / p.perSecond))
+	defer ticker.Stop()
+	for range p.bursts {
+		<-ticker.C
+		each, err := w.order(ctx, connections, p.frameBytes, 1)
+		if err != nil {
+			return found, err
+		}
+		found.bursts += each / float64(p.bursts)
+	}
+	return found, nil
+}
+
+// order lets the peer write rounds times to every connection, which must all be there
+// and take it.
+func (w *writeLoop) order(ctx context.Context, connections int64, frameBytes, rounds int) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, floorWait)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.control+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://%s/write?bytes=%d&rounds=%d", w.control, frameBytes, rounds), nil)
 	if err != nil {
-		return fmt.Errorf("budget: %w", err)
+		return 0, fmt.Errorf("budget: %w", err)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("budget: the floor: %w", err)
+		return 0, fmt.Errorf("budget: the floor: %w", err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("HTTP %d: %s", response.StatusCode, body)
 	}
+	var answer floorAnswer
 	if err == nil {
-		err = json.Unmarshal(body, answer)
+		err = json.Unmarshal(body, &answer)
+	}
+	if err == nil && (answer.Connections != connections || answer.Full > 0) {
+		err = fmt.Errorf("it wrote to %d of %d connections, %d writes were not taken", answer.Connections, connections, answer.Full)
 	}
 	if err != nil {
-		return fmt.Errorf("budget: the floor: %w", err)
+		return 0, fmt.Errorf("budget: the floor: %w", err)
 	}
-	return nil
+	return answer.Each, nil
 }
