@@ -37,6 +37,7 @@ type session struct {
 	net.Conn
 	number   int64
 	messages int64 // taken so far
+	last     int64 // a lie's memory
 	kept     []byte
 }
 
