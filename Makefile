@@ -82,7 +82,12 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Go's benchmarks of the hot paths
+bench: build ## every budget beside its floor, one core each for server and generator; about ten minutes
+	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
+	bin/roost-bench budget
+
+.PHONY: bench-go
+bench-go: ## Go's benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./netpoll/... ./session/... ./store/...
 
 .PHONY: bench-idle

@@ -160,7 +160,7 @@ func (p plot) svg() string {
 	}
 	legend := plotWidth - plotRight
 	for i := len(p.lines) - 1; i >= 0; i-- {
-		legend -= 16 + 8*len([]rune(p.lines[i].name))
+		legend -= 22 + 8*len([]rune(p.lines[i].name))
 		fmt.Fprintf(&b, `<text class="legend" x="%d" y="18" fill="%s">&#9632; %s</text>`, legend, p.lines[i].color, html.EscapeString(p.lines[i].name))
 	}
 	for _, l := range p.lines {
