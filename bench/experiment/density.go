@@ -155,6 +155,7 @@ func (f *filling) phaseEnded(ctx context.Context, p *report.Phase) {
 	case p.Kind == generator.Prove:
 		f.note(fmt.Sprintf("%d of %d devices answered a ping", p.Tally.Get(tally.Proved), f.density.Devices))
 		r.Proved, f.err = f.read(ctx)
+		f.note("resetting every connection")
 	}
 }
 
