@@ -13,6 +13,8 @@ import (
 const (
 	descriptorReserve = 64       // of a process: pipes, files, epoll
 	generatorBytes    = 300      // of a worker, rare parts included
+	bridgeDescriptors = 3        // of a process for each wss:// connection: a pair, and the socket
+	bridgeBytes       = 60 << 10 // of a worker for each: TLS, two goroutines and their buffers
 	kernelBytes       = 4 << 10  // of the kernel for one end of a connection (DESIGN.md, "Where the cost goes")
 	burstPerSecond    = 1_000    // attempts a second above which a short accept queue is worth a word
 	memoryShare       = 9.0 / 10 // of what is available
@@ -36,11 +38,15 @@ func Preflight(s Scenario, t *target.Target, l hostinfo.Limits) []Finding {
 		all = append(all, Finding{true, fmt.Sprintf(what, args...), change})
 	}
 	most := s.connectionsMax()
+	each, bytes := int64(1), int64(generatorBytes)
+	if t.TLS != nil {
+		each, bytes = bridgeDescriptors, bridgeBytes
+	}
 	processes := int64(s.Processes)
 	share := (most + processes - 1) / processes
-	if room := l.Descriptors - descriptorReserve; l.Descriptors > 0 && share > room {
+	if room := (l.Descriptors - descriptorReserve) / each; l.Descriptors > 0 && share > room {
 		fatal(fmt.Sprintf("pass --procs %d, or raise the limit with ulimit -n", (most+room-1)/max(room, 1)),
-			"%d connections at once need %d descriptors in each of %d process(es), and %d are allowed", most, share, processes, l.Descriptors)
+			"%d connections at once need %d descriptors in each of %d process(es), and %d are allowed", most, share*each, processes, l.Descriptors)
 	}
 	sources := max(int64(len(t.Sources)), 1)
 	if ports := l.Ports(); l.PortLast > 0 && most > ports*sources {
@@ -48,7 +54,7 @@ func Preflight(s Scenario, t *target.Target, l hostinfo.Limits) []Finding {
 			(most+ports-1)/ports, l.PortFirst, l.PortLast),
 			"%d connections at once from %d source address(es) run out of ports: each has %d", most, sources, ports)
 	}
-	if need := most * (generatorBytes + kernelBytes); l.AvailableBytes > 0 && float64(need) > float64(l.AvailableBytes)*memoryShare {
+	if need := most * (bytes + kernelBytes); l.AvailableBytes > 0 && float64(need) > float64(l.AvailableBytes)*memoryShare {
 		fatal("lower --connections, or use a machine with more memory",
 			"%d connections need about %d MiB here, and %d MiB are available", most, need>>20, l.AvailableBytes>>20)
 	}

@@ -1,9 +1,11 @@
 package generator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -49,6 +51,10 @@ func (l *loop) connect(index, intendedNS int64) {
 	c := l.slots.take()
 	c.index, c.intendedNS, c.begunNS, c.fd = index, intendedNS, l.clock.Now(), -1
 	c.state = stateConnecting
+	if l.bridge != nil {
+		l.connectBridged(c)
+		return
+	}
 	fd, err := unix.Socket(l.dial.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		l.fail(c, dialClass(err))
@@ -74,6 +80,34 @@ func (l *loop) connect(index, intendedNS int64) {
 		return
 	}
 	l.connecting.push(c, c.begunNS+int64(l.plan.Config.ConnectTimeout))
+}
+
+// connectBridged begins a wss:// connection. Its end of the pair can be written at once,
+// so the handshake waits there until TLS is up.
+func (l *loop) connectBridged(c *conn) {
+	var source netip.Addr
+	if n := len(l.target.Sources); n > 0 {
+		source = l.target.Sources[c.index%int64(n)]
+	}
+	fd, far, err := l.bridge.open(source)
+	if err != nil {
+		l.fail(c, dialClass(err))
+		return
+	}
+	c.fd = int32(fd)
+	l.bridged[c.slot] = far
+	if err := l.poll.add(fd, c.slot, c.generation); err != nil {
+		l.fail(c, dialClass(err))
+		return
+	}
+	l.connecting.push(c, c.begunNS+int64(l.plan.Config.ConnectTimeout))
+}
+
+// bindLate sets IP_BIND_ADDRESS_NO_PORT for dialers of package net.
+func bindLate(_ context.Context, _, _ string, raw syscall.RawConn) error {
+	return raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	})
 }
 
 // connectDone sends the handshake, or learns why there is no connection.
@@ -104,6 +138,9 @@ func (l *loop) upgraded(c *conn) {
 
 // fail ends an attempt that did not become a WebSocket.
 func (l *loop) fail(c *conn, class string) {
+	if far := l.bridged[c.slot]; far != nil && far.why.Load() != nil {
+		class = *far.why.Load()
+	}
 	l.since.Add(tally.Failed, 1)
 	l.since.Error(class)
 	l.tell(c, failed, []byte(class))
@@ -138,6 +175,9 @@ func (l *loop) drop(c *conn) {
 	}
 	if c.rare {
 		delete(l.rare, c.slot)
+	}
+	if l.bridge != nil {
+		delete(l.bridged, c.slot)
 	}
 	l.slots.release(c)
 }

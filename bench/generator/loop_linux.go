@@ -60,6 +60,8 @@ type loop struct {
 	scratch    []byte    // for what is being sent
 	masks      uint64    // state of the mask generator
 
+	bridge      *bridge              // nil: ws://
+	bridged     map[int32]*bridged   // far sides of wss:// connections, by slot
 	streams     map[int32]*apiStream // by slot
 	streamsMade int32
 	tags        uint8 // phases that stamped their messages; the same in every loop
@@ -127,7 +129,7 @@ func (l *loop) obey() {
 
 func (l *loop) begin(spec Phase, atNS int64) {
 	l.spec, l.stopping = spec, false
-	l.begunNS, l.begunCPU = atNS, threadCPU()
+	l.begunNS, l.begunCPU = atNS, l.cpu()
 	l.beatNS = max(atNS, l.nowNS) + int64(l.plan.Config.BeatInterval)
 	l.phase = newPhase(l, l.spec, atNS)
 }
@@ -149,7 +151,7 @@ func (l *loop) turn() int64 {
 		p.found(&end)
 	}
 	end.Wall = time.Duration(end.EndNS - l.begunNS)
-	end.CPU = threadCPU() - l.begunCPU
+	end.CPU = l.cpu() - l.begunCPU
 	l.phase = nil
 	l.tick()
 	l.news <- News{PhaseEnd: &end}
@@ -220,6 +222,9 @@ func (l *loop) finish() {
 	for _, s := range l.streams {
 		_ = unix.Close(s.fd)
 	}
+	if l.bridge != nil {
+		l.bridge.close()
+	}
 	l.tick()
 	l.finished = true
 }
@@ -234,9 +239,18 @@ func (l *loop) begunAt(intendedNS, nowNS int64) {
 	}
 }
 
-func threadCPU() time.Duration {
+// cpu returns the loop's CPU time. Behind a bridge most of the work is done by other
+// threads: then it is this loop's share of the whole process, for each core it may use.
+func (l *loop) cpu() time.Duration {
+	if l.bridge == nil {
+		return cpuOf(unix.RUSAGE_THREAD)
+	}
+	return cpuOf(unix.RUSAGE_SELF) / time.Duration(min(runtime.GOMAXPROCS(0), runtime.NumCPU()))
+}
+
+func cpuOf(whose int) time.Duration {
 	var usage unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_THREAD, &usage) != nil {
+	if unix.Getrusage(whose, &usage) != nil {
 		return 0
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())

@@ -110,7 +110,7 @@ func (w *worker) newLoop(i int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{
+	l := &loop{
 		plan: w.plan, target: compiled, dial: dial, poll: poll, clock: NewClock(),
 		// Neighbouring numbers go to different processes, so that each gets an equal share.
 		id:     int64(i*w.plan.Workers + w.plan.Worker),
@@ -118,7 +118,11 @@ func (w *worker) newLoop(i int) (*loop, error) {
 		orders: make(chan Order, 4), news: w.news, onOpened: w.onOpened,
 		rare: map[int32]*rare{}, buffer: make([]byte, w.plan.Config.ReadBufferBytes),
 		masks: rand.Uint64() | 1,
-	}, nil
+	}
+	if compiled.TLS != nil {
+		l.bridge, l.bridged = newBridge(compiled, w.plan.Config.ConnectTimeout), map[int32]*bridged{}
+	}
+	return l, nil
 }
 
 // obey passes orders on until the last one; a broken pipe is one too.

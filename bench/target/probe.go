@@ -2,6 +2,8 @@ package target
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -26,12 +28,19 @@ func Probe(ctx context.Context, t *Target, timeout time.Duration) (netip.AddrPor
 	if err != nil {
 		return netip.AddrPort{}, explainDial(t.Dial, err)
 	}
-	defer conn.Close()
+	defer func() { conn.Close() }()
 	addr := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return addr, err
+	}
+	if t.TLS != nil {
+		secure := tls.Client(conn, t.TLS)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return addr, fmt.Errorf("target: %s: TLS: %w%s", t.Dial, err, tlsHint(err))
+		}
+		conn = secure
 	}
 	if _, err := conn.Write(t.AppendRequest(nil, 0)); err != nil {
 		return addr, fmt.Errorf("target: %s takes the connection but not the handshake: %w", t.Dial, err)
@@ -41,6 +50,19 @@ func Probe(ctx context.Context, t *Target, timeout time.Duration) (netip.AddrPor
 	}
 	sayGoodbye(conn)
 	return addr, nil
+}
+
+// tlsHint says what to do about a certificate.
+func tlsHint(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unknown):
+		return "; pass its authority with --ca FILE, or --insecure to take any certificate"
+	case errors.As(err, &record):
+		return "; does it speak TLS at all? Else write ws://"
+	}
+	return ""
 }
 
 func readProbe(conn net.Conn) error {

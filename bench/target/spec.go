@@ -1,6 +1,7 @@
 package target
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,19 +12,18 @@ import (
 	"time"
 )
 
-// ErrTLS says that the URL asks for TLS, which the generator does not speak yet.
-var ErrTLS = errors.New("wss:// is not supported yet: terminate TLS in front, or test the ws:// listener behind it")
-
 // Spec is a target as the user wrote it. It travels to generator processes as
 // JSON; each of them compiles it again.
 type Spec struct {
-	URL         string   `json:"url"`                    // ws://host:port/path, a template
+	URL         string   `json:"url"`                    // ws:// or wss://host:port/path, a template
 	Account     string   `json:"account"`                // template of the query's account; empty: none
 	Device      string   `json:"device"`                 // template of the query's device; empty: none
 	Headers     []string `json:"headers"`                // "Name: value", templates
 	Subprotocol []string `json:"subprotocol"`            // offered, in this order
 	TokenSecret string   `json:"token_secret,omitempty"` // HS256 secret; Redacted drops it
 	Sources     string   `json:"sources"`                // see ParseSources
+	CA          string   `json:"ca,omitempty"`           // wss: PEM file of authorities; empty: the system's
+	Insecure    bool     `json:"insecure,omitempty"`     // wss: any certificate is taken
 	Addr        string   `json:"addr"`                   // host:port resolved to an address by the parent; empty: resolve
 }
 
@@ -47,6 +47,7 @@ type Target struct {
 	Host    string // of the Host header
 	Dial    string // host:port to resolve and connect to
 	Sources []netip.Addr
+	TLS     *tls.Config // nil: ws://
 
 	head    Template // the request up to where the token goes
 	minter  *Minter  // nil: no token
@@ -56,13 +57,20 @@ type Target struct {
 
 // Compile reads the whole spec and reports the first thing wrong with it.
 func (s Spec) Compile(now time.Time) (*Target, error) {
-	host, path, err := s.splitURL()
+	host, path, secure, err := s.splitURL()
 	if err != nil {
 		return nil, err
 	}
 	t := &Target{Host: host, Dial: host}
 	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
-		t.Dial = host + ":80"
+		t.Dial = host + map[bool]string{false: ":80", true: ":443"}[secure]
+	}
+	if secure {
+		if t.TLS, err = s.tls(host); err != nil {
+			return nil, err
+		}
+	} else if s.CA != "" || s.Insecure {
+		return nil, errors.New("--ca and --insecure are for wss://")
 	}
 	if s.Addr != "" {
 		t.Dial = s.Addr
@@ -93,13 +101,13 @@ func (s Spec) Compile(now time.Time) (*Target, error) {
 }
 
 // splitURL cuts the URL by hand where net/url would escape the template's braces.
-func (s Spec) splitURL() (host, path string, err error) {
+func (s Spec) splitURL() (host, path string, secure bool, err error) {
 	scheme, rest, ok := strings.Cut(s.URL, "://")
 	switch {
 	case ok && strings.EqualFold(scheme, "wss"):
-		return "", "", ErrTLS
+		secure = true
 	case !ok || !strings.EqualFold(scheme, "ws"):
-		return "", "", fmt.Errorf("target %q is not a URL like ws://127.0.0.1:8080/ws", s.URL)
+		return "", "", false, fmt.Errorf("target %q is not a URL like ws://127.0.0.1:8080/ws", s.URL)
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -111,12 +119,12 @@ func (s Spec) splitURL() (host, path string, err error) {
 		path = "/" + path
 	}
 	if _, err := url.Parse("ws://" + host + "/"); err != nil || host == "" {
-		return "", "", fmt.Errorf("target %q has no host that could be connected to", s.URL)
+		return "", "", false, fmt.Errorf("target %q has no host that could be connected to", s.URL)
 	}
 	if strings.ContainsAny(path, " \r\n\t") {
-		return "", "", fmt.Errorf("target %q: a path has no spaces; escape them as %%20", s.URL)
+		return "", "", false, fmt.Errorf("target %q: a path has no spaces; escape them as %%20", s.URL)
 	}
-	return host, path, nil
+	return host, path, secure, nil
 }
 
 func (s Spec) addIdentity(path string) (string, error) {

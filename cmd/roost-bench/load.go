@@ -15,19 +15,21 @@ import (
 
 // targetFlags say whom the load goes to and as whom.
 type targetFlags struct {
-	URL         string   `arg:"" help:"ws://host:port/path. {i} stands for the connection's number, {i/N} and {i%N} for its quotient and remainder by N."`
+	URL         string   `arg:"" help:"ws://host:port/path or wss://. {i} stands for the connection's number, {i/N} and {i%N} for its quotient and remainder by N."`
 	Account     string   `default:"acc-{i}" help:"Account of each connection, added to the query as account=; empty: none."`
 	Device      string   `default:"dev-{i}" help:"Device of each connection, added to the query as device=; empty: none."`
 	TokenSecret string   `env:"ROOST_BENCH_TOKEN_SECRET" help:"Mint an HS256 token with this secret for each connection (sub, device, exp), sent as a bearer token instead of the query's identity."`
 	Header      []string `sep:"none" placeholder:"'NAME: VALUE'" help:"Header of the handshake; may have {i}; repeatable."`
 	Subprotocol []string `help:"Subprotocols to offer, in this order."`
+	CA          string   `name:"ca" placeholder:"FILE" help:"For wss://: PEM file of authorities; else the system's. TLS costs the generator two goroutines and some 60 KB a connection: thousands, not a hundred thousand."`
+	Insecure    bool     `help:"For wss://: take any certificate."`
 	Source      string   `placeholder:"FIRST-LAST" help:"Source addresses, like 127.0.1.1-127.0.1.250; each has its own ports."`
 }
 
 func (f targetFlags) spec() target.Spec {
 	return target.Spec{
 		URL: f.URL, Account: f.Account, Device: f.Device, TokenSecret: f.TokenSecret,
-		Headers: f.Header, Subprotocol: f.Subprotocol, Sources: f.Source,
+		Headers: f.Header, Subprotocol: f.Subprotocol, Sources: f.Source, CA: f.CA, Insecure: f.Insecure,
 	}
 }
 
@@ -50,12 +52,18 @@ func (f runFlags) load(ctx context.Context, o output, name string, spec target.S
 	return f.carryOut(ctx, o, f.scenario(name, spec, phases, mustHold...))
 }
 
+// apply puts the flags over a scenario.
+func (f runFlags) apply(s *bench.Scenario) {
+	s.Processes, s.Loops, s.ServerPID = f.Procs, f.Loops, f.ServerPID
+	s.Config.LateBound, s.Saturation.LateShare, s.Saturation.BusiestLoop = f.LateBound, f.LateMax, f.CPUMax
+	s.Thresholds = f.Fail
+}
+
 // scenario makes one of phases; mustHold are its thresholds unless the user gave some.
 func (f runFlags) scenario(name string, spec target.Spec, phases []generator.Phase, mustHold ...string) bench.Scenario {
 	s := bench.DefaultScenario(name, spec)
-	s.Phases, s.Processes, s.Loops, s.ServerPID = phases, f.Procs, f.Loops, f.ServerPID
-	s.Config.LateBound, s.Saturation.LateShare, s.Saturation.BusiestLoop = f.LateBound, f.LateMax, f.CPUMax
-	if s.Thresholds = f.Fail; len(f.Fail) == 0 {
+	f.apply(&s)
+	if s.Phases = phases; len(f.Fail) == 0 {
 		s.Thresholds = mustHold
 	}
 	return s

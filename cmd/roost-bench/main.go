@@ -27,6 +27,7 @@ type grammar struct {
 	Storm      stormCommand      `cmd:"" help:"Reset a share of the connections at once and measure until all are back."`
 	Soak       soakCommand       `cmd:"" help:"Mix loads with churn for hours, and prove at the end that each connection is alive."`
 	Ramp       rampCommand       `cmd:"" help:"Step a load until a threshold breaks, then search for the highest rate that holds."`
+	Run        runCommand        `cmd:"" help:"Carry out a scenario file: phases one after the other, or at the same time."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve a bare echo on Roost's own reactor, for conformance and comparisons."`
 	Compare    compareCommand    `cmd:"" help:"Measure two or more servers in one run, in turn: figures and ratios, pair by pair."`
 	Budget     budgetCommand     `cmd:"" help:"Measure every budget of Roost beside its floor (Roost only)."`

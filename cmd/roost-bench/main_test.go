@@ -70,6 +70,16 @@ func TestExitCodes(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer plain.Close()
 	good, bad := echoServer(t, false), echoServer(t, true)
+	write := func(name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	scenario := write("s.yaml", "target: {url: "+good+"}\nfail: [lost==0, dead==0]\nphases:\n"+
+		"  - {phase: open, connections: 5}\n  - {phase: echo, rate: 100, for: 200ms}\n  - {phase: prove}\n")
+	typo := write("t.yaml", "target: {url: "+good+"}\nphases:\n  - {phase: open, conections: 5}\n")
 	for _, c := range []struct {
 		name string
 		args []string
@@ -82,7 +92,18 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"echo", good, "--conections=5"}, report.ExitUsage, "--connections"},
 		{"bad rate", []string{"echo", good, "--rate=0"}, report.ExitUsage, "--closed"},
 		{"bad threshold", []string{"echo", good, "--fail=lst==0"}, report.ExitUsage, `"lost"`},
-		{"wss", []string{"echo", "wss://127.0.0.1:1/"}, report.ExitUsage, "wss:// is not supported yet"},
+		{"wss, nobody there", []string{"echo", "wss://127.0.0.1:1/"}, report.ExitTarget, "nothing listens"},
+		{"wss to a server without TLS", []string{"echo", "wss" + strings.TrimPrefix(good, "ws")}, report.ExitTarget, "TLS"},
+		{"--ca without wss", []string{"echo", good, "--insecure"}, report.ExitUsage, "wss://"},
+		{"push without an API", []string{"push", good, "--api=http://127.0.0.1:1"}, report.ExitTarget, "nothing listens"},
+		{"relay of odd accounts", []string{"relay", good, "--connections=5"}, report.ExitUsage, "divided"},
+		{"ramp without a load", []string{"ramp", good}, report.ExitUsage, "--of"},
+		{"storm of nobody", []string{"storm", good, "--share=0"}, report.ExitUsage, "--share"},
+		{"soak", []string{"soak", good, "--connections=10", "--echo=100", "--churn=20", "--duration=300ms", "--late-bound=1m", "--cpu-max=0"}, report.ExitOK, "0 missing"},
+		{"baseline that is none", []string{"echo", good, "--baseline=/no/such/file"}, report.ExitUsage, "baseline"},
+		{"scenario with a typo", []string{"run", typo}, report.ExitUsage, `did you mean "connections"`},
+		{"scenario", []string{"run", scenario, "--late-bound=1m", "--cpu-max=0"}, report.ExitOK, "0 dead"},
+		{"budget of nothing", []string{"budget", "--roost=/no/such/file"}, report.ExitUsage, "/no/such/file"},
 		{"nobody there", []string{"echo", "ws://127.0.0.1:1/"}, report.ExitTarget, "nothing listens"},
 		{"plain HTTP", []string{"echo", "ws://" + plain.Listener.Addr().String() + "/"}, report.ExitTarget, "HTTP 200"},
 		{"good", append([]string{"echo", good}, calm...), report.ExitOK, "0 lost"},

@@ -62,6 +62,7 @@ var layers = map[string]layer{
 	"bench/hostinfo":              edges,
 	"bench/pace":                  edges,
 	"bench/report":                edges,
+	"bench/scenariofile":          edges,
 	"bench/tally":                 edges,
 	"bench/target":                edges,
 
@@ -103,7 +104,7 @@ var outside = []struct {
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/...", "cmd/roost-bench"}, true},
 	{"github.com/alecthomas/kong", []string{"cmd/roost", "cmd/roost-bench"}, false},
 	{"github.com/agnivade/levenshtein", []string{"cmd/roost/internal/config", "bench/..."}, false},
-	{"go.yaml.in/yaml", []string{"cmd/roost/internal/config"}, true},
+	{"go.yaml.in/yaml", []string{"cmd/roost/internal/config", "bench/scenariofile"}, true},
 	{"golang.org/x/sys", []string{"netpoll/...", "store", "bench/...", "cmd/..."}, true},
 	{"github.com/aws/aws-sdk-go-v2", nil, true}, // the oracle of our SigV4
 	{"github.com/rogpeppe/go-internal", nil, true},
