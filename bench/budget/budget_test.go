@@ -1,0 +1,274 @@
+//go:build linux
+
+package budget
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/roostpush/roost/bench/compare"
+	"github.com/roostpush/roost/bench/experiment"
+	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/tally"
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "roost-budget-test-")
+	if err != nil {
+		panic(err)
+	}
+	built = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+// built is the folder of the real programs.
+var built string
+
+var build = sync.OnceValue(func() error {
+	for name, dir := range map[string]string{"roost": "../../cmd/roost", "roost-bench": "../../cmd/roost-bench", "peers": "../peers"} {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(built, name), ".")
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+	}
+	return nil
+})
+
+// small is a run of every part over real processes, in seconds: what the figures are is
+// for the command, that there are all of them is for the test.
+func small(t *testing.T) Config {
+	if testing.Short() || runtime.NumCPU() < 2 {
+		t.Skip("builds and starts servers, on two cores")
+	}
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	c := Default()
+	c.Roost, c.Bench, c.Peers = filepath.Join(built, "roost"), filepath.Join(built, "roost-bench"), filepath.Join(built, "peers")
+	c.Results, c.Tries = t.TempDir(), 1
+	c.Slope = slopeSizes{Low: 50, High: 200, Quiet: 100 * time.Millisecond, Idle: 300 * time.Millisecond, PerSecond: 1000, Collections: 2}
+	c.Echo = echoSizes{Few: 20, Many: 100, Payloads: []int{20}, RoundsFew: 1, RoundsMany: 1, TimeFew: 300 * time.Millisecond, TimeMany: 300 * time.Millisecond}
+	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
+	c.Push = pushSizes{Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, Fanout: 400 * time.Millisecond, FanoutsPS: 20, FloorRuns: 2, Bursts: 2}
+	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond}
+	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200}
+	return c
+}
+
+func TestEveryRowOverRealProcesses(t *testing.T) {
+	cfg := small(t)
+	var shown []Row
+	r, err := Run(context.Background(), cfg, nil, nil, func(row Row) { shown = append(shown, row) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.Rows {
+		// Whether it holds is the machine's business here; that it was measured is ours.
+		if row.Verdict == "" || row.Budget == "" || (row.Verdict != NotHere && row.Verdict != Invalid && row.Value <= 0) {
+			t.Errorf("row %+v", row)
+		}
+	}
+	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+1+2 {
+		t.Errorf("%d rows, %d shown", len(r.Rows), len(shown))
+	}
+	for _, name := range []string{"budget.json", "budget.html", "idle-slope.json", "budget-push.json", "budget-upgrade.json", "budget-echo-20-20.json"} {
+		if text, err := os.ReadFile(filepath.Join(cfg.Results, name)); err != nil || len(text) < 100 {
+			t.Errorf("%s: %v, %d bytes", name, err, len(text))
+		}
+	}
+	page, err := os.ReadFile(filepath.Join(cfg.Results, "budget.html"))
+	if err != nil || !strings.Contains(string(page), whatMemory) || !strings.Contains(string(page), "<svg") {
+		t.Errorf("the page lacks its rows or its plots (%v)", err)
+	}
+	var table strings.Builder
+	r.WriteTable(&table)
+	if !strings.Contains(table.String(), whatFanout) || !strings.Contains(table.String(), fmt.Sprintf("%d rows", len(r.Rows))) {
+		t.Errorf("table:\n%s", table.String())
+	}
+}
+
+func TestRowsAreJudged(t *testing.T) {
+	for _, c := range []struct {
+		row  Row
+		want Verdict
+	}{
+		{Row{Value: 440, Limit: 440}, Held}, {Row{Value: 440.1, Limit: 440}, Broken}, {Row{Value: 1, Limit: 2, Verdict: Broken}, Broken},
+		{Row{Verdict: NotHere}, NotHere},
+	} {
+		if got := c.row.judge().Verdict; got != c.want {
+			t.Errorf("%+v: %s", c.row, got)
+		}
+	}
+	for _, c := range []struct {
+		rows []Row
+		want int
+	}{
+		{[]Row{{Verdict: Held}, {Verdict: NotHere}}, report.ExitOK}, {[]Row{{Verdict: Invalid}, {Verdict: Held}}, report.ExitSaturated},
+		{[]Row{{Verdict: Invalid}, {Verdict: Broken}}, report.ExitThreshold},
+	} {
+		if got := (&Result{Rows: c.rows}).Exit(); got != c.want {
+			t.Errorf("%+v: exit %d, want %d", c.rows, got, c.want)
+		}
+	}
+}
+
+// A part whose generator was disturbed is tried again, and never passed off as held.
+func TestDisturbedPartsAreTriedAgain(t *testing.T) {
+	for _, c := range []struct {
+		quietAt int
+		want    Verdict
+		tries   int
+	}{{1, Held, 1}, {3, Held, 3}, {9, Invalid, 3}} {
+		b := &board{cfg: Config{Tries: 3}, say: func(string, ...any) {}}
+		n := 0
+		rows := b.try(t.Context(), part{name: "x", rows: []string{"x"}, run: func(context.Context, *board) ([]Row, error) {
+			if n++; n < c.quietAt {
+				return []Row{{Value: 1, Limit: 2}}, errDisturbed
+			}
+			return []Row{{Value: 1, Limit: 2}}, nil
+		}})
+		if len(rows) != 1 || rows[0].Verdict != c.want || rows[0].Tries != c.tries || n != c.tries {
+			t.Errorf("quiet at %d: %+v after %d", c.quietAt, rows, n)
+		}
+	}
+	b := &board{cfg: Config{Tries: 3}, say: func(string, ...any) {}}
+	rows := b.try(t.Context(), part{rows: []string{"a", "b"}, run: func(context.Context, *board) ([]Row, error) { return nil, os.ErrNotExist }})
+	if len(rows) != 2 || rows[0].Verdict != Broken || rows[1].What != "b" {
+		t.Errorf("%+v", rows)
+	}
+}
+
+func TestPushIsJudgedByItsFloor(t *testing.T) {
+	all := pushRounds{
+		Floor: []float64{8000, 20_000, 8000}, Bursts: []float64{10_000, 30_000, 10_000}, Push: []float64{10_900, 40_000, 10_800},
+		Fanout: []float64{11_000, 60_000, 10_500}, PushRate: []float64{1, 2, 3}, FanoutLast: []float64{1, 2, 3}, FrameBytes: []int{200},
+	}
+	rows := pushRows(defaultPush(), all)
+	if v := rows[0].judge(); v.Verdict != Held || v.Value != 2900 {
+		t.Errorf("%+v", v)
+	}
+	if v := rows[1].judge(); v.Verdict != Held || v.Value != 1.1 {
+		t.Errorf("%+v", v)
+	}
+	all.Push[2], all.Fanout[2] = 11_100, 12_000
+	for _, row := range pushRows(defaultPush(), all) {
+		if v := row.judge(); v.Verdict != Broken {
+			t.Errorf("%+v", v)
+		}
+	}
+	all.Push[2], all.Fanout[2], all.Wrong = 10_800, 10_500, "push: 1 lost"
+	for _, row := range pushRows(defaultPush(), all) {
+		if v := row.judge(); v.Verdict != Broken || v.Note != "push: 1 lost" {
+			t.Errorf("lost messages: %+v", v)
+		}
+	}
+}
+
+func TestUpgradesAreJudged(t *testing.T) {
+	sample := func(round int, target string, cpu, p99 float64) compare.Sample {
+		return compare.Sample{Round: round, Target: target, Figures: map[compare.Metric]float64{compare.CPUPerUpgrade: cpu, compare.P99: p99}}
+	}
+	r := &compare.Result{Samples: []compare.Sample{sample(1, "roost", 140, 49e6), sample(1, "upgrade", 100, 1e6)}}
+	rows := upgradeRows(r, defaultUpgrade())
+	if rows[0].judge().Verdict != Held || rows[1].judge().Verdict != Held {
+		t.Errorf("%+v", rows)
+	}
+	r.Samples[0] = sample(1, "roost", 141, 50e6)
+	for _, row := range upgradeRows(r, defaultUpgrade()) {
+		if row.judge().Verdict != Broken {
+			t.Errorf("%+v", row)
+		}
+	}
+	for _, row := range upgradeRows(&compare.Result{}, defaultUpgrade()) {
+		if row.judge().Verdict != Broken {
+			t.Errorf("nothing was measured: %+v", row)
+		}
+	}
+}
+
+func TestDensityIsReadFromAnEarlierRun(t *testing.T) {
+	dir := t.TempDir()
+	b := &board{cfg: Config{Results: dir}}
+	rows, err := runDensity(t.Context(), b)
+	if err != nil || rows[0].judge().Verdict != NotHere {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	for _, c := range []struct {
+		result experiment.DensityResult
+		want   Verdict
+	}{
+		{experiment.DensityResult{Devices: densityAt, Alive: densityAt, Process: 500, Total: 5000}, Held},
+		{experiment.DensityResult{Devices: densityAt, Alive: densityAt - 1, Process: 500, Total: 5000}, Broken},
+		{experiment.DensityResult{Devices: densityAt, Alive: densityAt, Process: 601, Total: 5000}, Broken},
+		{experiment.DensityResult{Devices: densityAt, Alive: densityAt, Process: 500, Total: 5121}, Broken},
+	} {
+		text, _ := json.Marshal(c.result)
+		if err := os.WriteFile(filepath.Join(dir, "density-1000000.json"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if rows, err := runDensity(t.Context(), b); err != nil || rows[0].judge().Verdict != c.want {
+			t.Errorf("%+v: %+v, %v", c.result, rows, err)
+		}
+	}
+}
+
+// A floor that did not write to everybody is no floor.
+func TestFloorMustBeWhole(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := `{"connections":10,"full":0,"cpu_ns_per_write":8000}`
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(l) }()
+	defer func() { _ = server.Close(); <-done }()
+	w := &writeLoop{control: l.Addr().String()}
+	if each, err := w.order(t.Context(), 10, 100, 1); err != nil || each != 8000 {
+		t.Errorf("%v, %v", each, err)
+	}
+	if _, err := w.order(t.Context(), 11, 100, 1); err == nil {
+		t.Error("a floor of 10 of 11 connections is taken")
+	}
+	answer = `{"connections":10,"full":3,"cpu_ns_per_write":8000}`
+	if _, err := w.order(t.Context(), 10, 100, 1); err == nil {
+		t.Error("a floor whose writes were not taken is taken")
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"no roost": func(c *Config) { c.Roost = "/no/such/file" }, "one core": func(c *Config) { c.OwnCPU = c.ServerCPU },
+		"no such part": func(c *Config) { c.Only = []string{"pish"} }, "no try": func(c *Config) { c.Tries = 0 },
+	} {
+		c := Default()
+		c.Roost, c.Bench, c.Peers = os.Args[0], os.Args[0], os.Args[0]
+		if err := c.check(); err != nil {
+			t.Fatal(err)
+		}
+		if change(&c); c.check() == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	r := &report.Result{Total: &tally.Tally{}}
+	if r.Total.Add(tally.Lost, 1); wrong(r) != "1 lost" {
+		t.Error("a lost message is nothing wrong")
+	}
+}
