@@ -92,7 +92,7 @@ func (f *fakeNode) device(w http.ResponseWriter, r *http.Request) {
 		c.Close()
 	}()
 	for {
-		frame, err := ws.ReadFrame(c)
+		frame, err := readFrame(c)
 		if err != nil {
 			return
 		}
