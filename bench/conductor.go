@@ -79,6 +79,10 @@ func (c *conductor) carryOut(ctx context.Context, phase generator.Phase, ticks <
 		}
 	}
 	c.phase.ServerAfter = c.readServer()
+	if phase.Kind == generator.Fanout { // whoever misses a message counts it; here it is known that a result said so
+		lost := c.phase.Tally.Get(tally.Lost)
+		c.phase.Tally.Add(tally.Lost, -min(lost, c.phase.Tally.Get(tally.Undelivered)))
+	}
 	for _, ns := range c.lasts {
 		if ns >= 0 {
 			c.phase.Tally.Record(tally.FanoutLast, ns)

@@ -6,6 +6,10 @@
 // connection itself, package generator does, and it decides no figure's format,
 // package report does. cmd/roost-bench is its only caller.
 //
+// A ramp (ramp.go) runs one phase many times and judges each by itself. Files of phases
+// are read by package scenariofile; package compare runs several targets in turn, package
+// experiment starts nodes of its own, and package budget judges Roost with all of these.
+//
 // How to grow it: a new way of loading is a phase (a file phase_*.go in package
 // generator), a new command is a list of phases (scenario.go here), and a figure
 // is a counter or a histogram (package tally), which gives it a place in the

@@ -213,10 +213,12 @@ func (f *fakeNode) many(n int64, account string, frame []byte) string {
 		}
 	}
 	f.mu.Unlock()
+	counts := map[string]int{}
 	for _, name := range names {
-		f.deliver(n, name, frame)
+		counts[f.deliver(n, name, frame)]++
 	}
-	return fmt.Sprintf(`"total":%d,"counts":{"written":%d}`, len(names), len(names))
+	text, _ := json.Marshal(counts)
+	return fmt.Sprintf(`"total":%d,"counts":%s`, len(names), text)
 }
 
 // against returns a scenario against the node.

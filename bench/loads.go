@@ -42,11 +42,12 @@ type StormLoad struct {
 	Trickle MessageLoad   // PerSecond 0: none
 	Timeout time.Duration // until which all must be back
 	Retry   time.Duration // before an attempt that failed is made again
+	Returns float64       // connections that come back a second; 0: as fast as they complete
 }
 
 // StormPhases opens everybody, drops a part at once, and measures until all are back.
 func StormPhases(s StormLoad) []generator.Phase {
-	storm := generator.Phase{Kind: generator.Cycle, High: s.Dropped, Timeout: s.Timeout, Hold: s.Retry}
+	storm := generator.Phase{Kind: generator.Cycle, High: s.Dropped, Timeout: s.Timeout, Hold: s.Retry, Returns: s.Returns}
 	parts := []generator.Phase{storm}
 	if s.Trickle.PerSecond > 0 && s.Others > 0 {
 		trickle := s.Trickle

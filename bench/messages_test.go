@@ -197,6 +197,19 @@ func TestFanoutThatMissesADevice(t *testing.T) {
 	}
 }
 
+// A node that says whom it did not reach has lost nobody.
+func TestFanoutThatIsHonest(t *testing.T) {
+	node := &fakeNode{push: func(n int64, to string, frame []byte) ([]delivery, string) {
+		if n == 3 {
+			return nil, "overloaded"
+		}
+		return []delivery{{to, frame}}, ""
+	}}
+	load := MessageLoad{PerSecond: 20, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: 300 * time.Millisecond}
+	r := mustRun(t, node.start(t).against(t, MessagePhases(generator.Fanout, 20, load)), Options{})
+	wantCounts(t, r, map[tally.Counter]int64{tally.Received: 180, tally.Lost: 0, tally.Undelivered: 20})
+}
+
 func TestLatePushesShowInOpenLoop(t *testing.T) {
 	const pause = 100 * time.Millisecond
 	node := &fakeNode{push: func(n int64, to string, frame []byte) ([]delivery, string) {

@@ -20,11 +20,12 @@ type Ramp struct {
 	Precision float64       // of the result: 0.05 is 5 %
 	StepsMax  int           // steps in all
 	Pause     time.Duration // between two steps, for the server to be done with the last one
+	Again     int           // times that a step is repeated in which the generator was disturbed
 }
 
 // DefaultRamp returns a ramp of the given phase.
 func DefaultRamp(phase int) Ramp {
-	return Ramp{Phase: phase, Factor: 2, Precision: 0.05, StepsMax: 30, Pause: 500 * time.Millisecond}
+	return Ramp{Phase: phase, Factor: 2, Precision: 0.05, StepsMax: 30, Pause: 500 * time.Millisecond, Again: 2}
 }
 
 // rampRateMax ends a ramp that nothing breaks: no server and no generator does this.
@@ -49,6 +50,9 @@ func (c *conductor) climb(ctx context.Context, r Ramp, phase generator.Phase, th
 	held, broke := 0.0, 0.0
 	for rate := phase.PerSecond; len(c.result.Steps) < r.StepsMax && rate < rampRateMax; {
 		step := c.tryRate(ctx, phase, rate, thresholds, ticks)
+		for again := r.Again; again > 0 && len(step.Saturated) > 0 && c.result.Early == "" && ctx.Err() == nil; again-- {
+			step = c.tryRate(ctx, phase, rate, thresholds, ticks)
+		}
 		if c.result.Early != "" || ctx.Err() != nil {
 			return
 		}

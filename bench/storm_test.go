@@ -33,6 +33,8 @@ func TestStorm(t *testing.T) {
 	}{
 		{"all come back", func(*StormLoad) {}, nil,
 			map[tally.Counter]int64{tally.Dropped: 30, tally.Returned: 30, tally.Missing: 0, tally.Retried: 0, tally.Proved: 40, tally.Dead: 0}, report.ExitOK},
+		{"paced", func(s *StormLoad) { s.Returns = 100 }, nil,
+			map[tally.Counter]int64{tally.Dropped: 30, tally.Returned: 30, tally.Missing: 0, tally.Retried: 0, tally.Proved: 40, tally.Dead: 0}, report.ExitOK},
 		{"refused at first", func(*StormLoad) {}, func(n int64) error {
 			if n >= 40 && n < 50 { // the first forty opened the run
 				return errors.New("come again")
@@ -55,6 +57,9 @@ func TestStorm(t *testing.T) {
 			r := mustRun(t, s, Options{})
 			wantCounts(t, r, c.want)
 			wantCounts(t, r, map[tally.Counter]int64{tally.Lost: 0, tally.Undelivered: 0, tally.Unanswered: 0})
+			if back, _ := r.Find("storm.back"); storm.Returns > 0 && back.Value < 0.28e9 {
+				t.Errorf("30 came back in %s at 100 a second", back.Text())
+			}
 			if r.Exit() != c.exit {
 				t.Errorf("exit %d, want %d: %+v", r.Exit(), c.exit, r.Thresholds)
 			}

@@ -36,7 +36,7 @@ type pushSizes struct {
 }
 
 func defaultPush() pushSizes {
-	return pushSizes{Devices: 10_000, Payload: 128, Window: 1_000, Rounds: 3, Push: 3 * time.Second, Fanout: 4 * time.Second, FanoutsPS: 5, FloorRuns: 6, Bursts: 10}
+	return pushSizes{Devices: 10_000, Payload: 128, Window: 1_000, Rounds: 3, Push: 3 * time.Second, Fanout: 5 * time.Second, FanoutsPS: 4, FloorRuns: 6, Bursts: 10}
 }
 
 // pushRounds is what the rounds found: CPU of the server for each, nanoseconds.
@@ -106,7 +106,10 @@ func (b *board) pushRound(ctx context.Context, node *experiment.Node, floor *wri
 	all.FanoutLast = append(all.FanoutLast, value(fanout, "fanout.last.p50"))
 	all.Runs = append(all.Runs, push, fanout)
 	for _, r := range []*report.Result{push, fanout} {
-		if w := wrong(r); w != "" {
+		switch w := wrong(r); {
+		case w != "" && len(r.Saturated) > 0:
+			return fmt.Errorf("%w: %s: %s; %s", errDisturbed, r.Scenario, w, r.Saturated[0])
+		case w != "":
 			all.Wrong = r.Scenario + ": " + w
 		}
 	}

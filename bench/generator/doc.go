@@ -13,7 +13,10 @@
 //	connect.go   socket, source address, handshake
 //	read.go      bytes -> frames -> events of the phase
 //	write.go     masked frames, what the kernel did not take
-//	phase_*.go   what is done with the connections
+//	api.go       a stream of pushes to the server's API, on a socket of the same epoll set
+//	arrival.go   whether a message arrived once, in order, on the right device
+//	bridge.go    wss://: a goroutine for each direction behind a socket pair
+//	phase_*.go   what is done with the connections; a mix does several things at once
 //
 // It needs Linux; elsewhere Run says so.
 package generator

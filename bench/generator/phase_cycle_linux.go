@@ -19,6 +19,8 @@ type cycling struct {
 	away     []absence // to be connected, first come first served
 	head     int
 	retries  []retry
+	returns  pace.Schedule   // of the attempts, when they are paced
+	tried    int64           // paced attempts
 	inflight map[int64]int64 // intended starts of attempts under way, by number
 	absent   int64           // dropped and not back
 	beganNS  int64
@@ -30,7 +32,7 @@ type cycling struct {
 
 // cycleTurnMax is how many are dropped and how many connected in one turn: each takes
 // some 40 µs, and other parts of a mix want to be in time.
-const cycleTurnMax = 16
+const cycleTurnMax = 8
 
 // absence is a connection that has to come back, and since when.
 type absence struct{ index, sinceNS int64 }
@@ -47,6 +49,7 @@ func newCycling(l *loop, spec Phase, atNS int64) *cycling {
 		schedule: pace.Schedule{StartNS: atNS, PerSecond: spec.PerSecond, Stride: l.shares, Offset: l.id},
 	}
 	p.giveUpNS = p.endNS + int64(spec.Timeout)
+	p.returns = pace.Schedule{StartNS: atNS, PerSecond: spec.Returns, Stride: l.shares, Offset: l.id}
 	l.slots.each(func(c *conn) {
 		if c.state == stateOpen && spec.has(c.index) {
 			p.victims = append(p.victims, c.ref())
@@ -134,6 +137,12 @@ func (p *cycling) leave(l *loop, index, sinceNS int64) {
 // bringBack begins as many attempts as may be under way.
 func (p *cycling) bringBack(l *loop) int64 {
 	for budget := cycleTurnMax; budget > 0 && len(p.inflight) < l.plan.Config.ConnectsInflight; budget-- {
+		if p.spec.Returns > 0 && p.waiting() {
+			if at := p.returns.At(p.tried); at > l.nowNS {
+				return at
+			}
+			p.tried++
+		}
 		var a absence
 		switch {
 		case len(p.retries) > 0 && p.retries[0].atNS <= l.nowNS:
@@ -157,6 +166,9 @@ func (p *cycling) bringBack(l *loop) int64 {
 	}
 	return never // the next one begins when one ends
 }
+
+// waiting says that somebody is to be connected.
+func (p *cycling) waiting() bool { return p.head < len(p.away) || len(p.retries) > 0 }
 
 // retryWait is used when a phase names none.
 const retryWait = 500 * time.Millisecond

@@ -50,6 +50,7 @@ type Phase struct {
 	Low     int64   `json:"low,omitempty"`     // the phase has connections of number Low up to
 	High    int64   `json:"high,omitempty"`    // and without High; 0: no bound
 	Revive  bool    `json:"revive,omitempty"`  // mix: a connection that the server ends comes back; prove: one that it ends with a goodbye is not dead
+	Returns float64 `json:"returns,omitempty"` // cycle: connections brought back a second, over all loops; 0: as fast as they complete
 	Parts   []Phase `json:"parts,omitempty"`   // mix: when the first has ended, the others end too
 }
 

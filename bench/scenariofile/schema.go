@@ -54,6 +54,7 @@ type filePhase struct {
 	Low         int64         `yaml:"low" doc:"the phase has connections from this number"`
 	High        int64         `yaml:"high" doc:"up to this one, which it has not; 0: no bound"`
 	Revive      bool          `yaml:"revive" doc:"bring back what the server ends"`
+	Returns     float64       `yaml:"returns" doc:"cycle: connections brought back a second; 0: as fast as they complete"`
 	Ramp        bool          `yaml:"ramp" doc:"step the rate until a threshold breaks, then search"`
 	Parts       []filePhase   `yaml:"parts" doc:"phases at the same time, each with connections of its own"`
 }
@@ -68,7 +69,7 @@ var keys = map[generator.Kind][]string{
 	generator.Push:   {"rate", "window", "size", "for", "timeout", "wait", "low", "high", "ramp"},
 	generator.Fanout: {"rate", "size", "for", "timeout", "wait", "to", "low", "high", "ramp"},
 	generator.Relay:  {"rate", "group", "size", "for", "timeout", "low", "high", "ramp"},
-	generator.Cycle:  {"rate", "for", "timeout", "hold", "low", "high"},
+	generator.Cycle:  {"rate", "returns", "for", "timeout", "hold", "low", "high"},
 	generator.Mix:    {"parts", "for", "revive"},
 	generator.Close:  {},
 }
@@ -86,7 +87,7 @@ func (p filePhase) phase() generator.Phase {
 	g := generator.Phase{
 		Kind: kind, Connections: p.Connections, FirstIndex: p.First, Group: p.Group, PerSecond: p.Rate, Duration: p.For, Hold: p.Hold,
 		Timeout: p.Timeout, PayloadBytes: p.Size, Inflight: p.Inflight, Window: p.Window, Waits: p.Wait, Account: p.To == "account",
-		Low: p.Low, High: p.High, Revive: p.Revive,
+		Low: p.Low, High: p.High, Revive: p.Revive, Returns: p.Returns,
 	}
 	switch kind {
 	case generator.Open:

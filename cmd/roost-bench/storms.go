@@ -28,6 +28,7 @@ type stormCommand struct {
 	Share       float64       `default:"0.9" help:"Share of them that is reset at once."`
 	Rate        float64       `default:"1000" help:"Pushes a second to the others, while the dropped come back."`
 	Size        int           `default:"128" help:"Payload of a push in bytes of JSON."`
+	ReturnRate  float64       `default:"5000" help:"Connections that come back a second; 0: as fast as they complete, which keeps the generator itself busy."`
 	Retry       time.Duration `default:"500ms" help:"Wait before an attempt that failed is made again."`
 	Timeout     time.Duration `default:"30s" help:"Until then all must be back."`
 }
@@ -37,7 +38,7 @@ func (c stormCommand) Run(ctx context.Context, o output) error {
 	if c.Share <= 0 || c.Share > 1 || c.Connections < 1 || c.Timeout <= 0 {
 		return errors.New("--share must be above 0 and at most 1, --connections and --timeout positive")
 	}
-	load := bench.StormLoad{Dropped: max(int64(float64(c.Connections)*c.Share), 1), Timeout: c.Timeout, Retry: c.Retry}
+	load := bench.StormLoad{Dropped: max(int64(float64(c.Connections)*c.Share), 1), Timeout: c.Timeout, Retry: c.Retry, Returns: c.ReturnRate}
 	load.Others = c.Connections - load.Dropped
 	mustHold := []string{"missing==0", "dead==0"}
 	if c.API != "" {
