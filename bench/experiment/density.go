@@ -43,7 +43,7 @@ type Density struct {
 func DefaultDensity(program string) Density {
 	return Density{
 		Program: program, Devices: 10_000, Inflight: 128, Settle: 5 * time.Second, Quiet: 20 * time.Second,
-		PingInterval: time.Hour, Patience: 2 * time.Minute, ProofsPerSecond: 5_000,
+		PingInterval: 2 * time.Hour, Patience: 5 * time.Minute, ProofsPerSecond: 3_000,
 		Sources: "127.0.1.1-127.0.1.64", Processes: 1, ProcessBytesMax: 600, TotalBytesMax: 5_000,
 	}
 }
@@ -165,6 +165,9 @@ func (f *filling) read(ctx context.Context) (reading DensityReading, err error) 
 		return reading, err
 	}
 	if reading.Memory, err = readMemory(); err != nil {
+		return reading, err
+	}
+	if reading.Network, err = readNetwork(); err != nil {
 		return reading, err
 	}
 	m, err := f.node.metrics(ctx)

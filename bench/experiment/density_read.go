@@ -91,6 +91,48 @@ func parseKB(text string) map[string]int64 {
 	return values
 }
 
+// Network is what this machine's own network has lost since it booted: a device whose
+// ping was lost again and again answers too late, and that is not the node's fault.
+type Network struct {
+	Dropped     int64 `json:"dropped"`     // packets for which net.core.netdev_max_backlog had no room
+	Retransmits int64 `json:"retransmits"` // TCP segments sent again, both ends
+}
+
+func readNetwork() (n Network, err error) {
+	softnet, err := os.ReadFile("/proc/net/softnet_stat")
+	if err != nil {
+		return n, fmt.Errorf("experiment: %w", err)
+	}
+	snmp, err := os.ReadFile("/proc/net/snmp")
+	if err != nil {
+		return n, fmt.Errorf("experiment: %w", err)
+	}
+	return parseNetwork(string(softnet), string(snmp)), nil
+}
+
+// parseNetwork reads the second column of softnet_stat, a line for each processor, and
+// the column RetransSegs of snmp's two lines about TCP.
+func parseNetwork(softnet, snmp string) (n Network) {
+	for line := range strings.Lines(softnet) {
+		if columns := strings.Fields(line); len(columns) > 1 {
+			dropped, _ := strconv.ParseInt(columns[1], 16, 64)
+			n.Dropped += dropped
+		}
+	}
+	var names []string
+	for line := range strings.Lines(snmp) {
+		columns := strings.Fields(line)
+		if len(columns) == 0 || columns[0] != "Tcp:" {
+			continue
+		}
+		if i := slices.Index(names, "RetransSegs"); i >= 0 && i < len(columns) {
+			n.Retransmits, _ = strconv.ParseInt(columns[i], 10, 64)
+		}
+		names = columns
+	}
+	return n
+}
+
 // Machine says what the figures were measured on.
 type Machine struct {
 	Kernel    string `json:"kernel"`

@@ -14,6 +14,7 @@ type DensityReading struct {
 	Sessions       int64    `json:"sessions"` // that the node says it has
 	Process        Resident `json:"process"`
 	Memory         Memory   `json:"memory"`
+	Network        Network  `json:"network"`
 	KernelBytes    int64    `json:"kernel_bytes"` // Memory.KernelBytes
 	HeapInuseBytes float64  `json:"heap_inuse_bytes"`
 	HeapIdleBytes  float64  `json:"heap_idle_bytes"`     // free spans, and given back or not
@@ -159,6 +160,9 @@ func (r *DensityResult) WriteText(w io.Writer) {
 	verdict(r.allAlive(), "%d of %d devices answered the final ping; the node has %d sessions", r.Alive, r.Devices, r.Proved.Sessions)
 	verdict(r.Process <= r.ProcessBytesMax, "%.0f B of process memory each, at most %.0f (%.0f B with what a node for one device needs)", r.Process, r.ProcessBytesMax, r.ProcessWhole)
 	verdict(r.Total <= r.TotalBytesMax, "%.0f B each with the server's half of the kernel's, at most %.0f", r.Total, r.TotalBytesMax)
+	if lost := r.Proved.Network.Dropped - r.Base.Network.Dropped; lost > 0 {
+		fmt.Fprintf(w, "  This machine's network dropped %d packets meanwhile: raise net.core.netdev_max_backlog\n", lost)
+	}
 	if r.Run != nil && r.Run.Early != "" {
 		fmt.Fprintf(w, "  The run ended early: %s\n", r.Run.Early)
 	}

@@ -155,6 +155,20 @@ func TestKernelBytesIsWhatNobodyElseHas(t *testing.T) {
 	}
 }
 
+func TestParseNetwork(t *testing.T) {
+	softnet := "00001234 0000000a 00000000\n00000001 00000006 00000000\n"
+	snmp := "Ip: Forwarding RetransSegs\nIp: 1 99\nTcp: RtoMin OutSegs RetransSegs InErrs\nTcp: 200 5 17 3\nUdp: RetransSegs\nUdp: 4\n"
+	if n := parseNetwork(softnet, snmp); n != (Network{Dropped: 16, Retransmits: 17}) {
+		t.Errorf("%+v", n)
+	}
+	if n := parseNetwork("", ""); n != (Network{}) {
+		t.Errorf("%+v", n)
+	}
+	if _, err := readNetwork(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPausesFromBuckets(t *testing.T) {
 	text := func(counts ...float64) metricsText {
 		m := metricsText{values: map[string]float64{"go_gc_pauses_seconds_other": 9}}

@@ -19,8 +19,8 @@ type densityCommand struct {
 	Rate         float64       `help:"Upgrades begun a second; 0: as fast as they complete."`
 	Procs        int           `default:"1" help:"Generator processes."`
 	Quiet        time.Duration `default:"20s" help:"Quiet time before the reading."`
-	PingInterval time.Duration `default:"1h" help:"Time between the server's pings of a device."`
-	Patience     time.Duration `default:"2m" help:"Longest wait for one upgrade, pong or answer of the API."`
+	PingInterval time.Duration `default:"2h" help:"Time between the server's pings of a device."`
+	Patience     time.Duration `default:"5m" help:"Longest wait for one upgrade, pong or answer of the API."`
 	ProcessMax   float64       `default:"600" placeholder:"BYTES" help:"Process memory for each device above which the exit code is 3."`
 	TotalMax     float64       `default:"5000" placeholder:"BYTES" help:"The same with the server's half of the kernel's memory."`
 	Data         string        `placeholder:"DIR" help:"Where the node's data goes, in a folder of its own that is removed; default: a temporary one."`

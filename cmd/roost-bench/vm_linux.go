@@ -43,6 +43,9 @@ var vmSysctls = [][2]string{
 	{"fs/epoll/max_user_watches", fmt.Sprint(4 * vmFilesMax)},
 	{"net/ipv4/ip_local_port_range", "1024 65535"}, // ports of each source address
 	{"net/core/somaxconn", "65535"},
+	// Packets on their way over loopback. A processor that is slow to take them would drop
+	// the 1,001st, and retransmissions of many sockets come in bursts that are dropped too.
+	{"net/core/netdev_max_backlog", "1000000"},
 	{"net/ipv4/tcp_max_syn_backlog", "65535"},
 	{"net/ipv4/tcp_mem", "1048576 2097152 4194304"}, // pages: queued data is never the limit
 	{"net/ipv4/tcp_max_orphans", "1048576"},         // the end of the run resets everything at once
