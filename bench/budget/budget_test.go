@@ -140,11 +140,11 @@ func TestDisturbedPartsAreTriedAgain(t *testing.T) {
 		n := 0
 		rows := b.try(t.Context(), part{name: "x", rows: []string{"x"}, run: func(context.Context, *board) ([]Row, error) {
 			if n++; n < c.quietAt {
-				return []Row{{Value: 1, Limit: 2}}, errDisturbed
+				return []Row{{Value: 1, Limit: 2, timed: true}, {Value: 1, Limit: 2}}, errDisturbed
 			}
-			return []Row{{Value: 1, Limit: 2}}, nil
+			return []Row{{Value: 1, Limit: 2, timed: true}, {Value: 1, Limit: 2}}, nil
 		}})
-		if len(rows) != 1 || rows[0].Verdict != c.want || rows[0].Tries != c.tries || n != c.tries {
+		if len(rows) != 2 || rows[1].Verdict != Held || rows[0].Verdict != c.want || rows[0].Tries != c.tries || n != c.tries {
 			t.Errorf("quiet at %d: %+v after %d", c.quietAt, rows, n)
 		}
 	}

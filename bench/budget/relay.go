@@ -61,7 +61,7 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 	b.show("relay, half the highest rate", all.Half)
 	p99, rate := value(all.Half, "relay.closed.p99"), value(all.Ramp, "ramp.rate")
 	row := Row{
-		What: whatRelay, Budget: "p99 < 1 ms, the server's share", Value: p99, Limit: float64(relayP99Max) - 1,
+		What: whatRelay, Budget: "p99 < 1 ms, the server's share", Value: p99, Limit: float64(relayP99Max) - 1, timed: true,
 		Figure: fmt.Sprintf("p99 %s, p50 %s from the device's write to its peer's read, at %.0f/s of %.0f/s; %s of server CPU a message",
 			report.Duration(time.Duration(p99)), report.Duration(time.Duration(value(all.Half, "relay.closed.p50"))), rate/2, rate,
 			report.Duration(time.Duration(value(all.Half, "server.cpu_per_message")))),

@@ -31,6 +31,8 @@ type Row struct {
 	Limit   float64 `json:"limit"`          // at most
 	Note    string  `json:"note,omitempty"` // what else is worth knowing
 	Tries   int     `json:"tries"`
+
+	timed bool // it is a time: it means nothing when the generator was disturbed; CPU does
 }
 
 // judge fills the verdict in: the value must not be above the limit.

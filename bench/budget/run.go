@@ -140,9 +140,14 @@ func (b *board) try(ctx context.Context, p part) (rows []Row) {
 			b.say("%s: %v", p.name, err)
 			if len(rows) == 0 {
 				rows = failed(err, p.rows...)
+				for i := range rows {
+					rows[i].timed = true
+				}
 			}
 			for i := range rows {
-				rows[i].Verdict, rows[i].Note, rows[i].Tries = Invalid, err.Error(), n
+				if rows[i].timed {
+					rows[i].Verdict, rows[i].Note, rows[i].Tries = Invalid, err.Error(), n
+				}
 			}
 			if n < b.cfg.Tries {
 				b.runs = b.runs[:kept]
