@@ -30,6 +30,7 @@ type conductor struct {
 	phase   *report.Phase   // the one under way
 	ended   int             // loops that have ended it
 	early   map[string]int  // reasons of those that ended it early
+	allGone bool            // it ended because the server had ended every connection
 	lasts   []int64         // of a fan-out: for each message the latency of its last device so far
 	open    map[int64]int64 // connections by loop
 	second  tally.Tally     // counted since the last progress line
@@ -63,7 +64,7 @@ func (c *conductor) conduct(ctx context.Context, thresholds []report.Threshold) 
 func (c *conductor) carryOut(ctx context.Context, phase generator.Phase, ticks <-chan time.Time) {
 	c.result.Phases = append(c.result.Phases, report.Phase{Phase: phase, Tally: &tally.Tally{}})
 	c.phase = &c.result.Phases[len(c.result.Phases)-1]
-	c.ended, c.early, c.lasts = 0, map[string]int{}, nil
+	c.ended, c.early, c.lasts, c.allGone = 0, map[string]int{}, nil, false
 	c.phase.ServerBefore = c.readServer()
 	c.fleet.order(generator.Order{Begin: &phase, AtNS: c.clock.Now() + int64(headStart)})
 	cancelled := ctx.Done()
@@ -91,6 +92,7 @@ func (c *conductor) carryOut(ctx context.Context, phase generator.Phase, ticks <
 	for why, loops := range c.early {
 		if (loops >= c.ended || why != generator.WhyAllEnded) && c.result.Early == "" {
 			c.result.Early = fmt.Sprintf("%s (phase %s)", why, c.phase.Kind)
+			c.allGone = why == generator.WhyAllEnded
 		}
 	}
 	if c.options.OnPhaseEnd != nil {

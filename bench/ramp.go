@@ -8,6 +8,7 @@ import (
 
 	"github.com/roostpush/roost/bench/generator"
 	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/tally"
 )
 
 // Ramp turns one phase of a scenario into many: its rate is raised until a threshold
@@ -57,6 +58,9 @@ func (c *conductor) climb(ctx context.Context, r Ramp, phase generator.Phase, th
 			return
 		}
 		c.result.Steps = append(c.result.Steps, step)
+		if step.Ended > 0 && !c.reopen(ctx, r, rate, ticks) {
+			return
+		}
 		if step.Held {
 			held = rate
 		} else {
@@ -90,7 +94,11 @@ func (c *conductor) tryRate(ctx context.Context, phase generator.Phase, rate flo
 	one := report.Result{Phases: c.result.Phases[len(c.result.Phases)-1:], Total: c.phase.Tally}
 	one.Fill()
 	one.Judge(thresholds)
-	step := report.Step{PerSecond: rate, Held: true}
+	step := report.Step{PerSecond: rate, Held: true, Ended: c.phase.Tally.Get(tally.Ended)}
+	if c.allGone { // a rate at which the server sends everybody away is a finding, not the end of the run
+		c.result.Early = ""
+		step.Held, step.Broken = false, []string{fmt.Sprintf("the server ended all %d connections", step.Ended)}
+	}
 	for _, v := range one.Thresholds {
 		if v.Held {
 			continue
@@ -106,6 +114,22 @@ func (c *conductor) tryRate(ctx context.Context, phase generator.Phase, rate flo
 		step.Held = false
 	}
 	return step
+}
+
+// reopen brings the connections back that the server ended in a step, so that the next
+// one has as many. It returns false when that is not possible: then the run is over.
+func (c *conductor) reopen(ctx context.Context, r Ramp, rate float64, ticks <-chan time.Time) bool {
+	c.carryOut(ctx, generator.Phase{Kind: generator.Close}, ticks)
+	for _, phase := range c.scenario.Phases[:r.Phase] {
+		c.carryOut(ctx, phase, ticks)
+		if c.result.Early == "" && phase.Kind == generator.Open && c.phase.Tally.Get(tally.Opened) == 0 {
+			c.result.Early = fmt.Sprintf("the step at %.0f/s ended connections, and none could be opened again", rate)
+		}
+		if c.result.Early != "" || ctx.Err() != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // judgeRamp says what the ramp found: the highest rate that held, and whether it was the

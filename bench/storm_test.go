@@ -131,6 +131,34 @@ func TestRampFindsTheLimit(t *testing.T) {
 	}
 }
 
+// A server that sends everybody away above 1,500 a second, as a rate limit does, is a
+// finding: the connections come back and the ramp goes on below.
+func TestRampBringsBackWhatAStepEnded(t *testing.T) {
+	const limit = 1500
+	s := &server{answer: func(c *session, op ws.OpCode, payload []byte) error {
+		intended := int64(binary.LittleEndian.Uint64(payload[8:]))
+		gap := intended - c.last
+		c.last = intended
+		if gap > 0 && gap < 4*int64(time.Second)/limit { // four connections take turns
+			return errors.New("too fast")
+		}
+		return c.write(op, payload)
+	}}
+	load := EchoLoad{PerSecond: 400, PayloadBytes: 64, Duration: 200 * time.Millisecond, Timeout: 200 * time.Millisecond}
+	scenario := quick(s.start(t).url, EchoPhases(4, load))
+	r := DefaultRamp(1)
+	r.Pause = 0
+	scenario.Ramp, scenario.Thresholds = &r, []string{"lost==0"}
+	result := mustRun(t, scenario, Options{})
+	m, ok := result.Find("ramp.rate")
+	if !ok || m.Value > limit || m.Value < limit/1.06 || result.Exit() != report.ExitOK {
+		t.Errorf("found %v, exit %d, early %q; steps %+v", m, result.Exit(), result.Early, result.Steps)
+	}
+	if !slices.ContainsFunc(result.Steps, func(s report.Step) bool { return s.Ended == 4 && !s.Held }) {
+		t.Errorf("no step ended all: %+v", result.Steps)
+	}
+}
+
 func TestRampThatNothingHolds(t *testing.T) {
 	s := &server{answer: func(*session, ws.OpCode, []byte) error { return nil }}
 	scenario := quick(s.start(t).url, EchoPhases(1, EchoLoad{PerSecond: 64, PayloadBytes: 64, Duration: 100 * time.Millisecond, Timeout: 50 * time.Millisecond}))

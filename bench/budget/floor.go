@@ -156,6 +156,9 @@ func (w *writeLoop) order(ctx context.Context, connections int64, frameBytes, ro
 	if err == nil {
 		err = json.Unmarshal(body, &answer)
 	}
+	if err == nil && answer.Each <= 0 {
+		err = errors.New("its writes cost no CPU: too few to be measured")
+	}
 	if err == nil && (answer.Connections != connections || answer.Full > 0) {
 		err = fmt.Errorf("it wrote to %d of %d connections, %d writes were not taken", answer.Connections, connections, answer.Full)
 	}

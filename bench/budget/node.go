@@ -18,14 +18,15 @@ import (
 // settle is the time between opening connections and measuring something else.
 const settle = 500 * time.Millisecond
 
-// withNode starts a node on the servers' core, calls f, and kills it.
-func (b *board) withNode(ctx context.Context, f func(*experiment.Node) error) error {
+// withNode starts a node on the servers' core, with more arguments of roost serve, calls
+// f, and kills it.
+func (b *board) withNode(ctx context.Context, args []string, f func(*experiment.Node) error) error {
 	data, err := os.MkdirTemp("", "roost-budget-")
 	if err != nil {
 		return fmt.Errorf("budget: %w", err)
 	}
 	defer os.RemoveAll(data)
-	node, err := experiment.StartNodeOn(ctx, b.cfg.ServerCPU, b.cfg.Roost, data, b.cfg.ServeArgs...)
+	node, err := experiment.StartNodeOn(ctx, b.cfg.ServerCPU, b.cfg.Roost, data, slices.Concat(args, b.cfg.ServeArgs)...)
 	if err != nil {
 		return err
 	}

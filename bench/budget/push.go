@@ -61,7 +61,7 @@ func runPush(ctx context.Context, b *board) ([]Row, error) {
 	}
 	defer floor.stop()
 	var all pushRounds
-	err = b.withNode(ctx, func(node *experiment.Node) error {
+	err = b.withNode(ctx, nil, func(node *experiment.Node) error {
 		for range b.cfg.Push.Rounds {
 			if err := b.pushRound(ctx, node, floor, &all); err != nil {
 				return err

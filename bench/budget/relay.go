@@ -41,12 +41,17 @@ type relayResult struct {
 func runRelay(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Relay
 	var all relayResult
-	err := b.withNode(ctx, func(node *experiment.Node) (err error) {
+	// What one device may send is a setting, not what the node can do.
+	unlimited := []string{"--set", "protocol.message_rate=100000", "--set", "protocol.message_burst=100000"}
+	err := b.withNode(ctx, unlimited, func(node *experiment.Node) (err error) {
 		load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second, Group: 2}
 		if all.Ramp, err = b.relay(ctx, node, load, true); err != nil {
 			return err
 		}
 		rate := value(all.Ramp, "ramp.rate")
+		if rate == 0 && len(all.Ramp.Saturated) > 0 {
+			return fmt.Errorf("%w: %s", errDisturbed, all.Ramp.Saturated[0])
+		}
 		if rate == 0 {
 			return fmt.Errorf("budget: relay: not even the lowest rate held: %v", all.Ramp.Steps)
 		}

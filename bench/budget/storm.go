@@ -37,7 +37,7 @@ func defaultStorm() stormSizes {
 func runStorm(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Storm
 	var r *report.Result
-	err := b.withNode(ctx, func(node *experiment.Node) error {
+	err := b.withNode(ctx, nil, func(node *experiment.Node) error {
 		s, err := b.scenario("storm", node, bench.StormPhases(bench.StormLoad{
 			Dropped: z.Dropped, Others: z.Others, Timeout: 30 * time.Second, Returns: z.Returns,
 			Trickle: bench.MessageLoad{PerSecond: z.PushPS, PayloadBytes: 128, Timeout: 5 * time.Second},

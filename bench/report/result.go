@@ -60,6 +60,7 @@ type Step struct {
 	Held      bool     `json:"held"`
 	Broken    []string `json:"broken,omitempty"`    // the thresholds that did not hold, with what was measured
 	Saturated []string `json:"saturated,omitempty"` // why the generator, not the server, was the limit
+	Ended     int64    `json:"ended,omitempty"`     // connections that the server ended; they were opened again for the next step
 }
 
 // Second is what about one second looked like.
