@@ -104,7 +104,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 
 // sendDetached is Reactor.Send and the loop's drain without a bell.
 func sendDetached(d *Detached) {
-	d.loop.exchange.rung = true
+	d.loop.exchange.rung.Store(true)
 	d.reactor.Send(d.conn.ID(), OpText, []byte("hello"), nil, 0)
 	d.loop.swap()
 	d.loop.link(d.loop.draining.sends)

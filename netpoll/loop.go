@@ -23,7 +23,10 @@ type loop struct {
 
 	bell     *bell
 	ticker   *ticker
-	listener int // descriptor, -1: none
+	yield    *yielder
+	yielded  time.Duration // when others last had a turn, since the reactor started
+	work     int           // since the last breath
+	listener int           // descriptor, -1: none
 	paused   bool
 	resumeAt uint32 // tick at which accepting is tried again
 
@@ -96,6 +99,9 @@ func (l *loop) open() (err error) {
 	if l.ticker, err = newTicker(l.cfg.Tick); err != nil {
 		return err
 	}
+	if l.yield, err = newYielder(); err != nil {
+		return err
+	}
 	if err = l.poller.AddRead(&gnet.PollAttachment{FD: l.bell.fd()}, false); err != nil {
 		return err
 	}
@@ -126,6 +132,12 @@ func (l *loop) event(fd int, ev gnet.IOEvent, flags gnet.IOFlags) error {
 		l.readable(c)
 	}
 	l.leave(c)
+	if l.work += workEvent; l.work >= breathWork {
+		l.breathe()
+		if l.stopping {
+			return errors.ErrEngineShutdown
+		}
+	}
 	return nil
 }
 
@@ -220,6 +232,7 @@ func (l *loop) adopt(fd int32) *Conn {
 	if c == nil || c.owner.Load() != 0 {
 		return nil
 	}
+	l.work += workOpen
 	gen := c.gen + 1
 	if gen == 0 {
 		gen = 1
@@ -238,6 +251,7 @@ func (l *loop) adopt(fd int32) *Conn {
 // drop ends a connection for good. The handler hears of it before anybody whose
 // message did not make it, so that nobody finds the device still registered.
 func (l *loop) drop(c *Conn) {
+	l.work += workOpen
 	if c.flags&flagUpgraded != 0 {
 		code := c.closeCode
 		if code == 0 {
@@ -288,6 +302,7 @@ func (l *loop) end() {
 		l.listener = -1
 	}
 	l.ticker.close()
+	l.yield.close()
 	_ = l.poller.Close()
 	// The bell stays open while anybody can ring it: its number must not become somebody
 	// else's descriptor under a late sender.

@@ -1,6 +1,9 @@
 package netpoll
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // The outbox is how other goroutines reach a loop's connections. HOT PATH, in order:
 //
@@ -34,7 +37,7 @@ type send struct {
 type exchange struct {
 	mu      sync.Mutex
 	filling outbox
-	rung    bool // the bell is rung, or the loop is draining
+	rung    atomic.Bool // the bell is rung, or the loop is draining; set under mu, read by the loop without
 	closed  bool
 }
 
@@ -62,8 +65,8 @@ func (r *Reactor) Send(id ConnID, op Op, payload []byte, rcpt Receipt, tag uint6
 		return
 	}
 	x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: uint32(len(x.filling.arena)), rcpt: rcpt, tag: tag})
-	ring := !x.rung
-	x.rung = true
+	ring := !x.rung.Load()
+	x.rung.Store(true)
 	x.mu.Unlock()
 	if ring {
 		l.bell.ring()
@@ -117,8 +120,9 @@ func (l *loop) sendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, tag u
 		}
 		x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: to, rcpt: rcpt, tag: tag + uint64(i)})
 	}
-	if framed && !x.rung {
-		ring, x.rung = true, true
+	if framed && !x.rung.Load() {
+		ring = true
+		x.rung.Store(true)
 	}
 	result := ResultFull
 	if x.closed {
@@ -160,8 +164,8 @@ func (r *Reactor) Close(id ConnID, code uint16, reason string) {
 	from := uint32(len(x.filling.arena))
 	x.filling.arena = append(x.filling.arena, reason...)
 	x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: uint32(len(x.filling.arena)), close: code})
-	ring := !x.rung
-	x.rung = true
+	ring := !x.rung.Load()
+	x.rung.Store(true)
 	x.mu.Unlock()
 	if ring {
 		l.bell.ring()
@@ -199,8 +203,8 @@ func (l *loop) do(f func()) bool {
 		return false
 	}
 	x.filling.tasks = append(x.filling.tasks, f)
-	ring := !x.rung
-	x.rung = true
+	ring := !x.rung.Load()
+	x.rung.Store(true)
 	x.mu.Unlock()
 	if ring {
 		l.bell.ring()
@@ -239,7 +243,7 @@ func (l *loop) swap() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(x.filling.sends) == 0 && len(x.filling.tasks) == 0 {
-		x.rung = false
+		x.rung.Store(false)
 		l.bell.silence()
 		return false
 	}
@@ -264,7 +268,7 @@ func (l *loop) emptied() {
 	x := &l.exchange
 	x.mu.Lock()
 	if len(x.filling.sends) == 0 && len(x.filling.tasks) == 0 {
-		x.rung = false
+		x.rung.Store(false)
 		l.bell.silence()
 	}
 	x.mu.Unlock()

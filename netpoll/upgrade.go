@@ -124,6 +124,7 @@ func (l *loop) upgrade(c *Conn, req *Request, block, behind []byte) {
 		l.answer(c, bad, false)
 		return
 	}
+	l.work += workOpen
 	l.upgrading, l.verdict = c, Verdict{}
 	l.handshake.in.Reset(req.plain(block))
 	mark := len(l.reply)

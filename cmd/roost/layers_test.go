@@ -106,7 +106,7 @@ var outside = []struct {
 	{"github.com/agnivade/levenshtein", []string{"cmd/roost/internal/config", "bench/..."}, false},
 	{"go.yaml.in/yaml", []string{"cmd/roost/internal/config", "bench/scenariofile"}, true},
 	{"golang.org/x/sys", []string{"netpoll/...", "session/route", "store", "bench/...", "cmd/..."}, true}, // session/route: memory outside Go's heap
-	{"github.com/aws/aws-sdk-go-v2", nil, true}, // the oracle of our SigV4
+	{"github.com/aws/aws-sdk-go-v2", nil, true},                                                           // the oracle of our SigV4
 	{"github.com/rogpeppe/go-internal", nil, true},
 	{"go.uber.org/goleak", []string{"netpoll/netpolltest", "session/sim"}, true},
 	{"pgregory.net/rapid", []string{"netpoll/netpolltest", "session/sim"}, true},
