@@ -67,7 +67,7 @@ func small(t *testing.T) Config {
 	c.Echo = echoSizes{Few: 20, Many: 100, Payloads: []int{20}, RoundsFew: 1, RoundsMany: 1, TimeFew: 300 * time.Millisecond, TimeMany: 300 * time.Millisecond}
 	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
 	c.Push = pushSizes{Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, Fanout: 400 * time.Millisecond, FanoutsPS: 20, FloorRuns: 2, Bursts: 2}
-	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond}
+	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond, Rounds: 3}
 	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200}
 	return c
 }
@@ -177,6 +177,30 @@ func TestPushIsJudgedByItsFloor(t *testing.T) {
 	for _, row := range pushRows(defaultPush(), all) {
 		if v := row.judge(); v.Verdict != Broken || v.Note != "push: 1 lost" {
 			t.Errorf("lost messages: %+v", v)
+		}
+	}
+}
+
+func TestRelayIsJudgedByItsMedianRound(t *testing.T) {
+	round := func(p99 time.Duration, lost int64) *report.Result {
+		r := &report.Result{Total: &tally.Tally{}}
+		r.Total.Add(tally.Lost, lost)
+		r.AddMetric("relay.arrived.p99", float64(p99), report.Nanos)
+		return r
+	}
+	ramp := &report.Result{}
+	ramp.AddMetric("ramp.rate", 40_000, report.PerSecond)
+	for _, c := range []struct {
+		rounds []*report.Result
+		want   Verdict
+	}{
+		{[]*report.Result{round(400*time.Microsecond, 0), round(9*time.Millisecond, 0), round(900*time.Microsecond, 0)}, Held},
+		{[]*report.Result{round(400*time.Microsecond, 0), round(time.Millisecond, 0), round(2*time.Millisecond, 0)}, Broken},
+		{[]*report.Result{round(1, 0), round(1, 1), round(1, 0)}, Broken},
+		{[]*report.Result{round(1, 0), {Total: &tally.Tally{}}, round(1, 0)}, Broken},
+	} {
+		if row := relayRow(relayResult{Ramp: ramp, Half: c.rounds}).judge(); row.Verdict != c.want {
+			t.Errorf("%+v", row)
 		}
 	}
 }

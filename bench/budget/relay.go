@@ -21,23 +21,26 @@ type relaySizes struct {
 	Devices    int64
 	Payload    int
 	Start      float64
-	Step, Half time.Duration // of the ramp; at half the rate
+	Step, Half time.Duration // of the ramp; of each round at half the rate
+	Rounds     int           // at half the rate
 }
 
 func defaultRelay() relaySizes {
-	return relaySizes{Devices: 4_000, Payload: 128, Start: 8_000, Step: 2 * time.Second, Half: 5 * time.Second}
+	return relaySizes{Devices: 4_000, Payload: 128, Start: 8_000, Step: 2 * time.Second, Half: 2 * time.Second, Rounds: 5}
 }
 
 // relayResult is a ramp and the load at half of what it found.
 type relayResult struct {
-	Ramp *report.Result `json:"ramp"`
-	Half *report.Result `json:"half"`
+	Ramp *report.Result   `json:"ramp"`
+	Half []*report.Result `json:"half"`
 }
 
-// runRelay looks for the highest rate that holds and measures latency at half of it. The
-// latency is from a device's write to its peer's read, which is more than the server's
-// share. Sends are paced by the clock and wait for nobody, so leaving the generator's own
-// lateness out omits nothing that the server did; the whole way is shown beside it.
+// runRelay looks for the highest rate that holds and measures latency at half of it, in
+// rounds, of which the median counts: a machine that takes a core away for some
+// milliseconds spoils one of them. The latency is from a device's write to the time when
+// its peer's kernel has the message, which is all that the server does and nothing that
+// the generator does. Sends are paced by the clock and wait for nobody, so leaving the
+// generator's own lateness out omits nothing; the whole way is shown beside it.
 func runRelay(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Relay
 	var all relayResult
@@ -56,34 +59,78 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 			return fmt.Errorf("budget: relay: not even the lowest rate held: %v", all.Ramp.Steps)
 		}
 		load.PerSecond, load.Duration = rate/2, z.Half
-		all.Half, err = b.relay(ctx, node, load, false)
-		return err
+		for range z.Rounds {
+			half, err := b.relay(ctx, node, load, false)
+			if err != nil {
+				return err
+			}
+			all.Half = append(all.Half, half)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	b.show("relay, ramp", all.Ramp)
-	b.show("relay, half the highest rate", all.Half)
-	p99, rate := value(all.Half, "relay.closed.p99"), value(all.Ramp, "ramp.rate")
+	b.show("relay, half the highest rate", all.Half[len(all.Half)-1])
+	row := relayRow(all)
+	quiet := 0
+	var why string
+	for _, r := range all.Half {
+		if len(r.Saturated) == 0 {
+			quiet++
+		} else {
+			why = r.Saturated[0]
+		}
+	}
+	if quiet < minQuiet(z.Rounds) {
+		return []Row{row}, fmt.Errorf("%w: %s", errDisturbed, why)
+	}
+	return []Row{row}, b.keep("budget-relay", all)
+}
+
+// relayRow judges the median of the rounds.
+func relayRow(all relayResult) Row {
+	of := func(name string) (values []float64) {
+		for _, r := range all.Half {
+			if m, ok := r.Find(name); ok {
+				values = append(values, m.Value)
+			}
+		}
+		return values
+	}
+	p99s, rate := of("relay.arrived.p99"), value(all.Ramp, "ramp.rate")
+	took := func(name string) string { return report.Duration(time.Duration(median(of(name)))) }
 	row := Row{
-		What: whatRelay, Budget: "p99 < 1 ms, the server's share", Value: p99, Limit: float64(relayP99Max) - 1, timed: true,
-		Figure: fmt.Sprintf("p99 %s, p50 %s from the device's write to its peer's read, at %.0f/s of %.0f/s; %s of server CPU a message",
-			report.Duration(time.Duration(p99)), report.Duration(time.Duration(value(all.Half, "relay.closed.p50"))), rate/2, rate,
-			report.Duration(time.Duration(value(all.Half, "server.cpu_per_message")))),
-		Note: fmt.Sprintf("from the intended send p99 %s, of which the generator's own lateness p99 %s",
-			report.Duration(time.Duration(value(all.Half, "relay.p99"))), report.Duration(time.Duration(value(all.Half, "lateness.p99")))),
+		What: whatRelay, Budget: "p99 < 1 ms, the server's share", Value: median(p99s), Limit: float64(relayP99Max) - 1, timed: true,
+		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), p50 %s from the device's write to its peer's kernel, at %.0f/s of %.0f/s; %s of server CPU a message",
+			took("relay.arrived.p99"), millis(p99s), took("relay.arrived.p50"), rate/2, rate, took("server.cpu_per_message")),
+		Note: fmt.Sprintf("to the peer's read p99 %s; from the intended send p99 %s, of which the generator's own lateness p99 %s",
+			took("relay.closed.p99"), took("relay.p99"), took("lateness.p99")),
 	}
 	if len(all.Ramp.Saturated) > 0 {
 		row.Note += "; the generator, not the server, ended the ramp: the highest rate is a lower bound"
 	}
-	if w := wrong(all.Half); w != "" {
-		row.Verdict, row.Note = Broken, w
+	for _, r := range all.Half {
+		if w := wrong(r); w != "" {
+			row.Verdict, row.Note = Broken, w
+		}
 	}
-	rows := []Row{row}
-	if len(all.Half.Saturated) > 0 {
-		return rows, fmt.Errorf("%w: %s", errDisturbed, all.Half.Saturated[0])
+	if len(p99s) != len(all.Half) {
+		row.Verdict, row.Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
 	}
-	return rows, b.keep("budget-relay", all)
+	return row
+}
+
+// millis writes nanoseconds as milliseconds.
+func millis(ns []float64) (text string) {
+	for i, v := range ns {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%.2f", v/1e6)
+	}
+	return text
 }
 
 func (b *board) relay(ctx context.Context, node *experiment.Node, load bench.MessageLoad, ramp bool) (*report.Result, error) {

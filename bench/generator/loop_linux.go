@@ -66,6 +66,9 @@ type loop struct {
 	streamsMade int32
 	tags        uint8 // phases that stamped their messages; the same in every loop
 
+	stamps    stamps
+	arrivedNS int64 // when the kernel got the bytes being read, 0: not known
+
 	nowNS    int64       // time of this turn
 	since    tally.Tally // counted since the last tick
 	phase    phase       // nil: between phases
@@ -136,7 +139,7 @@ func (l *loop) obey() {
 }
 
 func (l *loop) begin(spec Phase, atNS int64) {
-	l.spec, l.stopping = spec, false
+	l.spec, l.stopping, l.stamps.on = spec, false, false
 	l.begunNS, l.begunCPU = atNS, l.cpu()
 	l.beatNS = max(atNS, l.nowNS) + int64(l.plan.Config.BeatInterval)
 	l.phase = newPhase(l, l.spec, atNS)
@@ -207,6 +210,9 @@ func (l *loop) housekeeping() int64 {
 func (l *loop) beat() {
 	if l.phase == nil || !l.spec.Measured {
 		return
+	}
+	if l.stamps.on && l.nowNS >= l.beatNS {
+		l.syncStamps()
 	}
 	for l.nowNS >= l.beatNS {
 		l.since.Add(tally.Beats, 1)

@@ -48,6 +48,8 @@ func newRelaying(l *loop, spec Phase, atNS int64) *relaying {
 			p.pairs = append(p.pairs, pair{index, peer})
 		}
 	}
+	l.arrivedNS = 0
+	l.stampArrivals(slices.Collect(maps.Values(p.roster.refs)))
 	if len(p.pairs) == 0 && len(p.roster.refs) > 0 {
 		p.stop(l, "no device has a peer in its account")
 	}
@@ -194,6 +196,9 @@ func (p *relaying) received(l *loop, c *conn, payload []byte) {
 	now := l.clock.Now()
 	l.since.Record(tally.Relay, now-m.intendedNS)
 	l.since.Record(tally.RelayClosed, now-m.sentNS())
+	if l.arrivedNS != 0 {
+		l.since.Record(tally.RelayArrived, max(l.arrivedNS-m.sentNS(), 0))
+	}
 }
 
 // answered takes what a sender is told; word begins behind member.

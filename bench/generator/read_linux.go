@@ -39,7 +39,7 @@ func (l *loop) handle(e *unix.EpollEvent) {
 func (l *loop) read(c *conn, ending bool) {
 	generation := c.generation
 	for {
-		n, errno := rawRead(int(c.fd), l.buffer)
+		n, errno := l.receive(c)
 		switch {
 		case errno == unix.EAGAIN:
 			return
@@ -59,6 +59,15 @@ func (l *loop) read(c *conn, ending bool) {
 			return
 		}
 	}
+}
+
+// receive reads once, with the time of arrival where a phase has asked for it.
+func (l *loop) receive(c *conn) (n int, errno unix.Errno) {
+	if !l.stamps.on {
+		return rawRead(int(c.fd), l.buffer)
+	}
+	n, l.arrivedNS, errno = l.stamps.read(int(c.fd), l.buffer)
+	return n, errno
 }
 
 // take parses new bytes behind those that were left over. A class says that the

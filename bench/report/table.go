@@ -105,6 +105,7 @@ var timerLabels = []struct {
 	{tally.FanoutLast, "fan-out to the last one"},
 	{tally.Relay, "relay to its peer, open"},
 	{tally.RelayClosed, "relay to its peer, closed"},
+	{tally.RelayArrived, "relay to its peer's kernel"},
 	{tally.Answer, "relay to its result, open"},
 	{tally.AnswerClosed, "relay to its result, closed"},
 	{tally.Return, "reset to back again"},

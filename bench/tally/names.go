@@ -78,6 +78,7 @@ const (
 	FanoutLast                 // intended start of a fan-out -> read by the last device of all
 	Relay                      // intended send of a device -> payload read by its peer
 	RelayClosed                // write called -> payload read by the peer
+	RelayArrived               // write called -> the peer's kernel has it: the server's share, without the generator's own reading
 	Answer                     // intended send of a device -> the result read by it
 	AnswerClosed               // write called -> the result read
 	Return                     // connection reset on purpose -> 101 of its successor
@@ -86,7 +87,7 @@ const (
 
 var timerNames = [timerCount]string{
 	"connect", "connect.closed", "echo", "echo.closed", "proof", "lateness",
-	"push", "push.closed", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed",
+	"push", "push.closed", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived",
 	"answer", "answer.closed", "return",
 }
 
