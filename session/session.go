@@ -17,7 +17,7 @@ const (
 // registry's, guarded by its shard's mutex.
 //
 // A session is two objects: this struct and one string that both names share
-// (DESIGN.md decision 13). Keep it within its size class of 96 bytes.
+// (DESIGN.md decision 13). Keep it within its size class of 112 bytes.
 type Session struct {
 	Address
 	Number      uint64 // its id within the node and epoch; Origin.Append makes the text
@@ -31,6 +31,7 @@ type Session struct {
 	Leaving     bool  // goaway is sent
 	Asking      bool  // a question of it is with the pool
 
+	version     uint64 // of its opening in the node's log (DESIGN.md decision 3)
 	hash        uint32 // of the address, for the device index
 	accountHash uint32 // of the account, for the account index
 	next        uint32 // slot+1 of the next session of the account, 0: none

@@ -72,13 +72,12 @@ func (t *slots) free(slot uint32) {
 	p.vacant |= 1 << (slot % pageSlots)
 }
 
-// appendAll appends every session.
-func (t *slots) appendAll(dst []*Session) []*Session {
+// each calls f for every session.
+func (t *slots) each(f func(*Session)) {
 	for i := range t.pages {
 		p := &t.pages[i]
 		for taken := ^p.vacant; taken != 0; taken &= taken - 1 {
-			dst = append(dst, p.sessions[bits.TrailingZeros64(taken)])
+			f(p.sessions[bits.TrailingZeros64(taken)])
 		}
 	}
-	return dst
 }

@@ -1,0 +1,113 @@
+package session
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"sync"
+	"testing"
+)
+
+// plain is a hasher that a test can repeat.
+func plain(account, device string) (address, ofAccount uint64) {
+	h := fnv.New64a()
+	h.Write([]byte(account))
+	ofAccount = h.Sum64() * 0x9e3779b97f4a7c15
+	h.Write([]byte("/" + device))
+	return h.Sum64() * 0x9e3779b97f4a7c15, ofAccount
+}
+
+// log is an announcer that holds what the registry must say of each address: an
+// opening, maybe displaced by another, then a close.
+type log struct {
+	mu      sync.Mutex
+	t       *testing.T
+	newest  uint64
+	open    map[uint64]*Session
+	account map[uint64]uint64
+}
+
+func (l *log) Opened(address, account uint64, s *Session) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.newest++
+	l.open[address], l.account[address] = s, account
+	return l.newest
+}
+
+func (l *log) Closed(address, account uint64, s *Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[address] != s || l.account[address] != account {
+		l.t.Errorf("%v is closed and %v was open", s, l.open[address])
+	}
+	delete(l.open, address)
+}
+
+func TestRegistryAnnounces(t *testing.T) {
+	l := &log{t: t, open: map[uint64]*Session{}, account: map[uint64]uint64{}}
+	r := NewAnnouncedRegistry(plain, l)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(1, uint64(g)))
+			var mine []*Session
+			for range 2000 {
+				if len(mine) > 20 || len(mine) > 0 && rnd.IntN(2) == 0 {
+					i := rnd.IntN(len(mine))
+					r.Close(mine[i])
+					mine = append(mine[:i], mine[i+1:]...)
+					continue
+				}
+				s := New(fmt.Sprint("acc", rnd.IntN(10)), fmt.Sprint("dev", rnd.IntN(5)))
+				r.Open(s)
+				mine = append(mine, s)
+			}
+		})
+	}
+	wg.Wait()
+	var openings []Opening
+	for shard := range r.Shards() {
+		openings = r.AppendOpenings(openings, shard)
+	}
+	if len(openings) != len(l.open) || r.Len() != len(l.open) || len(openings) == 0 {
+		t.Fatalf("%d openings, %d sessions, the log has %d", len(openings), r.Len(), len(l.open))
+	}
+	for _, o := range openings {
+		s, version := r.ByHash(o.Address, o.Account)
+		if s == nil || s != l.open[o.Address] || version != o.Version || o.Account != l.account[o.Address] {
+			t.Errorf("%+v: %v of version %d, the log has %v", o, s, version, l.open[o.Address])
+		}
+	}
+}
+
+func TestByHashComparesWhole(t *testing.T) {
+	// All that the index looks at is the same for every device.
+	r := NewAnnouncedRegistry(func(account, device string) (uint64, uint64) { return 7<<32 | uint64(device[0]), 9 }, nil)
+	a, b := New("x", "a"), New("x", "b")
+	r.Open(a)
+	r.Open(b)
+	for device, want := range map[byte]*Session{'a': a, 'b': b, 'c': nil} {
+		if got, _ := r.ByHash(7<<32|uint64(device), 9); got != want {
+			t.Errorf("%c: %v", device, got)
+		}
+	}
+}
+
+func TestReassert(t *testing.T) {
+	l := &log{t: t, open: map[uint64]*Session{}, account: map[uint64]uint64{}}
+	r := NewAnnouncedRegistry(plain, l)
+	s := New("alice", "phone")
+	r.Open(s)
+	if !r.Reassert(s, func() uint64 { return 99 }) {
+		t.Error("an open session is not reasserted")
+	}
+	if got, version := r.ByHash(plain("alice", "phone")); got != s || version != 99 {
+		t.Errorf("%v, %d", got, version)
+	}
+	newer := New("alice", "phone")
+	r.Open(newer)
+	if r.Reassert(s, func() uint64 { t.Error("called"); return 0 }) {
+		t.Error("a displaced session is reasserted")
+	}
+}
