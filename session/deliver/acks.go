@@ -21,9 +21,18 @@ type acks struct {
 
 type ackShard struct {
 	mu         sync.Mutex
-	deliveries map[session.MessageID]awaited
+	deliveries map[ackKey]awaited
 	_          [48]byte // a cache line for each shard
 }
+
+// ackKey is a message's whole id: one that came over a link has its origin's.
+type ackKey struct {
+	origin session.Origin
+	id     session.MessageID
+}
+
+// key is that of the delivery's message.
+func (d *Delivery) key() ackKey { return ackKey{d.origin, d.message.ID} }
 
 type awaited struct {
 	delivery *Delivery
@@ -33,39 +42,39 @@ type awaited struct {
 func (a *acks) init(max int) {
 	a.max = int64(max)
 	for i := range a.shards {
-		a.shards[i].deliveries = make(map[session.MessageID]awaited)
+		a.shards[i].deliveries = make(map[ackKey]awaited)
 	}
 }
 
-func (a *acks) shard(id session.MessageID) *ackShard { return &a.shards[id%ackShards] }
+func (a *acks) shard(k ackKey) *ackShard { return &a.shards[k.id%ackShards] }
 
 // await notes that d waits for n acks; false when that would be too many in all.
-func (a *acks) await(id session.MessageID, d *Delivery, n int) bool {
+func (a *acks) await(k ackKey, d *Delivery, n int) bool {
 	if a.awaited.Add(int64(n)) > a.max {
 		a.awaited.Add(-int64(n))
 		return false
 	}
-	sh := a.shard(id)
+	sh := a.shard(k)
 	sh.mu.Lock()
-	sh.deliveries[id] = awaited{d, n}
+	sh.deliveries[k] = awaited{d, n}
 	sh.mu.Unlock()
 	return true
 }
 
 // find returns the delivery that waits for acks of that message, or nil.
-func (a *acks) find(id session.MessageID) *Delivery {
-	sh := a.shard(id)
+func (a *acks) find(k ackKey) *Delivery {
+	sh := a.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.deliveries[id].delivery
+	return sh.deliveries[k].delivery
 }
 
 // forget ends the waiting for that message, if there was any.
-func (a *acks) forget(id session.MessageID) {
-	sh := a.shard(id)
+func (a *acks) forget(k ackKey) {
+	sh := a.shard(k)
 	sh.mu.Lock()
-	n := sh.deliveries[id].acks
-	delete(sh.deliveries, id)
+	n := sh.deliveries[k].acks
+	delete(sh.deliveries, k)
 	sh.mu.Unlock()
 	a.awaited.Add(-int64(n))
 }

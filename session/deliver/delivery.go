@@ -33,11 +33,12 @@ type Delivery struct {
 	counts [session.OutcomeCount]int
 
 	router  *Router
-	to      To // All counts; the names are not kept
+	origin  session.Origin // of the message's id
+	local   bool           // it came over a link: deliver here or say misrouted (DESIGN.md decision 5)
+	to      To             // its names lie in names
 	message session.Message
 	payload []byte // the message's, copied
 	names   []byte // the names it needs, copied
-	device  string // the addressee, if it is one device; within names
 	frame   []byte // the message encoded for roost.v1; empty: not yet
 	targets []target
 
@@ -51,6 +52,14 @@ type Delivery struct {
 	sessions []*session.Session
 	index    map[session.Address]int
 	isPaced  bool
+
+	// For addressees that are not connected here.
+	remotes []remote
+	place   Place // where the one addressee is believed to be
+	asked   int   // nodes that said misrouted of the one addressee
+
+	nodes     []string // buffer
+	timeoutMS uint32
 }
 
 // target is one addressee.
@@ -94,7 +103,10 @@ func (d *Delivery) Reset(wait session.Wait, call func(*Delivery)) {
 	d.state, d.wait, d.call, d.moving = fresh, wait, call, false
 	d.open, d.total, d.counts = 0, 0, [session.OutcomeCount]int{}
 	d.next, d.raw, d.inFlight = 0, 0, 0
-	d.router, d.to, d.message, d.device, d.index = nil, To{}, session.Message{}, "", nil
+	d.router, d.to, d.message, d.index = nil, To{}, session.Message{}, nil
+	d.local, d.place, d.asked, d.timeoutMS = false, Place{}, 0, 0
+	clear(d.remotes)
+	d.remotes = d.remotes[:0]
 	d.payload, d.names, d.frame = kept(d.payload), d.names[:0], kept(d.frame)
 	if d.targets = d.targets[:0]; cap(d.targets) > keptBytesMax/16 {
 		d.targets, d.ids, d.sessions = nil, nil, nil
@@ -119,11 +131,19 @@ func (d *Delivery) Done() <-chan struct{} { return d.done }
 func (d *Delivery) Expire() {
 	d.mu.Lock()
 	use := d.use
-	if d.state == running {
+	d.mu.Unlock()
+	d.expire(use)
+}
+
+// expire is Expire of one use of the delivery.
+func (d *Delivery) expire(use uint32) {
+	d.mu.Lock()
+	if d.use == use && d.state == running {
 		for i := range d.targets {
 			d.settle(i, session.Timeout)
 		}
 		d.next = len(d.targets)
+		d.expireRemotes()
 	}
 	d.unlock()
 	for {
@@ -137,22 +157,35 @@ func (d *Delivery) Expire() {
 	}
 }
 
-// Outcomes yields the outcome of each addressee, up to Config.OutcomesListedMax of
-// them; of a message to everybody none. yield must not call the delivery. The names
+// Outcomes yields the outcome of each addressee with the node that it is of, up to
+// Config.OutcomesListedMax of them; of a message to everybody none. The node is empty
+// where none held the device. A node that could not be asked has an outcome without a
+// device, since only it knows their names. yield must not call the delivery. The names
 // are valid until Reset.
-func (d *Delivery) Outcomes(yield func(device string, o session.Outcome)) {
+func (d *Delivery) Outcomes(yield func(device, node string, o session.Outcome)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.router == nil || d.to.All {
 		return
 	}
-	for i := range min(len(d.targets), d.router.cfg.OutcomesListedMax) {
+	left := d.router.cfg.OutcomesListedMax
+	for i := range min(len(d.targets), left) {
 		t := &d.targets[i]
 		if t.session == nil {
-			yield(d.device, t.outcome)
+			yield(d.to.Device, d.place.Node, t.outcome)
 			continue
 		}
-		yield(t.session.Device, t.outcome)
+		yield(t.session.Device, d.router.origin.Node, t.outcome)
+	}
+	left -= len(d.targets)
+	for i := range d.remotes {
+		r := &d.remotes[i]
+		for at, o := range r.outcomes {
+			if left--; left < 0 {
+				return
+			}
+			yield(r.device(at), r.node, o)
+		}
 	}
 }
 
@@ -181,19 +214,32 @@ func (d *Delivery) begin(r *Router, id session.MessageID, p *Push) {
 		d.mu.Unlock()
 		panic("deliver: a Delivery is used without Reset, or Reset for another level")
 	}
-	d.state, d.router, d.holds = running, r, 1
+	d.state, d.router, d.holds, d.origin = running, r, 1, r.origin
 	if p.Wait == session.WaitNone {
 		d.call = nil // there is nothing to tell that is not known when Deliver returns
 	}
-	d.to.All = p.To.All
+	if d.local = p.local; p.local {
+		d.origin = p.from
+	}
 	d.message = p.message(id)
-	d.names = append(append(d.names, p.From...), p.To.Device...)
-	d.message.From = wire.Borrow(d.names[:len(p.From)])
-	d.device = wire.Borrow(d.names[len(p.From):])
+	d.keepNames(p)
+	d.timeoutMS = p.TimeoutMS
 	if p.Wait != session.WaitNone && len(p.Payload) <= r.cfg.PayloadBytesMax {
 		d.payload = append(d.payload, p.Payload...)
 	}
 	d.message.Payload = d.payload
+}
+
+// keepNames copies what the message's names are, one behind the other.
+func (d *Delivery) keepNames(p *Push) {
+	d.names = append(append(append(append(d.names, p.From...), p.To.Device...), p.To.Account...), p.To.Except...)
+	rest := wire.Borrow(d.names)
+	next := func(n int) (name string) {
+		name, rest = rest[:n], rest[n:]
+		return name
+	}
+	d.message.From = next(len(p.From))
+	d.to = To{All: p.To.All, Device: next(len(p.To.Device)), Account: next(len(p.To.Account)), Except: next(len(p.To.Except))}
 }
 
 // end lets go of what begin began.
@@ -210,7 +256,7 @@ func (d *Delivery) unlock() {
 		return
 	}
 	if d.message.Ack {
-		d.router.acks.forget(d.message.ID)
+		d.router.acks.forget(d.key())
 	}
 	if d.isPaced {
 		d.router.paced.leave(d)

@@ -36,6 +36,11 @@ type Push struct {
 	Wait    session.Wait
 	From    string // the sending device, of the same account; empty: a service
 	SentMS  int64  // Unix milliseconds
+
+	TimeoutMS uint32 // after which the caller calls Expire; other nodes need to know
+
+	local bool           // it came over a link
+	from  session.Origin // of its id, then
 }
 
 // Router delivers messages to the devices connected to this node. Any goroutine
@@ -45,6 +50,8 @@ type Router struct {
 	origin  session.Origin
 	reg     *session.Registry
 	sockets Sockets
+	cluster Cluster
+	seeking seeking
 	_       [64]byte      // what every push writes does not share a cache line with what none does
 	newest  atomic.Uint64 // message id
 	acks    acks
@@ -54,12 +61,19 @@ type Router struct {
 	scratch sync.Pool // of *[]byte: frames whose sender does not wait
 	spare   sync.Pool // of *Delivery: pushes to many whose sender does not wait
 	recycle func(*Delivery)
+	taken   sync.Pool // of *taken
+	timed   timed
 }
 
 // NewRouter returns a router of valid configuration. Message ids are made in the
-// name of origin.
-func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets Sockets) *Router {
-	r := &Router{cfg: cfg, origin: origin, reg: reg, sockets: sockets}
+// name of origin. cluster is nil for a node that has no others.
+func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets Sockets, cluster Cluster) *Router {
+	if cluster == nil {
+		cluster = alone{}
+	}
+	r := &Router{cfg: cfg, origin: origin, reg: reg, sockets: sockets, cluster: cluster}
+	r.seeking.init(cfg.SeekingMax)
+	r.taken.New = func() any { return newTaken(r) }
 	r.acks.init(cfg.AcksMax)
 	r.paced.max = cfg.PacedMax
 	r.scratch.New = func() any { return new([]byte) }
@@ -99,8 +113,8 @@ func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
 	case len(p.Payload) > r.cfg.PayloadBytesMax:
 		d.refuse(session.TooLarge)
 	case s == nil:
-		d.refuse(session.Offline)
-	case p.Wait == session.WaitAcked && !r.acks.await(id, d, 1):
+		d.seek()
+	case p.Wait == session.WaitAcked && !r.acks.await(d.key(), d, 1):
 		d.refuse(session.Overloaded)
 	default:
 		d.send(0)
@@ -119,12 +133,13 @@ func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refuse
 	case len(p.Payload) > r.cfg.PayloadBytesMax:
 		refused = session.TooLarge
 	case n > r.cfg.InFlightMax && !r.paced.enter(d),
-		p.Wait == session.WaitAcked && n > 0 && !r.acks.await(id, d, n):
+		p.Wait == session.WaitAcked && n > 0 && !r.acks.await(d.key(), d, n):
 		refused = session.Overloaded
 	}
 	if refused != session.Pending {
 		d.refuse(refused)
 	} else {
+		d.forwardMany()
 		d.pump()
 	}
 	d.end()
@@ -134,6 +149,10 @@ func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refuse
 // tell sends to a device without hearing what becomes of it.
 func (r *Router) tell(id session.MessageID, p *Push, d *Delivery) {
 	s := r.reg.Lookup(p.To.Account, p.To.Device)
+	if s == nil && r.cluster != (alone{}) {
+		r.tellElsewhere(id, p, d)
+		return
+	}
 	o := session.Pending
 	switch {
 	case len(p.Payload) > r.cfg.PayloadBytesMax:
@@ -179,6 +198,22 @@ func (r *Router) tellMany(id session.MessageID, p *Push, d *Delivery) {
 	}
 }
 
+// tellElsewhere delivers like one, to a delivery of its own that nobody waits for: the
+// device may have to be looked for.
+func (r *Router) tellElsewhere(id session.MessageID, p *Push, d *Delivery) {
+	own := r.spare.Get().(*Delivery)
+	own.Reset(session.WaitWritten, r.recycle)
+	written := *p
+	written.Wait = session.WaitWritten
+	r.one(id, &written, own)
+	if d != nil {
+		d.begin(r, id, p)
+		d.address(nil)
+		d.untracked(1, session.Pending)
+		d.end()
+	}
+}
+
 // Relay is Deliver for a caller of this layer, which cannot name a Push: m, whose ID
 // and Ack are ignored, goes to one device or, to.Device being empty, to all of the
 // account but m.From.
@@ -193,13 +228,13 @@ func (r *Router) Relay(to session.Address, m *session.Message, wait session.Wait
 	return r.Deliver(&p, d)
 }
 
-// Ack notes that the device of s says it has the message. It is false, and
+// Ack notes that the device of s says it has the message, which from has made. It is false, and
 // counted, when nobody waits for that: the id is unknown, its sender has given up
 // or was told already, or the message was for somebody else.
-func (r *Router) Ack(s *session.Session, id session.MessageID) bool {
+func (r *Router) Ack(s *session.Session, from session.Origin, id session.MessageID) bool {
 	known, fresh := true, false
-	if d := r.acks.find(id); d != nil {
-		known, fresh = d.acked(s.Address, id)
+	if d := r.acks.find(ackKey{from, id}); d != nil {
+		known, fresh = d.acked(s.Address, from, id)
 	}
 	switch {
 	case !known:
@@ -210,9 +245,13 @@ func (r *Router) Ack(s *session.Session, id session.MessageID) bool {
 	return fresh
 }
 
-// Tick lets paced pushes go on past receivers that take their time. Call it about
-// once a second.
-func (r *Router) Tick() { r.paced.tick() }
+// Tick lets paced pushes go on past receivers that take their time, and ends waiting for
+// acks on behalf of other nodes. Call it about once a second, with the time in Unix
+// milliseconds.
+func (r *Router) Tick(nowMS int64) {
+	r.paced.tick()
+	r.timed.tick(nowMS)
+}
 
 func (p *Push) message(id session.MessageID) session.Message {
 	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked}

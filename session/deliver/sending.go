@@ -15,7 +15,7 @@ func (d *Delivery) encoded(raw bool) (netpoll.Op, []byte) {
 		return opOf(d.message.Kind), d.message.Payload
 	}
 	if len(d.frame) == 0 {
-		d.frame = wire.AppendMessage(d.frame, d.router.origin, &d.message)
+		d.frame = wire.AppendMessage(d.frame, d.origin, &d.message)
 	}
 	return netpoll.OpText, d.frame
 }
@@ -45,7 +45,7 @@ func (d *Delivery) send(i int) {
 // pingText is what the ping behind a message to a roost.raw device carries: its
 // pong, which must come after the message was read, is the ack.
 func (d *Delivery) pingText(dst []byte) []byte {
-	return d.router.origin.Append(dst, uint64(d.message.ID))
+	return d.origin.Append(dst, uint64(d.message.ID))
 }
 
 // pump sends to the targets that have not been sent to, as long as the budget of
@@ -121,7 +121,13 @@ func (d *Delivery) sendAgain(i int) {
 		return
 	}
 	s := d.router.reg.Lookup(t.session.Account, t.session.Device)
-	if t.moved || s == nil || s == t.session {
+	switch {
+	case !t.moved && s != nil && s != t.session:
+	case d.to.Device != "" && s == nil: // it may be on its way to another node
+		t.session = nil
+		d.seek()
+		return
+	default:
 		d.settle(i, session.Offline)
 		return
 	}
@@ -133,9 +139,9 @@ func (d *Delivery) sendAgain(i int) {
 // acked notes that a device says it has the message. known is false when the
 // message was not for that device; fresh, when nobody waits for that any more, or
 // it has not been sent yet.
-func (d *Delivery) acked(a session.Address, id session.MessageID) (known, fresh bool) {
+func (d *Delivery) acked(a session.Address, from session.Origin, id session.MessageID) (known, fresh bool) {
 	d.mu.Lock()
-	if d.state != running || d.message.ID != id {
+	if d.state != running || d.message.ID != id || d.origin != from {
 		d.mu.Unlock()
 		return true, false
 	}

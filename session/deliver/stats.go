@@ -16,6 +16,10 @@ type Stats struct {
 	Outcomes    [session.OutcomeCount]uint64 `metric:"roost_deliver_outcomes_total" doc:"addressees of messages by outcome"`
 	Untracked   uint64                       `metric:"roost_deliver_untracked_total" doc:"messages handed to a socket with wait=none, whose outcome nobody asked for"`
 	Moved       uint64                       `metric:"roost_deliver_moved_total" doc:"sends repeated on a newer connection of the device, because the older one was gone"`
+	Forwarded   uint64                       `metric:"roost_deliver_forwarded_total" doc:"messages forwarded to another node, one for each node"`
+	Taken       uint64                       `metric:"roost_deliver_taken_total" doc:"messages that other nodes forwarded here"`
+	Misrouted   uint64                       `metric:"roost_deliver_misrouted_total" doc:"forwarded messages whose node did not hold the device: the table was behind, and is asked once more"`
+	SeekRefused uint64                       `metric:"roost_deliver_seeking_refused_total" doc:"pushes that were offline at once, because seeking_max of them waited for a device to turn up"`
 	Stalls      uint64                       `metric:"roost_deliver_stalls_total" doc:"times a paced push went on past receivers that took nothing for a tick"`
 	AcksUnknown uint64                       `metric:"roost_deliver_acks_unknown_total" doc:"acks refused because nobody waits: unknown, given up or told already"`
 	AcksForeign uint64                       `metric:"roost_deliver_acks_foreign_total" doc:"acks refused because the message was for another device"`
@@ -24,6 +28,8 @@ type Stats struct {
 }
 
 type counters struct {
+	forwarded, taken, misrouted, seekingRefused atomic.Uint64
+
 	messages, untracked, moved, stalls, acksUnknown, acksForeign atomic.Uint64
 
 	outcomes [session.OutcomeCount]atomic.Uint64
@@ -36,6 +42,10 @@ func (r *Router) Stats() Stats {
 		Messages:    c.messages.Load(),
 		Untracked:   c.untracked.Load(),
 		Moved:       c.moved.Load(),
+		Forwarded:   c.forwarded.Load(),
+		Taken:       c.taken.Load(),
+		Misrouted:   c.misrouted.Load(),
+		SeekRefused: c.seekingRefused.Load(),
 		Stalls:      c.stalls.Load(),
 		AcksUnknown: c.acksUnknown.Load(),
 		AcksForeign: c.acksForeign.Load(),

@@ -1,0 +1,181 @@
+package deliver
+
+import (
+	"strings"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// A message whose addressees are connected to other nodes, in order:
+//
+//	seek         one device that is not here: where does the table have it?
+//	forwardOne   to that node; Answered brings its outcome
+//	forwardMany  of an account or everybody: one frame for each node, however many devices
+//	Answered     misrouted: forget, seek once more; else the outcome is final
+//
+// What is not in the table yet is waited for in seeking.go.
+
+// remote is a node that was given a message to many, and what it said.
+type remote struct {
+	node     string
+	answered bool
+	devices  []string // those it listed; empty of one that could not be asked
+	outcomes []session.Outcome
+}
+
+func (r *remote) device(i int) string { return r.devices[i] }
+
+// remoteTag marks the tags of messages to many; what is below it numbers the remote.
+const remoteTag = 1 << 31
+
+// seek finds the one addressee, which is not connected here. The caller holds mu, which
+// may be released meanwhile.
+func (d *Delivery) seek() {
+	if d.local {
+		d.settle(0, session.Misrouted)
+		return
+	}
+	p := d.router.cluster.Locate(d.to.Account, d.to.Device)
+	switch {
+	case d.isNews(p):
+		d.forwardOne(p)
+	case p.State == Nowhere && d.asked == 0:
+		d.settle(0, session.Offline)
+	case d.router.seeking.enter(d):
+	default:
+		d.router.count.seekingRefused.Add(1)
+		d.settle(0, session.Offline)
+	}
+}
+
+// isNews says that a place is worth asking: another node, or another session than the
+// one of which a node said that it does not hold it.
+func (d *Delivery) isNews(p Place) bool {
+	return p.State == There && (d.asked == 0 || p != d.place)
+}
+
+// forwardOne takes the message to the node of its one addressee. The caller holds mu,
+// which is released meanwhile.
+func (d *Delivery) forwardOne(p Place) {
+	d.place = p
+	d.router.count.forwarded.Add(1)
+	d.forwardTo(p.Node, d.tag(0))
+}
+
+// forwardMany takes the message to all other nodes that may hold addressees. The caller
+// holds mu, which is released meanwhile.
+func (d *Delivery) forwardMany() {
+	if d.local {
+		return
+	}
+	d.nodes = d.router.cluster.AppendNodes(d.nodes[:0], d.to.Account)
+	for _, node := range d.nodes {
+		d.remotes = append(d.remotes, remote{node: node})
+	}
+	d.open += len(d.remotes)
+	for i := range d.remotes {
+		d.router.count.forwarded.Add(1)
+		d.forwardTo(d.remotes[i].node, d.tag(remoteTag|i))
+	}
+}
+
+// forwardTo gives the message to a link.
+func (d *Delivery) forwardTo(node string, tag uint64) {
+	f := wire.Forward{
+		ID: d.message.ID, All: d.to.All, Account: d.to.Account, Device: d.to.Device, Except: d.to.Except,
+		Kind: d.message.Kind, Wait: d.wait, Payload: d.message.Payload, From: d.message.From,
+		SentMS: d.message.SentMS, TimeoutMS: d.timeoutMS,
+	}
+	d.holds++
+	cluster := d.router.cluster
+	d.mu.Unlock()
+	cluster.Forward(node, &f, d, tag)
+	d.mu.Lock()
+	d.holds--
+}
+
+// Answered is another node's answer, or the link's in its place (Answers). One for an
+// earlier use of the delivery is ignored.
+func (d *Delivery) Answered(tag uint64, o *wire.Outcomes) {
+	d.mu.Lock()
+	if uint32(tag>>32) != d.use || d.state != running {
+		d.mu.Unlock()
+		return
+	}
+	if i := uint32(tag); i&remoteTag != 0 {
+		d.answeredMany(&d.remotes[i&^remoteTag], o)
+	} else {
+		d.answeredOne(o)
+	}
+	d.unlock()
+}
+
+// answeredOne takes the outcome of the one addressee.
+func (d *Delivery) answeredOne(o *wire.Outcomes) {
+	outcome := oneOutcome(o)
+	if outcome == session.Misrouted && d.asked == 0 {
+		d.asked++
+		d.router.count.misrouted.Add(1)
+		d.router.cluster.Forget(d.place)
+		d.seek()
+		return
+	}
+	d.settle(0, outcome)
+}
+
+// oneOutcome is the outcome of a message to one device. An answer that has none is the
+// other node's mistake, and nobody knows what became of the message.
+func oneOutcome(o *wire.Outcomes) session.Outcome {
+	if len(o.Devices) == 1 && o.Devices[0].Outcome != session.Pending {
+		return o.Devices[0].Outcome
+	}
+	for outcome := session.Written; int(outcome) < session.OutcomeCount; outcome++ {
+		if o.Counts[outcome] > 0 {
+			return outcome
+		}
+	}
+	return session.Lost
+}
+
+// answeredMany takes the outcomes of a node's devices.
+func (d *Delivery) answeredMany(r *remote, o *wire.Outcomes) {
+	if r.answered {
+		return
+	}
+	r.answered = true
+	d.open--
+	for outcome, n := range o.Counts {
+		d.remoteCount(session.Outcome(outcome), int(n))
+	}
+	var all strings.Builder // one string for all names
+	for _, one := range o.Devices {
+		all.WriteString(one.Device)
+	}
+	rest := all.String()
+	for _, one := range o.Devices {
+		r.devices = append(r.devices, rest[:len(one.Device)])
+		r.outcomes = append(r.outcomes, one.Outcome)
+		rest = rest[len(one.Device):]
+		d.remoteCount(one.Outcome, 1)
+	}
+}
+
+// remoteCount counts n addressees of another node, which has counted them in its own
+// metrics.
+func (d *Delivery) remoteCount(o session.Outcome, n int) {
+	if o == session.Pending { // not an outcome; see oneOutcome
+		o = session.Lost
+	}
+	d.counts[o] += n
+	d.total += n
+}
+
+// expireRemotes ends waiting for nodes that have not answered. The caller holds mu.
+func (d *Delivery) expireRemotes() {
+	for i := range d.remotes {
+		if r := &d.remotes[i]; !r.answered {
+			d.answeredMany(r, &wire.Outcomes{Devices: []wire.DeviceOutcome{{Outcome: session.Timeout}}})
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package deliver
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/roostpush/roost/session"
+)
+
+// seekMS is how long a push waits for the table to learn where a device is that was
+// connected a moment ago (DESIGN.md decision 3, Tombstones).
+const seekMS = 150
+
+// seeking are the pushes that wait for that. The table is asked again every few
+// milliseconds, as long as there are any, rather than it telling them: an opening would
+// have to look for a push that waits, and there hardly ever is one.
+type seeking struct {
+	max  int
+	wake chan struct{} // has one when the list is no longer empty
+	mu   sync.Mutex
+	list []sought
+}
+
+// sought is one use of a delivery to one device.
+type sought struct {
+	delivery *Delivery
+	use      uint32
+	untilMS  int64 // 0: since the last look
+}
+
+func (s *seeking) init(max int) { s.max, s.wake = max, make(chan struct{}, 1) }
+
+// enter takes in a delivery, whose mu the caller holds; false when there are too many.
+func (s *seeking) enter(d *Delivery) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.list) >= s.max {
+		return false
+	}
+	s.list = append(s.list, sought{delivery: d, use: d.use})
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// Sought receives a value when pushes wait for a device to turn up: call Seek from then
+// on every 10 ms or so, until it says that there are none.
+func (r *Router) Sought() <-chan struct{} { return r.seeking.wake }
+
+// Seek looks again for the devices of pushes that wait, and returns how many still do.
+// One goroutine at a time may call it, with the time in Unix milliseconds.
+func (r *Router) Seek(nowMS int64) (left int) {
+	s := &r.seeking
+	s.mu.Lock()
+	for i := range s.list {
+		if s.list[i].untilMS == 0 {
+			s.list[i].untilMS = nowMS + seekMS
+		}
+	}
+	list := slices.Clone(s.list)
+	s.mu.Unlock()
+	over := make(map[sought]bool, len(list))
+	for _, x := range list {
+		if x.delivery.lookAgain(x.use, nowMS >= x.untilMS) {
+			over[x] = true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = slices.DeleteFunc(s.list, func(x sought) bool { return over[x] })
+	return len(s.list)
+}
+
+// lookAgain looks for the one addressee once more; true: it need not be looked for again.
+// last: if it is not there, it is offline.
+func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
+	d.mu.Lock()
+	defer func() { d.unlock() }()
+	if d.use != use || d.state != running || d.targets[0].outcome != session.Pending {
+		return true
+	}
+	if s := d.router.reg.Lookup(d.to.Account, d.to.Device); s != nil {
+		d.targets[0].session, d.place = s, Place{}
+		if d.message.Ack && !d.router.acks.await(d.key(), d, 1) {
+			d.settle(0, session.Overloaded)
+		} else {
+			d.send(0)
+		}
+		return true
+	}
+	if p := d.router.cluster.Locate(d.to.Account, d.to.Device); d.isNews(p) {
+		d.forwardOne(p)
+		return true
+	}
+	if last {
+		d.settle(0, session.Offline)
+	}
+	return last
+}
