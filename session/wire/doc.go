@@ -12,5 +12,8 @@
 // Every function may be called from any goroutine; a struct belongs to one
 // goroutine at a time.
 //
+// The frames between nodes (section 4) are binary and are in the files link*.go:
+// linkframe.go has their types and rules, linkbody.go reads their fields.
+//
 // Start reading at device.go and append.go; json.go is the scanner beneath.
 package wire

@@ -1,0 +1,316 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/roostpush/roost/session"
+)
+
+// linkCodec is one body between nodes: its sample is in testdata/link, and it takes
+// part in every test and fuzz target of bodies.
+type linkCodec struct {
+	name   string
+	sample any
+	append func(dst []byte, v any) []byte
+	parse  func(b []byte) (v any, err error) // of a body that is one entry
+}
+
+func codec[T any](name string, sample T, app func([]byte, *T) []byte, parse func([]byte, *T) error) linkCodec {
+	return linkCodec{name, &sample,
+		func(dst []byte, v any) []byte { return app(dst, v.(*T)) },
+		func(b []byte) (any, error) { v := new(T); err := parse(b, v); return v, err }}
+}
+
+// single makes a parser of entries one of bodies.
+func single[T any](parse func([]byte, *T) ([]byte, error)) func([]byte, *T) error {
+	return func(b []byte, v *T) error {
+		rest, err := parse(b, v)
+		if err == nil && len(rest) > 0 {
+			return &Error{CodeTrailing, "rest", 0}
+		}
+		return err
+	}
+}
+
+var (
+	authorSample = session.Origin{Node: "node-2", Epoch: 300}
+	changeSample = Change{Address: 0x0102030405060708, Account: 0x1112131415161718, Version: VersionMax}
+	closedSample = Change{Address: 1, Account: 2, Version: 3, Closed: true}
+)
+
+var linkCodecs = []linkCodec{
+	codec("hello", LinkHello{Major: LinkMajor, Minor: 7, Channel: ChannelMessages, Pair: 0xfeed, Cluster: "prod.eu", Node: "node-1", Epoch: 12, KeyFingerprint: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, FrameBytesMax: 2 << 20, Addr: "10.0.0.1:8082"}, AppendLinkHello, ParseLinkHello),
+	codec("goodbye", Goodbye{Reason: GoodbyeCluster, Detail: "my cluster is \"a\", yours \"b\""}, AppendGoodbye, ParseGoodbye),
+	codec("forward", Forward{Ref: 1<<32 | 5, ID: 1 << 40, Account: "alice", Device: "phone", Kind: session.Text, Wait: session.WaitAcked, Payload: []byte("hi"), From: "tv", SentMS: 1700000000000, TimeoutMS: 5000}, AppendForward, single(ParseForward)),
+	codec("forward-account", Forward{ID: 1, Account: "ålice", Except: "tv", Wait: session.WaitNone, Payload: []byte("{}")}, AppendForward, single(ParseForward)),
+	codec("forward-all", Forward{Ref: 1, ID: 2, All: true, Kind: session.Binary, Payload: bytes.Repeat([]byte{7}, 200)}, AppendForward, single(ParseForward)),
+	codec("outcomes-one", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Written}}, Final: true}, AppendOutcomes, single(ParseOutcomes)),
+	codec("outcomes-account", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"phone", session.Acked}, {"tv", session.Offline}}}, AppendOutcomes, single(ParseOutcomes)),
+	codec("outcomes-all", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Lost}}, Counts: [session.OutcomeCount]uint32{session.Written: 40000, session.Cancelled: 1}, Final: true}, AppendOutcomes, single(ParseOutcomes)),
+	codec("delta", Delta{authorSample, 1 << 30, []Change{changeSample, closedSample}}, AppendDelta, ParseDelta),
+	codec("heads", Heads{[]Head{{authorSample, 77}, {session.Origin{Node: "a", Epoch: 1}, 0}}}, AppendHeads, ParseHeads),
+	codec("log-request", LogRequest{authorSample, 78}, AppendLogRequest, ParseLogRequest),
+	codec("snapshot", SnapshotChunk{authorSample, 99, 3, true, []Change{changeSample}}, AppendSnapshotChunk, ParseSnapshotChunk),
+	codec("question", LinkQuestion{Ref: 4, Kind: QuestionHolds, Account: "alice", Device: "phone", Version: 300, Session: 1, Body: []byte("more")}, AppendLinkQuestion, ParseLinkQuestion),
+	codec("answer", LinkAnswer{Ref: 4, Held: true, Version: 301, Error: "why", Body: []byte("[]")}, AppendLinkAnswer, ParseLinkAnswer),
+}
+
+// TestLinkGolden holds the bytes between nodes: a change there is another major
+// version.
+func TestLinkGolden(t *testing.T) {
+	for _, c := range linkCodecs {
+		t.Run(c.name, func(t *testing.T) {
+			got := c.append(nil, c.sample)
+			path := filepath.Join("testdata", "link", c.name+".hex")
+			if *update {
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(hex.EncodeToString(got)+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hex.EncodeToString(got) != strings.TrimSpace(string(want)) {
+				t.Errorf("got %x\nwant %s", got, want)
+			}
+			v, err := c.parse(got)
+			if err != nil || !reflect.DeepEqual(v, c.sample) {
+				t.Errorf("parsed %+v, %v\nwant %+v", v, err, c.sample)
+			}
+		})
+	}
+}
+
+// TestLinkTruncated cuts every sample at every byte. Only where an open body follows
+// may a shorter one be a frame too; it must then mean something else.
+func TestLinkTruncated(t *testing.T) {
+	for _, c := range linkCodecs {
+		whole := c.append(nil, c.sample)
+		for n := range whole {
+			v, err := c.parse(whole[:n:n])
+			if err == nil && bytes.Equal(c.append(nil, v), whole) {
+				t.Errorf("%s: the first %d of %d bytes mean all of it", c.name, n, len(whole))
+			}
+		}
+		if _, err := c.parse(append(whole[:len(whole):len(whole)], 0)); (err == nil) != (c.name == "hello" || c.name == "goodbye" || c.name == "question" || c.name == "answer") {
+			t.Errorf("%s with a byte behind it: %v", c.name, err)
+		}
+	}
+}
+
+func TestLinkRefused(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	hello := *linkCodecs[0].sample.(*LinkHello)
+	with := func(change func(h *LinkHello)) []byte { h := hello; change(&h); return AppendLinkHello(nil, &h) }
+	for _, c := range []struct {
+		name, code string
+		err        error
+	}{
+		{"channel", CodeValue, ParseLinkHello(with(func(h *LinkHello) { h.Channel = 9 }), new(LinkHello))},
+		{"cluster", CodeValue, ParseLinkHello(with(func(h *LinkHello) { h.Cluster = "a b" }), new(LinkHello))},
+		{"no cluster", CodeValue, ParseLinkHello(with(func(h *LinkHello) { h.Cluster = "" }), new(LinkHello))},
+		{"node", CodeValue, ParseLinkHello(with(func(h *LinkHello) { h.Node = "A" }), new(LinkHello))},
+		{"addr", CodeValue, ParseLinkHello(with(func(h *LinkHello) { h.Addr = "a\nb" }), new(LinkHello))},
+		{"frames too small", CodeValue, ParseLinkHello(with(func(h *LinkHello) { h.FrameBytesMax = 10 }), new(LinkHello))},
+		{"reason 0", CodeValue, ParseGoodbye([]byte{0, 0}, new(Goodbye))},
+		{"detail", CodeValue, ParseGoodbye([]byte{1, 1, 0xff}, new(Goodbye))},
+		{"nobody", CodeValue, parseForward(&Forward{})},
+		{"all and one", CodeValue, parseForward(&Forward{All: true, Account: "a"})},
+		{"device and except", CodeValue, parseForward(&Forward{Account: "a", Device: "b", Except: "c"})},
+		{"kind", CodeValue, parseForward(&Forward{Account: "a", Kind: 3})},
+		{"wait", CodeValue, parseForward(&Forward{Account: "a", Wait: 3})},
+		{"long account", CodeLimit, parseForward(&Forward{Account: long})},
+		{"control character", CodeValue, parseForward(&Forward{Account: "a\x01"})},
+		{"not UTF-8", CodeValue, parseForward(&Forward{Account: "a", From: "\xff"})},
+		{"timeout", CodeLimit, parseForward(&Forward{Account: "a", TimeoutMS: 1 << 31})},
+		{"outcome", CodeValue, parseOutcomes(&Outcomes{Devices: []DeviceOutcome{{"", 200}}})},
+		{"devices", CodeLimit, parseOutcomes(&Outcomes{Devices: make([]DeviceOutcome, OutcomesListedMax+1)})},
+		{"devices that are not there", CodeTruncated, single(ParseOutcomes)([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 0x80, 0x07, 0, 0}, new(Outcomes))},
+		{"first 0", CodeValue, ParseDelta(AppendDelta(nil, &Delta{authorSample, 0, []Change{changeSample}}), new(Delta))},
+		{"no changes", CodeValue, ParseDelta(AppendDelta(nil, &Delta{authorSample, 1, nil}), new(Delta))},
+		{"sequence wraps", CodeValue, ParseDelta(AppendDelta(nil, &Delta{authorSample, 1<<64 - 1, []Change{changeSample, changeSample}}), new(Delta))},
+		{"version", CodeValue, ParseDelta(AppendDelta(nil, &Delta{authorSample, 1, []Change{{Version: VersionMax + 1}}}), new(Delta))},
+		{"author", CodeValue, ParseDelta(AppendDelta(nil, &Delta{session.Origin{Node: "A"}, 1, []Change{changeSample}}), new(Delta))},
+		{"closing in a snapshot", CodeValue, ParseSnapshotChunk(AppendSnapshotChunk(nil, &SnapshotChunk{Author: authorSample, Changes: []Change{closedSample}}), new(SnapshotChunk))},
+		{"heads that are not there", CodeTruncated, ParseHeads([]byte{0x80, 0x80, 1}, new(Heads))},
+		{"too many heads", CodeLimit, ParseHeads([]byte{0x80, 0x80, 0x80, 1}, new(Heads))},
+		{"long uvarint", CodeValue, ParseLogRequest([]byte{1, 'a', 1, 0x80, 0}, new(LogRequest))},
+		{"kind 0", CodeValue, ParseLinkQuestion(AppendLinkQuestion(nil, &LinkQuestion{}), new(LinkQuestion))},
+	} {
+		if codeOf(c.err) != c.code {
+			t.Errorf("%s: %v, want %s", c.name, c.err, c.code)
+		}
+	}
+	var h LinkHello
+	if err := ParseLinkHello([]byte{0, 9, 0, 1, 0xff}, &h); err != nil || h.Major != 9 {
+		t.Errorf("of another major version only the version is read: %+v, %v", h, err)
+	}
+}
+
+func parseForward(f *Forward) error { return single(ParseForward)(AppendForward(nil, f), new(Forward)) }
+func parseOutcomes(o *Outcomes) error {
+	return single(ParseOutcomes)(AppendOutcomes(nil, o), new(Outcomes))
+}
+
+func TestLinkFrames(t *testing.T) {
+	b := AppendLinkFrame(nil, LinkTypePing, nil)
+	start := len(b)
+	b = append(BeginLinkFrame(b, LinkTypeDelta), "body"...)
+	EndLinkFrame(b, start)
+	for n := range len(b) + 1 {
+		typ, body, size, err := ParseLinkFrame(b[:n], 64)
+		switch {
+		case err != nil, n >= 4 != (size == 5), n >= 5 != (body != nil), n >= 5 && typ != LinkTypePing:
+			t.Errorf("%d bytes: %v %q %d %v", n, typ, body, size, err)
+		}
+	}
+	if typ, body, size, err := ParseLinkFrame(b[5:], 9); typ != LinkTypeDelta || string(body) != "body" || size != 9 || err != nil {
+		t.Errorf("%v %q %d %v", typ, body, size, err)
+	}
+	if _, _, _, err := ParseLinkFrame(b[5:], 8); codeOf(err) != CodeLimit {
+		t.Errorf("a frame of 9 bytes, at most 8: %v", err)
+	}
+	if _, _, _, err := ParseLinkFrame([]byte{0, 0, 0, 0}, 8); codeOf(err) != CodeValue {
+		t.Errorf("a frame without a type: %v", err)
+	}
+	for c := 0; c < 256; c++ {
+		if LinkType(c).String() == "" || GoodbyeReason(c).String() == "" {
+			t.Errorf("%d has no name", c)
+		}
+	}
+}
+
+// TestLinkBatch draws batches of entries and reads them with structs that are used
+// again, as a link does.
+func TestLinkBatch(t *testing.T) {
+	name := rapid.StringMatching(`[a-z]{1,12}|é{64}|x{128}`)
+	maybe := rapid.OneOf(rapid.Just(""), name)
+	rapid.Check(t, func(t *rapid.T) {
+		var b []byte
+		var forwards []Forward
+		for range rapid.IntRange(1, 5).Draw(t, "entries") {
+			f := Forward{
+				Ref: rapid.Uint64().Draw(t, "ref"), ID: session.MessageID(rapid.Uint64().Draw(t, "id")),
+				Account: name.Draw(t, "account"), Device: maybe.Draw(t, "device"), From: maybe.Draw(t, "from"),
+				Kind: session.Kind(rapid.IntRange(0, 2).Draw(t, "kind")), Wait: session.Wait(rapid.IntRange(0, 2).Draw(t, "wait")),
+				Payload: rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "payload"),
+				SentMS:  rapid.Int64Min(0).Draw(t, "sent"), TimeoutMS: rapid.Uint32Max(TimeoutMSMax).Draw(t, "timeout"),
+			}
+			before := len(b)
+			b = AppendForward(b, &f)
+			if n := len(b) - before; n > f.SizeMax() {
+				t.Fatalf("%d bytes, SizeMax is %d", n, f.SizeMax())
+			}
+			forwards = append(forwards, f)
+		}
+		var f Forward
+		for _, want := range forwards {
+			var err error
+			if b, err = ParseForward(b, &f); err != nil || !reflect.DeepEqual(f, want) {
+				t.Fatalf("got %+v, %v\nwant %+v", f, err, want)
+			}
+		}
+		var o, got Outcomes
+		for range rapid.IntRange(0, 5).Draw(t, "devices") {
+			o.Devices = append(o.Devices, DeviceOutcome{maybe.Draw(t, "name"), session.Outcome(rapid.IntRange(0, session.OutcomeCount-1).Draw(t, "outcome"))})
+		}
+		for i := range o.Counts {
+			o.Counts[i] = rapid.OneOf(rapid.Just(uint32(0)), rapid.Uint32()).Draw(t, "count")
+		}
+		encoded := AppendOutcomes(nil, &o)
+		if _, err := ParseOutcomes(encoded, &got); err != nil || !reflect.DeepEqual(got.Devices, o.Devices) || got.Counts != o.Counts || len(encoded) > o.SizeMax() {
+			t.Fatalf("got %+v, %v, %d bytes of %d\nwant %+v", got, err, len(encoded), o.SizeMax(), o)
+		}
+	})
+}
+
+func TestLinkAllocatesNothing(t *testing.T) {
+	room := make([]byte, 0, 64<<10)
+	var f Forward
+	var o Outcomes
+	var d Delta
+	var h Heads
+	for _, c := range []struct {
+		name string
+		fn   func()
+	}{
+		{"forward", func() { _, _ = ParseForward(AppendForward(room, linkCodecs[2].sample.(*Forward)), &f) }},
+		{"outcomes", func() { _, _ = ParseOutcomes(AppendOutcomes(room, linkCodecs[6].sample.(*Outcomes)), &o) }},
+		{"delta", func() { _ = ParseDelta(AppendDelta(room, linkCodecs[8].sample.(*Delta)), &d) }},
+		{"heads", func() { _ = ParseHeads(AppendHeads(room, linkCodecs[9].sample.(*Heads)), &h) }},
+	} {
+		c.fn()
+		if n := testing.AllocsPerRun(100, c.fn); n != 0 {
+			t.Errorf("%s: %v allocations", c.name, n)
+		}
+	}
+}
+
+// FuzzLinkBody feeds a body to every parser. What one accepts means the same when it
+// is appended again; hello and goodbye may have had more behind them.
+func FuzzLinkBody(f *testing.F) {
+	for i, c := range linkCodecs {
+		f.Add(uint8(i), c.append(nil, c.sample))
+	}
+	f.Fuzz(func(t *testing.T, i uint8, b []byte) {
+		c := linkCodecs[int(i)%len(linkCodecs)]
+		v, err := c.parse(b)
+		if err != nil {
+			if codeOf(err) == "" {
+				t.Fatalf("an error without a code: %v", err)
+			}
+			return
+		}
+		if h, ok := v.(*LinkHello); ok && h.Major != LinkMajor {
+			return
+		}
+		again := c.append(nil, v)
+		if _, ok := v.(*LinkHello); ok || c.name == "goodbye" {
+			b = b[:min(len(b), len(again))]
+		}
+		if !bytes.Equal(again, b) {
+			t.Fatalf("%s: %x\nbecomes %x", c.name, b, again)
+		}
+	})
+}
+
+// FuzzLinkFrame takes frames off a stream: whatever it holds, no byte is counted twice.
+func FuzzLinkFrame(f *testing.F) {
+	f.Add(AppendLinkFrame(AppendLinkFrame(nil, LinkTypePing, nil), LinkTypeDelta, []byte("x")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var again []byte
+		for rest := b; ; {
+			typ, body, size, err := ParseLinkFrame(rest, 1<<10)
+			if err != nil || body == nil {
+				break
+			}
+			again = AppendLinkFrame(again, typ, body)
+			rest = rest[size:]
+		}
+		if !bytes.HasPrefix(b, again) {
+			t.Fatalf("%x became %x", b, again)
+		}
+	})
+}
+
+func BenchmarkLinkForward(b *testing.B) {
+	sample := linkCodecs[2].sample.(*Forward)
+	var f Forward
+	room := make([]byte, 0, 1<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = ParseForward(AppendForward(room, sample), &f)
+	}
+}

@@ -1,0 +1,145 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/roostpush/roost/session"
+)
+
+// The codes of an Error about a frame between nodes, beside CodeValue.
+const (
+	CodeTruncated = "truncated"  // it ends within a field
+	CodeTrailing  = "trailing"   // it goes on behind its last field
+	CodeLimit     = "over_limit" // longer, or more of something, than is allowed
+)
+
+// linkBody takes the fields of a frame's body off its front. After the first thing
+// that is wrong every field is zero and the error stays, so that a parser checks once.
+type linkBody struct {
+	b   []byte
+	at  int
+	err *Error
+}
+
+func (r *linkBody) fail(code, detail string) {
+	if r.err == nil {
+		r.err = &Error{Code: code, Detail: detail, Offset: r.at}
+		r.at = len(r.b)
+	}
+}
+
+// result is nil, not a nil *Error, when nothing is wrong.
+func (r *linkBody) result() error {
+	if r.err != nil {
+		return r.err
+	}
+	return nil
+}
+
+// end fails when something is left.
+func (r *linkBody) end() error {
+	if r.err == nil && r.at != len(r.b) {
+		r.fail(CodeTrailing, "bytes behind the last field")
+	}
+	return r.result()
+}
+
+func (r *linkBody) left() int { return len(r.b) - r.at }
+
+// take returns the next n bytes, borrowed.
+func (r *linkBody) take(n int, what string) []byte {
+	if n < 0 || n > r.left() {
+		r.fail(CodeTruncated, what)
+		return nil
+	}
+	b := r.b[r.at : r.at+n : r.at+n]
+	r.at += n
+	return b
+}
+
+func (r *linkBody) byte(what string) byte {
+	if r.at >= len(r.b) {
+		r.fail(CodeTruncated, what)
+		return 0
+	}
+	c := r.b[r.at]
+	r.at++
+	return c
+}
+
+func (r *linkBody) uint64(what string) uint64 {
+	if b := r.take(8, what); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// uvarint accepts the shortest form only: parse and append must be each other's
+// inverse.
+func (r *linkBody) uvarint(what string) uint64 {
+	if r.at < len(r.b) && r.b[r.at] < 0x80 {
+		r.at++
+		return uint64(r.b[r.at-1])
+	}
+	v, n := binary.Uvarint(r.b[r.at:])
+	switch {
+	case n == 0:
+		r.fail(CodeTruncated, what)
+		return 0
+	case n < 0 || r.b[r.at+n-1] == 0:
+		r.fail(CodeValue, what+": not a shortest uvarint of 64 bits")
+		return 0
+	}
+	r.at += n
+	return v
+}
+
+// bounded is a uvarint of at most max.
+func (r *linkBody) bounded(what string, max uint64) uint64 {
+	v := r.uvarint(what)
+	if v > max {
+		r.fail(CodeLimit, fmt.Sprintf("%s is %d, at most %d are allowed", what, v, max))
+		return 0
+	}
+	return v
+}
+
+// bytes is a uvarint and as many bytes, borrowed; at most max.
+func (r *linkBody) bytes(what string, max int) []byte {
+	return r.take(int(r.bounded(what, uint64(max))), what)
+}
+
+// name is an account or device, borrowed; it may be empty.
+func (r *linkBody) name(what string) string {
+	b := r.bytes(what, session.NameBytesMax)
+	for _, c := range b {
+		if c <= ' ' || c == '/' || c >= 0x7f { // not plain ASCII: look closely
+			if err := session.CheckName(what, Borrow(b)); err != nil {
+				r.fail(CodeValue, err.Error())
+				return ""
+			}
+			break
+		}
+	}
+	return Borrow(b)
+}
+
+// origin reads a node and its epoch. The node is *known if that is its name already,
+// else a new string: in steady state nothing is allocated, and it may be kept.
+func (r *linkBody) origin(known *session.Origin) {
+	b := r.take(int(r.byte("node")), "node")
+	epoch := r.uvarint("epoch")
+	if r.err != nil {
+		return
+	}
+	if known.Node != string(b) {
+		node := string(b)
+		if err := session.CheckNode(node); err != nil {
+			r.fail(CodeValue, err.Error())
+			return
+		}
+		known.Node = node
+	}
+	known.Epoch = epoch
+}

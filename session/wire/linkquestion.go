@@ -1,0 +1,105 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/roostpush/roost/session"
+)
+
+// QuestionKind says what one node asks another.
+type QuestionKind uint8
+
+// The kinds. The set grows with minor versions: a kind that the other node does not
+// know is answered with an error.
+const (
+	QuestionHolds      QuestionKind = 1 + iota // do you hold Account/Device, and since which version?
+	QuestionDevices                            // which devices of Account do you hold or remember?
+	QuestionDisconnect                         // close the session of Account/Device, or of that number
+	QuestionConnection                         // what is the session of that number?
+)
+
+// LinkQuestion asks another node something that its memory can answer. Strings and
+// Body of a parsed one are borrowed.
+type LinkQuestion struct {
+	Ref     uint64 // names the question in its answer
+	Kind    QuestionKind
+	Account string // empty: none
+	Device  string // empty: none
+	Version uint64
+	Session uint64 // number of a session
+	Body    []byte // what else the kind needs, in its own encoding
+}
+
+// LinkAnswer answers a LinkQuestion. Error and Body of a parsed one are borrowed.
+type LinkAnswer struct {
+	Ref     uint64 // the question's
+	Held    bool
+	Version uint64
+	Error   string // why there is no answer; empty: there is one
+	Body    []byte // in the encoding of the question's kind
+}
+
+// AnswerErrorBytesMax bounds LinkAnswer.Error; longer ones are cut.
+const AnswerErrorBytesMax = 512
+
+// AppendLinkQuestion appends the body of a question.
+func AppendLinkQuestion(dst []byte, q *LinkQuestion) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, q.Ref)
+	dst = append(dst, byte(q.Kind))
+	dst = appendText(dst, q.Account)
+	dst = appendText(dst, q.Device)
+	dst = binary.AppendUvarint(dst, q.Version)
+	dst = binary.AppendUvarint(dst, q.Session)
+	return append(dst, q.Body...)
+}
+
+// ParseLinkQuestion reads the body of a question. An error is an *Error.
+func ParseLinkQuestion(b []byte, q *LinkQuestion) error {
+	r := linkBody{b: b}
+	q.Ref = r.uint64("ref")
+	q.Kind = QuestionKind(r.byte("kind"))
+	q.Account = r.name("account")
+	q.Device = r.name("device")
+	q.Version = r.uvarint("version")
+	q.Session = r.uvarint("session")
+	q.Body = r.take(r.left(), "body")
+	if r.err == nil && q.Kind == 0 {
+		r.fail(CodeValue, "kind 0")
+	}
+	return r.result()
+}
+
+// AppendLinkAnswer appends the body of an answer.
+func AppendLinkAnswer(dst []byte, a *LinkAnswer) []byte {
+	held := byte(0)
+	if a.Held {
+		held = 1
+	}
+	dst = binary.BigEndian.AppendUint64(dst, a.Ref)
+	dst = append(dst, held)
+	dst = binary.AppendUvarint(dst, a.Version)
+	dst = appendText(dst, a.Error[:min(len(a.Error), AnswerErrorBytesMax)])
+	return append(dst, a.Body...)
+}
+
+// ParseLinkAnswer reads the body of an answer. An error is an *Error.
+func ParseLinkAnswer(b []byte, a *LinkAnswer) error {
+	r := linkBody{b: b}
+	a.Ref = r.uint64("ref")
+	held := r.byte("held")
+	if held > 1 {
+		r.fail(CodeValue, fmt.Sprintf("held is %d", held))
+	}
+	a.Held = held == 1
+	a.Version = r.uvarint("version")
+	a.Error = Borrow(r.bytes("error", AnswerErrorBytesMax))
+	a.Body = r.take(r.left(), "body")
+	return r.result()
+}
+
+// SizeMax returns an upper bound of what AppendLinkQuestion appends.
+func (q *LinkQuestion) SizeMax() int { return 64 + 2*session.NameBytesMax + len(q.Body) }
+
+// SizeMax returns an upper bound of what AppendLinkAnswer appends.
+func (a *LinkAnswer) SizeMax() int { return 64 + AnswerErrorBytesMax + len(a.Body) }
