@@ -65,7 +65,7 @@ func newNode(cfg config.Config, log *slog.Logger) (n *node, err error) {
 // reactor's handler and in front of its Send: they get it once it exists.
 func (n *node) connect() (err error) {
 	sockets := &lateSockets{}
-	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets)
+	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, nil)
 	n.relay = relay.New(n.cfg.Relay, n.router, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,

@@ -89,7 +89,7 @@ func (n *node) tick() {
 		case now := <-sweep.C:
 			n.relay.Sweep(now.UnixMilli())
 		case <-pace.C:
-			n.router.Tick()
+			n.router.Tick(0)
 		}
 	}
 }

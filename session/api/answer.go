@@ -79,12 +79,12 @@ func (s *Server) conclude(sl *slot, brief bool) answer {
 	case total == 0 && !all:
 		return s.concludeNobody(sl)
 	case sl.device != "" && counts[session.Offline] == 1:
-		sl.appendOutcomes(s.node.Origin.Node)
+		sl.appendOutcomes()
 		return s.concludeOffline(sl)
 	case sl.push.Wait == session.WaitNone && (counts[session.Pending] > 0 || total == 0):
 		// What becomes of it nobody will know.
 		return answer{status: http.StatusAccepted, members: sl.out}
-	case all || brief || !sl.appendOutcomes(s.node.Origin.Node):
+	case all || brief || !sl.appendOutcomes():
 		sl.appendCounts(&counts, total)
 	}
 	return answer{status: http.StatusOK, members: sl.out}
@@ -133,10 +133,10 @@ func (sl *slot) appendIDs(o session.Origin) {
 
 // appendOutcomes lists every device; false, and nothing is appended, when the
 // delivery lists fewer than there are.
-func (sl *slot) appendOutcomes(node string) bool {
+func (sl *slot) appendOutcomes() bool {
 	out := append(sl.out, `,"outcomes":[`...)
 	n := 0
-	sl.delivery.Outcomes(func(device string, o session.Outcome) {
+	sl.delivery.Outcomes(func(device, node string, o session.Outcome) {
 		if n > 0 {
 			out = append(out, ',')
 		}

@@ -83,10 +83,10 @@ func BenchmarkStream(b *testing.B) {
 				n := newTestNode(b, nil)
 				n.connect("account-1234", "device-12", takes)
 				if sockets == "instant" {
-					n.Server.node.Pusher = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, instant{n.devices})
+					n.Server.node.Pusher = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, instant{n.devices}, nil)
 				} else {
 					q := queued{n.devices, make(chan queuedSend, 4096)}
-					n.Server.node.Pusher = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, q)
+					n.Server.node.Pusher = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, q, nil)
 					done := make(chan struct{})
 					go func() {
 						defer close(done)
@@ -121,7 +121,7 @@ func TestPushAllocations(t *testing.T) {
 	}
 	n := newTestNode(t, nil)
 	n.connect("a", "d", takes)
-	n.Server.node.Pusher = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, instant{n.devices})
+	n.Server.node.Pusher = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, instant{n.devices}, nil)
 	sl, done := n.newSlot()
 	line := []byte(strings.TrimSpace(pushLine))
 	var out []byte

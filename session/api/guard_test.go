@@ -150,7 +150,7 @@ func TestLimits(t *testing.T) {
 	}
 	_, frame := n.devices.last(dev)
 	_, number, _ := session.ParseID(decode[pushAnswer](t, []byte(frame)).ID)
-	n.router.Ack(dev, session.MessageID(number))
+	n.router.Ack(dev, testOrigin, session.MessageID(number))
 	if code := <-waiting; code != 200 {
 		t.Error(code)
 	}

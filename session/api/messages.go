@@ -116,7 +116,7 @@ func (s *Server) pushOne(push *deliver.Push, timeout time.Duration) session.Outc
 	s.launch(sl, "", nil)
 	s.await(sl, done)
 	outcome := session.Offline // of a device that Deliver did not find
-	sl.delivery.Outcomes(func(_ string, o session.Outcome) { outcome = o })
+	sl.delivery.Outcomes(func(_, _ string, o session.Outcome) { outcome = o })
 	return outcome
 }
 

@@ -41,7 +41,7 @@ func newTestNode(t testing.TB, change func(*Config)) *testNode {
 	t.Helper()
 	n := &testNode{t: t, reg: session.NewRegistry(), records: &records{byAddress: map[session.Address]session.Record{}}}
 	n.devices = newDevices(n)
-	n.router = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, n.devices)
+	n.router = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, n.devices, nil)
 	cfg := Default()
 	if change != nil {
 		change(&cfg)
@@ -195,7 +195,7 @@ func (d *devices) take(s sent) {
 		}
 		if json.Unmarshal(s.payload, &frame) == nil && frame.Ack {
 			_, number, _ := session.ParseID(frame.ID)
-			d.n.router.Ack(c.session, session.MessageID(number))
+			d.n.router.Ack(c.session, testOrigin, session.MessageID(number))
 		}
 	}
 }

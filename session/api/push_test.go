@@ -228,7 +228,7 @@ func TestIdempotencyInFlight(t *testing.T) {
 	_, frame := n.devices.last(dev)
 	id := decode[pushAnswer](t, []byte(frame)).ID
 	_, number, _ := session.ParseID(id)
-	n.router.Ack(dev, session.MessageID(number))
+	n.router.Ack(dev, testOrigin, session.MessageID(number))
 	a, b := <-answers, <-answers
 	if a != b || !strings.Contains(a, `"acked"`) {
 		t.Errorf("%s and %s", a, b)

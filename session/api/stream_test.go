@@ -183,7 +183,7 @@ func TestStreamOrder(t *testing.T) {
 	eventually(t, "the slow device has its message", func() bool { return n.devices.count(slow) == 1 })
 	_, frame := n.devices.last(slow)
 	_, number, _ := session.ParseID(decode[pushAnswer](t, []byte(frame)).ID)
-	n.router.Ack(slow, session.MessageID(number))
+	n.router.Ack(slow, testOrigin, session.MessageID(number))
 	for i := 1; i <= 21; i++ {
 		want := "written"
 		if i == 1 {

@@ -18,7 +18,7 @@ func TestAck(t *testing.T) {
 		t.Errorf("sent %s", got)
 	}
 	for _, s := range []*session.Session{stranger, tv} {
-		if n.Ack(s, id) {
+		if n.Ack(s, origin, id) {
 			t.Errorf("%v may ack a message that was not for it", s)
 		}
 	}
@@ -26,11 +26,11 @@ func TestAck(t *testing.T) {
 	if isDone(d) {
 		t.Error("written is enough for a sender that waits for an ack")
 	}
-	if !n.Ack(phone, id) {
+	if !n.Ack(phone, origin, id) {
 		t.Error("the ack is refused")
 	}
 	expect(t, d, "phone:acked ")
-	if n.Ack(phone, id) || n.Ack(phone, 99) {
+	if n.Ack(phone, origin, id) || n.Ack(phone, origin, 99) {
 		t.Error("acks that nobody waits for are taken")
 	}
 	want := Stats{Messages: 1, AcksForeign: 2, AcksUnknown: 2}
@@ -45,7 +45,7 @@ func TestAckBeforeReceipt(t *testing.T) {
 		n := newNode(nil)
 		phone := n.open("alice", "phone", 0)
 		id, d := n.deliver(to("alice", "phone", session.WaitAcked))
-		n.Ack(phone, id)
+		n.Ack(phone, origin, id)
 		n.sockets.settle(late)
 		expect(t, d, "phone:acked ")
 	}
@@ -58,7 +58,7 @@ func TestAckFromNewerConnection(t *testing.T) {
 	n.open("alice", "phone", 0)
 	id, d := n.deliver(to("alice", "phone", session.WaitAcked))
 	n.sockets.settle(netpoll.ResultWritten)
-	if !n.Ack(n.open("alice", "phone", 0), id) {
+	if !n.Ack(n.open("alice", "phone", 0), origin, id) {
 		t.Error("the ack is refused")
 	}
 	expect(t, d, "phone:acked ")
@@ -81,7 +81,7 @@ func TestAckNever(t *testing.T) {
 			n.sockets.settle(tc.res)
 			d.Expire()
 			expect(t, d, tc.want)
-			if n.Ack(phone, id) {
+			if n.Ack(phone, origin, id) {
 				t.Error("an ack is taken after the sender was told otherwise")
 			}
 			if s := n.Stats(); s.AcksAwaited != 0 {
@@ -113,7 +113,7 @@ func TestAckRaw(t *testing.T) {
 		}
 	}
 	n.sockets.settle(netpoll.ResultWritten)
-	n.Ack(phone, id)
+	n.Ack(phone, origin, id)
 	expect(t, d, "phone:acked ")
 	all.Expire()
 	expect(t, all, outcomes(all))
@@ -157,7 +157,7 @@ func TestAckManyDevices(t *testing.T) {
 	id, d := n.deliver(to("alice", "", session.WaitAcked))
 	early := 0
 	for _, s := range all {
-		if n.Ack(s, id) {
+		if n.Ack(s, origin, id) {
 			early++
 		}
 	}
@@ -166,7 +166,7 @@ func TestAckManyDevices(t *testing.T) {
 	}
 	n.sockets.settle(netpoll.ResultWritten)
 	for _, s := range all {
-		n.Ack(s, id)
+		n.Ack(s, origin, id)
 	}
 	if c := d.Counts(); !isDone(d) || c[session.Acked] != devices {
 		t.Errorf("counts %v", c)

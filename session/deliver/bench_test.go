@@ -30,7 +30,7 @@ func instantNode(accounts, devices int) (*Router, *session.Registry) {
 			reg.Open(session.New(fmt.Sprint("account-", a), fmt.Sprint("device-", d)))
 		}
 	}
-	return NewRouter(Default(), origin, reg, instant{}), reg
+	return NewRouter(Default(), origin, reg, instant{}, nil), reg
 }
 
 // raced says that the race detector is on: it makes sync.Pool forget at random.
@@ -57,7 +57,7 @@ func TestDeliverAllocatesNothing(t *testing.T) {
 			d.Reset(p.Wait, call)
 			id := r.Deliver(&p, &d)
 			if p.Wait == session.WaitAcked {
-				r.Ack(s, id)
+				r.Ack(s, origin, id)
 			}
 		}
 		for range 1000 {
@@ -92,8 +92,8 @@ func BenchmarkDeliver(b *testing.B) {
 					d.Reset(wait, call)
 					id := r.Deliver(&p, &d)
 					if wait == session.WaitAcked {
-						r.Ack(reg.Lookup(p.To.Account, "device-0"), id)
-						r.Ack(reg.Lookup(p.To.Account, "device-1"), id)
+						r.Ack(reg.Lookup(p.To.Account, "device-0"), origin, id)
+						r.Ack(reg.Lookup(p.To.Account, "device-1"), origin, id)
 					}
 				}
 			})

@@ -80,7 +80,7 @@ func newNode(change func(*Config)) *node {
 		panic(err)
 	}
 	n := &node{sockets: &sockets{now: map[netpoll.ConnID]netpoll.Result{}}, reg: session.NewRegistry()}
-	n.Router = NewRouter(cfg, origin, n.reg, n.sockets)
+	n.Router = NewRouter(cfg, origin, n.reg, n.sockets, nil)
 	return n
 }
 
@@ -116,7 +116,7 @@ func isDone(d *Delivery) bool {
 // outcomes is what a delivery says, as text.
 func outcomes(d *Delivery) string {
 	text := ""
-	d.Outcomes(func(device string, o session.Outcome) { text += fmt.Sprintf("%s:%v ", device, o) })
+	d.Outcomes(func(device, _ string, o session.Outcome) { text += fmt.Sprintf("%s:%v ", device, o) })
 	return text
 }
 

@@ -36,7 +36,7 @@ func TestDeliverToAccount(t *testing.T) {
 		t.Errorf("counts %v", c)
 	}
 	got := map[string]session.Outcome{}
-	d.Outcomes(func(device string, o session.Outcome) { got[device] = o })
+	d.Outcomes(func(device, _ string, o session.Outcome) { got[device] = o })
 	if len(got) != 3 || got["a"] != session.Overloaded || got["b"] != session.Written || got["c"] != session.Written {
 		t.Errorf("outcomes %v", got)
 	}
@@ -60,7 +60,7 @@ func TestOutcomesListed(t *testing.T) {
 			_, d := n.deliver(p)
 			n.sockets.settle(netpoll.ResultWritten)
 			listed := 0
-			d.Outcomes(func(string, session.Outcome) { listed++ })
+			d.Outcomes(func(string, string, session.Outcome) { listed++ })
 			if c := d.Counts(); !isDone(d) || listed != tc.listed || d.Total() != 5 || c[session.Written] != 5 {
 				t.Errorf("listed %d, counts %v", listed, c)
 			}
@@ -122,7 +122,7 @@ func TestEverybodyIsPaced(t *testing.T) {
 			if wait == session.WaitAcked {
 				want = session.Acked
 				for i := range 100 {
-					n.Ack(n.reg.Lookup(fmt.Sprint("a", i), "d"), id)
+					n.Ack(n.reg.Lookup(fmt.Sprint("a", i), "d"), origin, id)
 				}
 			}
 			if wait == session.WaitNone {
@@ -150,18 +150,18 @@ func TestEverybodyStalls(t *testing.T) {
 	x := n.sockets.sent[0]
 	n.sockets.sent = n.sockets.sent[1:]
 	x.rcpt.Sent(x.tag, netpoll.ResultWritten)
-	n.Tick()
+	n.Tick(0)
 	if len(n.sockets.sent) != 7 {
 		t.Errorf("%d sends after a tick with a receipt before it", len(n.sockets.sent))
 	}
-	n.Tick()
+	n.Tick(0)
 	if got := len(n.sockets.sent); got != 15 {
 		t.Errorf("%d sends after a tick without a receipt", got)
 	}
 	for i := 0; len(n.sockets.sent) < 99 && i < 30; i++ {
-		n.Tick()
+		n.Tick(0)
 	}
-	n.Tick()
+	n.Tick(0)
 	if len(n.sockets.sent) != 99 || isDone(d) {
 		t.Errorf("%d of 99 sends after many ticks", len(n.sockets.sent))
 	}
@@ -185,7 +185,7 @@ func TestEverybodyExpires(t *testing.T) {
 	}
 	before := len(n.sockets.sent)
 	n.sockets.settle(netpoll.ResultWritten)
-	n.Tick()
+	n.Tick(0)
 	if before != 8 || len(n.sockets.sent) != 0 || d.Counts()[session.Written] != 1 {
 		t.Error("it goes on after its deadline")
 	}

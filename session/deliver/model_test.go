@@ -143,7 +143,7 @@ func (w *world) ack() {
 	i := rapid.IntRange(0, len(w.pushes)-1).Draw(w.t, "push")
 	s := rapid.SampledFrom(w.ever).Draw(w.t, "from")
 	e := w.pushes[i]
-	if w.router.Ack(s, e.id) {
+	if w.router.Ack(s, origin, e.id) {
 		if e.wait != session.WaitAcked || !e.addressees[s.Address] || !w.handed[fmt.Sprint(i, " ", s.Address)] {
 			w.t.Fatalf("the ack of %v for push %d is taken", s, i)
 		}
@@ -173,7 +173,7 @@ func (w *world) check() {
 			t := &d.targets[n]
 			counts[t.outcome]++
 			if t.session == nil {
-				if t.outcome != session.Offline || e.device != d.device {
+				if t.outcome != session.Offline || e.device != d.to.Device {
 					w.t.Fatalf("push %d: %v for nobody", i, t.outcome)
 				}
 				continue
@@ -217,13 +217,13 @@ func TestOutcomesNeverLie(t *testing.T) {
 		cfg.InFlightMax = rapid.IntRange(2, 6).Draw(t, "in flight")
 		cfg.AcksMax = rapid.IntRange(1, 20).Draw(t, "acks")
 		cfg.PacedMax = rapid.IntRange(1, 3).Draw(t, "paced")
-		w.router = NewRouter(cfg, origin, w.reg, w)
+		w.router = NewRouter(cfg, origin, w.reg, w, nil)
 		expire := func() {
 			if len(w.pushes) > 0 {
 				rapid.SampledFrom(w.pushes).Draw(t, "push").delivery.Expire()
 			}
 		}
-		actions := []func(){w.open, w.open, w.close, w.push, w.push, w.ack, w.ack, w.receipt, w.receipt, w.receipt, w.router.Tick, expire}
+		actions := []func(){w.open, w.open, w.close, w.push, w.push, w.ack, w.ack, w.receipt, w.receipt, w.receipt, func() { w.router.Tick(0) }, expire}
 		for range rapid.IntRange(1, 150).Draw(t, "steps") {
 			actions[rapid.IntRange(0, len(actions)-1).Draw(t, "action")]()
 		}
@@ -263,7 +263,7 @@ func TestRace(t *testing.T) {
 	reg := session.NewRegistry()
 	cfg := Default()
 	cfg.InFlightMax = 4
-	r := NewRouter(cfg, origin, reg, l)
+	r := NewRouter(cfg, origin, reg, l, nil)
 	var sessions []*session.Session
 	for i := range devices {
 		s := session.New("alice", fmt.Sprint("d", i))
@@ -280,10 +280,10 @@ func TestRace(t *testing.T) {
 				}
 				x.rcpt.Sent(x.tag, netpoll.Result((uint64(x.conn)+x.tag)%4))
 				if x.conn%3 == 0 {
-					r.Ack(sessions[x.conn], session.MessageID(r.newest.Load()))
+					r.Ack(sessions[x.conn], origin, session.MessageID(r.newest.Load()))
 				}
 				if x.conn%7 == 0 {
-					r.Tick()
+					r.Tick(0)
 				}
 			}
 		})

@@ -101,7 +101,7 @@ func (g *Gate) ack(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	unknown := 0
 	for _, text := range f.IDs {
 		o, n, ok := session.ParseID(wire.Borrow(text))
-		if !ok || o != g.Parts.Origin || !g.Acks.Ack(s, session.MessageID(n)) {
+		if !ok || !g.Acks.Ack(s, o, session.MessageID(n)) {
 			unknown++
 		}
 	}

@@ -29,7 +29,7 @@ type Journal interface {
 
 // Acks hears which message a device has acknowledged; false: nobody waits for it.
 type Acks interface {
-	Ack(s *session.Session, id session.MessageID) bool
+	Ack(s *session.Session, from session.Origin, id session.MessageID) bool
 }
 
 // Relay takes what a device sends to others.
@@ -303,7 +303,7 @@ func (g *Gate) Pong(c *netpoll.Conn, payload []byte) {
 	if s.Permissions&session.Raw == 0 {
 		return
 	}
-	if o, n, ok := session.ParseID(wire.Borrow(payload)); !ok || o != g.Parts.Origin || !g.Acks.Ack(s, session.MessageID(n)) {
+	if o, n, ok := session.ParseID(wire.Borrow(payload)); !ok || !g.Acks.Ack(s, o, session.MessageID(n)) {
 		g.counters.acksUnknown.Add(1)
 	}
 }

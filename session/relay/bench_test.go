@@ -55,7 +55,7 @@ func benchNode() (*relay.Relay[*deliver.Delivery], *session.Session) {
 	phone.Permissions = session.MaySend
 	reg.Open(phone)
 	reg.Open(tv)
-	router := deliver.NewRouter(deliver.Default(), session.Origin{Node: "n", Epoch: 1}, reg, blackHole{})
+	router := deliver.NewRouter(deliver.Default(), session.Origin{Node: "n", Epoch: 1}, reg, blackHole{}, nil)
 	return relay.New(relay.Default(), router, blackHole{}, func() *deliver.Delivery { return new(deliver.Delivery) }), phone
 }
 

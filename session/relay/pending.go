@@ -18,7 +18,7 @@ const pendingShards = 16
 type pending[D Delivery[D]] struct {
 	delivery   D
 	call       func(D)
-	yield      func(device string, o session.Outcome) // appends to answer
+	yield      func(device, node string, o session.Outcome) // appends to answer
 	answer     []byte
 	conn       uint64
 	ref        []byte

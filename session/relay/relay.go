@@ -17,7 +17,7 @@ import (
 type Delivery[D any] interface {
 	Reset(wait session.Wait, call func(D))
 	Expire()
-	Outcomes(yield func(device string, o session.Outcome))
+	Outcomes(yield func(device, node string, o session.Outcome))
 	Counts() [session.OutcomeCount]int
 }
 
@@ -61,7 +61,7 @@ func New[D Delivery[D]](cfg Config, router Router[D], sockets Sockets, fresh fun
 	r.spare.New = func() any {
 		p := &pending[D]{delivery: fresh()}
 		p.call = func(D) { r.settled(p) }
-		p.yield = func(device string, o session.Outcome) {
+		p.yield = func(device, _ string, o session.Outcome) {
 			p.answer = wire.AppendResultOutcome(p.answer, device, o)
 		}
 		return p

@@ -84,7 +84,7 @@ func newAccount(change func(*relay.Config)) *account {
 		panic(err)
 	}
 	a := &account{reg: session.NewRegistry(), sockets: &sockets{got: map[netpoll.ConnID][]string{}}}
-	a.router = deliver.NewRouter(deliver.Default(), session.Origin{Node: "n", Epoch: 1}, a.reg, a.sockets)
+	a.router = deliver.NewRouter(deliver.Default(), session.Origin{Node: "n", Epoch: 1}, a.reg, a.sockets, nil)
 	a.relay = relay.New(cfg, a.router, a.sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	conn := uint64(0)
 	open := func(account, device string, p session.Permissions) *session.Session {
@@ -175,7 +175,7 @@ func TestSendAcked(t *testing.T) {
 	a.expect(t, a.tv, `1 {"type":"message","id":"n.1.1","payload":1,"from":{"device":"phone"},"sent_ms":1000,"ack":true}`)
 	a.sockets.settle(netpoll.ResultWritten)
 	a.expect(t, a.phone, "")
-	if a.router.Ack(a.phone, 1) || !a.router.Ack(a.tv, 1) {
+	if a.router.Ack(a.phone, session.Origin{Node: "n", Epoch: 1}, 1) || !a.router.Ack(a.tv, session.Origin{Node: "n", Epoch: 1}, 1) {
 		t.Error("the ack of the sender is taken, or that of the device is not")
 	}
 	a.expect(t, a.phone, `1 {"type":"result","ref":3,"status":"acked"}`)
