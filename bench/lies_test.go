@@ -111,18 +111,23 @@ func TestLateBurstsShowInOpenLoop(t *testing.T) {
 
 func TestIdleProvesTheLivingAndFindsTheDead(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		pong func(n int64) bool
-		dead int64
-		exit int
+		name   string
+		pong   func(n int64) bool
+		window int64
+		dead   int64
+		exit   int
 	}{
-		{"all answer", nil, 0, report.ExitOK},
-		{"none answers", func(int64) bool { return false }, 30, report.ExitThreshold},
-		{"every third is deaf", func(n int64) bool { return n%3 != 0 }, 10, report.ExitThreshold},
+		{"all answer", nil, 100, 0, report.ExitOK},
+		{"none answers", func(int64) bool { return false }, 100, 30, report.ExitThreshold},
+		{"every third is deaf", func(n int64) bool { return n%3 != 0 }, 100, 10, report.ExitThreshold},
+		{"all answer, a few at a time", nil, 3, 0, report.ExitOK},
+		{"none answers, a few at a time", func(int64) bool { return false }, 3, 30, report.ExitThreshold},
+		{"the deaf hold nobody up", func(n int64) bool { return n%3 != 0 }, 3, 10, report.ExitThreshold},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := quick((&server{pong: c.pong}).start(t).url, IdlePhases(30, 0, 50*time.Millisecond, 500*time.Millisecond))
 			s.Thresholds = []string{"dead==0"}
+			s.Config.ProofsInflight, s.Config.ProofStall = c.window, 20*time.Millisecond
 			r := mustRun(t, s, Options{})
 			wantCounts(t, r, map[tally.Counter]int64{tally.Opened: 30, tally.Dead: c.dead, tally.Proved: 30 - c.dead})
 			if r.Exit() != c.exit {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -194,7 +195,12 @@ type diskFile struct {
 	name string
 }
 
+// Write also lets others run. Flushes and compactions work for tens of milliseconds
+// between two waits, and Go takes a processor from a goroutine after ten: on a node with
+// few processors, messages would wait for tables. They write a block of some KiB at a
+// time, so this makes it a fraction of a millisecond.
 func (f *diskFile) Write(p []byte) (n int, err error) {
+	runtime.Gosched()
 	err = f.disk.do("write", f.name, false, func() error {
 		m, err := f.File.Write(p[n:])
 		n += m

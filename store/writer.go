@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -150,6 +151,7 @@ func (s *Store) apply(chunks [][]byte) (events int, err error) {
 			if err := b.Close(); err != nil {
 				return events, err
 			}
+			runtime.Gosched() // see diskFile.Write
 		}
 	}
 	return events, nil

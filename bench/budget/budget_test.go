@@ -68,7 +68,7 @@ func small(t *testing.T) Config {
 	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
 	c.Push = pushSizes{Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, Fanout: 400 * time.Millisecond, FanoutsPS: 20, FloorRuns: 2, Bursts: 2}
 	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond, Rounds: 3}
-	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200}
+	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200, Rounds: 2}
 	return c
 }
 
@@ -191,16 +191,53 @@ func TestRelayIsJudgedByItsMedianRound(t *testing.T) {
 	ramp := &report.Result{}
 	ramp.AddMetric("ramp.rate", 40_000, report.PerSecond)
 	for _, c := range []struct {
-		rounds []*report.Result
-		want   Verdict
+		rounds  []*report.Result
+		want    Verdict
+		excused bool // when a bare relay is slow as well
 	}{
-		{[]*report.Result{round(400*time.Microsecond, 0), round(9*time.Millisecond, 0), round(900*time.Microsecond, 0)}, Held},
-		{[]*report.Result{round(400*time.Microsecond, 0), round(time.Millisecond, 0), round(2*time.Millisecond, 0)}, Broken},
-		{[]*report.Result{round(1, 0), round(1, 1), round(1, 0)}, Broken},
-		{[]*report.Result{round(1, 0), {Total: &tally.Tally{}}, round(1, 0)}, Broken},
+		{[]*report.Result{round(400*time.Microsecond, 0), round(9*time.Millisecond, 0), round(900*time.Microsecond, 0)}, Held, false},
+		{[]*report.Result{round(400*time.Microsecond, 0), round(time.Millisecond, 0), round(2*time.Millisecond, 0)}, Broken, true},
+		{[]*report.Result{round(1, 0), round(1, 1), round(1, 0)}, Broken, false},
+		{[]*report.Result{round(1, 0), {Total: &tally.Tally{}}, round(1, 0)}, Broken, false},
 	} {
-		if row := relayRow(relayResult{Ramp: ramp, Half: c.rounds}).judge(); row.Verdict != c.want {
-			t.Errorf("%+v", row)
+		quick := []*report.Result{round(100*time.Microsecond, 0), round(5*time.Millisecond, 0), round(100*time.Microsecond, 0)}
+		row, machine := relayRow(relayResult{Ramp: ramp, Half: c.rounds, Bare: quick})
+		if row = row.judge(); row.Verdict != c.want || machine != "" {
+			t.Errorf("%+v, %s", row, machine)
+		}
+		slow := []*report.Result{round(2*time.Millisecond, 0), round(2*time.Millisecond, 0), round(0, 0)}
+		_, machine = relayRow(relayResult{Ramp: ramp, Half: c.rounds, Bare: slow})
+		if c.excused != (machine != "") {
+			t.Errorf("%+v beside a bare relay of 2 ms: %q", row, machine)
+		}
+	}
+}
+
+func TestStormsAreJudgedByTheirMedian(t *testing.T) {
+	storm := func(back, p99 time.Duration, lost, dead int64) *report.Result {
+		r := &report.Result{Total: &tally.Tally{}}
+		r.Total.Add(tally.Lost, lost)
+		r.Total.Add(tally.Dead, dead)
+		if back > 0 {
+			r.AddMetric("storm.back", float64(back), report.Nanos)
+		}
+		r.AddMetric("push.p99", float64(p99), report.Nanos)
+		return r
+	}
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		storms         []*report.Result
+		back, messages Verdict
+	}{
+		{[]*report.Result{storm(9*time.Second, 90*ms, 0, 0), storm(2*time.Second, 5*ms, 0, 0), storm(4*time.Second, 19*ms, 0, 0)}, Held, Held},
+		{[]*report.Result{storm(9*time.Second, 90*ms, 0, 0), storm(2*time.Second, 5*ms, 0, 0), storm(5*time.Second, 20*ms, 0, 0)}, Broken, Broken},
+		{[]*report.Result{storm(time.Second, ms, 1, 0), storm(time.Second, ms, 0, 0), storm(time.Second, ms, 0, 0)}, Held, Broken},
+		{[]*report.Result{storm(time.Second, ms, 0, 0), storm(time.Second, ms, 0, 1), storm(time.Second, ms, 0, 0)}, Broken, Held},
+		{[]*report.Result{storm(time.Second, ms, 0, 0), storm(0, ms, 0, 0), storm(time.Second, ms, 0, 0)}, Broken, Held},
+	} {
+		rows := stormRows(defaultStorm(), c.storms)
+		if a, b := rows[0].judge(), rows[1].judge(); a.Verdict != c.back || b.Verdict != c.messages {
+			t.Errorf("%+v\n%+v", a, b)
 		}
 	}
 }

@@ -32,7 +32,16 @@ const floorWait = 30 * time.Second
 
 // startWriteLoop starts the peer on the servers' core.
 func (b *board) startWriteLoop() (*writeLoop, error) {
-	cmd := exec.Command(b.cfg.Peers, "writeloop", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0")
+	w := &writeLoop{}
+	var err error
+	w.cmd, err = b.startPeer("writeloop", map[string]*string{"writeloop control server on ": &w.control, "writeloop echo server on ": &w.public})
+	return w, err
+}
+
+// startPeer starts a peer on the servers' core and takes its addresses from what it
+// prints, by what stands before them.
+func (b *board) startPeer(name string, addresses map[string]*string) (*exec.Cmd, error) {
+	cmd := exec.Command(b.cfg.Peers, name, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("budget: %w", err)
@@ -40,28 +49,27 @@ func (b *board) startWriteLoop() (*writeLoop, error) {
 	if err := hostinfo.StartPinned(cmd, b.cfg.ServerCPU); err != nil {
 		return nil, fmt.Errorf("budget: start %s: %w", b.cfg.Peers, err)
 	}
-	w := &writeLoop{cmd: cmd}
 	timeout := time.AfterFunc(floorWait, func() { _ = cmd.Process.Kill() })
 	defer timeout.Stop()
-	lines := bufio.NewScanner(out)
-	for (w.public == "" || w.control == "") && lines.Scan() {
-		if addr, ok := strings.CutPrefix(lines.Text(), "writeloop control server on "); ok {
-			w.control = addr
-		}
-		if addr, ok := strings.CutPrefix(lines.Text(), "writeloop echo server on "); ok {
-			w.public = addr
+	left := len(addresses)
+	for lines := bufio.NewScanner(out); left > 0 && lines.Scan(); {
+		for before, address := range addresses {
+			if text, ok := strings.CutPrefix(lines.Text(), before); ok {
+				*address = text
+				left--
+			}
 		}
 	}
-	if w.public == "" || w.control == "" {
-		w.stop()
-		return nil, errors.New("budget: the peer writeloop did not say where it listens")
+	if left > 0 {
+		stopPeer(cmd)
+		return nil, fmt.Errorf("budget: the peer %s did not say where it listens", name)
 	}
-	return w, nil
+	return cmd, nil
 }
 
-func (w *writeLoop) stop() {
-	_ = w.cmd.Process.Kill()
-	_ = w.cmd.Wait()
+func stopPeer(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
 }
 
 // floorPattern is how the peer writes, since a write costs more when the reader has gone

@@ -36,7 +36,7 @@ type pushSizes struct {
 }
 
 func defaultPush() pushSizes {
-	return pushSizes{Devices: 10_000, Payload: 128, Window: 1_000, Rounds: 3, Push: 3 * time.Second, Fanout: 5 * time.Second, FanoutsPS: 4, FloorRuns: 6, Bursts: 10}
+	return pushSizes{Devices: 10_000, Payload: 128, Window: 1_000, Rounds: 5, Push: 2 * time.Second, Fanout: 3 * time.Second, FanoutsPS: 4, FloorRuns: 6, Bursts: 10}
 }
 
 // pushRounds is what the rounds found: CPU of the server for each, nanoseconds.
@@ -52,22 +52,37 @@ type pushRounds struct {
 	Runs       []*report.Result `json:"runs"`
 }
 
-// runPush measures pushes and fan-outs of a node and, in the same rounds, the floor with
-// frames of the same size.
+// runPush measures pushes and fan-outs of a node and, before and after each round, the
+// floor with frames of the same size: a round is judged by the mean of its two floors,
+// since what a write costs here drifts by more than the budget within a minute.
 func runPush(ctx context.Context, b *board) ([]Row, error) {
 	floor, err := b.startWriteLoop()
 	if err != nil {
 		return nil, err
 	}
-	defer floor.stop()
+	defer stopPeer(floor.cmd)
 	var all pushRounds
 	err = b.withNode(ctx, nil, func(node *experiment.Node) error {
-		for range b.cfg.Push.Rounds {
-			if err := b.pushRound(ctx, node, floor, &all); err != nil {
-				return err
+		frame, err := b.frameBytes(ctx, node)
+		if err != nil {
+			return err
+		}
+		z := b.cfg.Push
+		pattern := floorPattern{frame, z.FloorRuns, z.Bursts, z.FanoutsPS}
+		before, err := floor.measure(ctx, b, z.Devices, pattern)
+		for n := 0; n < z.Rounds && err == nil; n++ {
+			if err = b.pushRound(ctx, node, &all); err != nil {
+				break
+			}
+			var after floorFound
+			if after, err = floor.measure(ctx, b, z.Devices, pattern); err == nil {
+				all.Floor = append(all.Floor, (before.steady+after.steady)/2)
+				all.Bursts = append(all.Bursts, (before.bursts+after.bursts)/2)
+				all.FrameBytes = append(all.FrameBytes, frame+frameHead)
+				before = after
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -78,7 +93,21 @@ func runPush(ctx context.Context, b *board) ([]Row, error) {
 	return pushRows(b.cfg.Push, all), b.keep("budget-push", all)
 }
 
-func (b *board) pushRound(ctx context.Context, node *experiment.Node, floor *writeLoop, all *pushRounds) error {
+// frameBytes is the payload of a frame that a push becomes. A fan-out's input is its
+// frames and a few answers: a short one tells.
+func (b *board) frameBytes(ctx context.Context, node *experiment.Node) (int, error) {
+	z := b.cfg.Push
+	r, err := b.message(ctx, node, generator.Fanout, bench.MessageLoad{
+		PerSecond: z.FanoutsPS, PayloadBytes: z.Payload, Duration: time.Duration(2 / z.FanoutsPS * float64(time.Second)), Timeout: 5 * time.Second,
+	})
+	if err != nil {
+		return 0, err
+	}
+	measured := r.Phases[2].Tally
+	return max(int(measured.Get(tally.BytesIn)/max(measured.Get(tally.Received), 1))-frameHead, 1), nil
+}
+
+func (b *board) pushRound(ctx context.Context, node *experiment.Node, all *pushRounds) error {
 	z := b.cfg.Push
 	load := bench.MessageLoad{Window: z.Window, PayloadBytes: z.Payload, Duration: z.Push, Timeout: 5 * time.Second}
 	push, err := b.message(ctx, node, generator.Push, load)
@@ -90,16 +119,6 @@ func (b *board) pushRound(ctx context.Context, node *experiment.Node, floor *wri
 	if err != nil {
 		return err
 	}
-	// A fan-out's input is its frames and a few answers: it tells how long they are.
-	measured := fanout.Phases[2].Tally
-	frame := int(measured.Get(tally.BytesIn)/max(measured.Get(tally.Received), 1)) - frameHead
-	found, err := floor.measure(ctx, b, z.Devices, floorPattern{max(frame, 1), z.FloorRuns, z.Bursts, z.FanoutsPS})
-	if err != nil {
-		return err
-	}
-	all.Floor = append(all.Floor, found.steady)
-	all.Bursts = append(all.Bursts, found.bursts)
-	all.FrameBytes = append(all.FrameBytes, frame+frameHead)
 	all.Push = append(all.Push, value(push, "server.cpu_per_message"))
 	all.PushRate = append(all.PushRate, value(push, "push.rate"))
 	all.Fanout = append(all.Fanout, value(fanout, "server.cpu_per_delivery"))

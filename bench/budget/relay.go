@@ -3,6 +3,7 @@ package budget
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roostpush/roost/bench"
@@ -33,6 +34,7 @@ func defaultRelay() relaySizes {
 type relayResult struct {
 	Ramp *report.Result   `json:"ramp"`
 	Half []*report.Result `json:"half"`
+	Bare []*report.Result `json:"bare"` // the same load of a bare relay, round by round
 }
 
 // runRelay looks for the highest rate that holds and measures latency at half of it, in
@@ -40,13 +42,21 @@ type relayResult struct {
 // milliseconds spoils one of them. The latency is from a device's write to the time when
 // its peer's kernel has the message, which is all that the server does and nothing that
 // the generator does. Sends are paced by the clock and wait for nobody, so leaving the
-// generator's own lateness out omits nothing; the whole way is shown beside it.
+// generator's own lateness out omits nothing; the whole way is shown beside it. A bare
+// relay gets the same load in the same rounds: what not even that can do is the machine's
+// doing.
 func runRelay(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Relay
 	var all relayResult
+	var bare string
+	floor, err := b.startPeer("relay", map[string]*string{"relay server on ": &bare})
+	if err != nil {
+		return nil, err
+	}
+	defer stopPeer(floor)
 	// What one device may send is a setting, not what the node can do.
 	unlimited := []string{"--set", "protocol.message_rate=100000", "--set", "protocol.message_burst=100000"}
-	err := b.withNode(ctx, unlimited, func(node *experiment.Node) (err error) {
+	err = b.withNode(ctx, unlimited, func(node *experiment.Node) (err error) {
 		load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second, Group: 2}
 		if all.Ramp, err = b.relay(ctx, node, load, true); err != nil {
 			return err
@@ -65,6 +75,10 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 				return err
 			}
 			all.Half = append(all.Half, half)
+			if half, err = b.bareRelay(ctx, bare, load); err != nil {
+				return err
+			}
+			all.Bare = append(all.Bare, half)
 		}
 		return nil
 	})
@@ -73,7 +87,8 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 	}
 	b.show("relay, ramp", all.Ramp)
 	b.show("relay, half the highest rate", all.Half[len(all.Half)-1])
-	row := relayRow(all)
+	b.show("the same of a bare relay", all.Bare[len(all.Bare)-1])
+	row, machine := relayRow(all)
 	quiet := 0
 	var why string
 	for _, r := range all.Half {
@@ -86,25 +101,30 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 	if quiet < minQuiet(z.Rounds) {
 		return []Row{row}, fmt.Errorf("%w: %s", errDisturbed, why)
 	}
-	return []Row{row}, b.keep("budget-relay", all)
+	if err := b.keep("budget-relay", all); err != nil {
+		return []Row{row}, err
+	}
+	if machine != "" {
+		return []Row{row}, fmt.Errorf("%w: %s", errDisturbed, machine)
+	}
+	return []Row{row}, nil
 }
 
-// relayRow judges the median of the rounds.
-func relayRow(all relayResult) Row {
-	of := func(name string) (values []float64) {
-		for _, r := range all.Half {
-			if m, ok := r.Find(name); ok {
-				values = append(values, m.Value)
-			}
-		}
-		return values
-	}
+// relayRow judges the median of the rounds. machine says that it is not the node that
+// takes too long: not even a bare relay holds the budget here and now.
+func relayRow(all relayResult) (row Row, machine string) {
+	of := func(name string) []float64 { return values(all.Half, name) }
+	bare := median(values(all.Bare, "relay.arrived.p99"))
 	p99s, rate := of("relay.arrived.p99"), value(all.Ramp, "ramp.rate")
 	took := func(name string) string { return report.Duration(time.Duration(median(of(name)))) }
-	row := Row{
+	row = Row{
 		What: whatRelay, Budget: "p99 < 1 ms, the server's share", Value: median(p99s), Limit: float64(relayP99Max) - 1, timed: true,
 		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), p50 %s from the device's write to its peer's kernel, at %.0f/s of %.0f/s; %s of server CPU a message",
 			took("relay.arrived.p99"), millis(p99s), took("relay.arrived.p50"), rate/2, rate, took("server.cpu_per_message")),
+		Floor: fmt.Sprintf("a bare relay, the same load in the same rounds: p99 %s (rounds, ms: %s), p50 %s; %s of CPU a message",
+			report.Duration(time.Duration(bare)), millis(values(all.Bare, "relay.arrived.p99")),
+			report.Duration(time.Duration(median(values(all.Bare, "relay.arrived.p50")))),
+			report.Duration(time.Duration(median(values(all.Bare, "server.cpu_per_message"))))),
 		Note: fmt.Sprintf("to the peer's read p99 %s; from the intended send p99 %s, of which the generator's own lateness p99 %s",
 			took("relay.closed.p99"), took("relay.p99"), took("lateness.p99")),
 	}
@@ -119,7 +139,29 @@ func relayRow(all relayResult) Row {
 	if len(p99s) != len(all.Half) {
 		row.Verdict, row.Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
 	}
-	return row
+	if row.Verdict == "" && row.Value > row.Limit && bare > row.Limit {
+		machine = fmt.Sprintf("a bare relay of reads and writes takes %s as well", report.Duration(time.Duration(bare)))
+	}
+	return row, machine
+}
+
+// values are a metric of several runs, of those that have it.
+func values(runs []*report.Result, name string) (found []float64) {
+	for _, r := range runs {
+		if m, ok := r.Find(name); ok {
+			found = append(found, m.Value)
+		}
+	}
+	return found
+}
+
+// bareRelay is one round of the floor.
+func (b *board) bareRelay(ctx context.Context, addr string, load bench.MessageLoad) (*report.Result, error) {
+	to := grouped(target.Default())
+	to.URL, to.Sources = "ws://"+addr+"/ws", b.cfg.Sources
+	s := bench.DefaultScenario("bare relay", to)
+	s.Phases = slices.Insert(bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+	return b.load(ctx, s)
 }
 
 // millis writes nanoseconds as milliseconds.

@@ -72,6 +72,7 @@ func (d Density) scenario(node *Node) bench.Scenario {
 	s := bench.DefaultScenario("density", to)
 	s.Processes, s.ProbeWait = d.Processes, d.Patience
 	s.Config.ConnectTimeout, s.Config.ConnectsInflight, s.Config.ProofsPerSecond = d.Patience, d.Inflight, d.ProofsPerSecond
+	s.Config.ProofsInflight, s.Config.ProofStall = int64(d.Inflight), d.Patience/10
 	s.Phases = []generator.Phase{
 		{Kind: generator.Open, Connections: baseDevices}, // what is made for the first one is not what each costs
 		{Kind: generator.Wait, Duration: d.Settle},

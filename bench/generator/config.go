@@ -15,6 +15,8 @@ type Config struct {
 	ConnectTimeout   time.Duration `json:"connect_timeout"`   // connect() to 101; a phone gives up about then
 	ConnectsInflight int           `json:"connects_inflight"` // attempts under way in each loop when no rate is given; well below the usual accept queue of 4,096
 	LateBound        time.Duration `json:"late_bound"`        // a start later than this is the generator's fault and counted as late
+	ProofsInflight   int64         `json:"proofs_inflight"`   // final pings of each loop without an answer: a server that falls behind is asked more slowly, so that its machine does not retransmit itself to a standstill
+	ProofStall       time.Duration `json:"proof_stall"`       // without any answer, after which those that are missing no longer hold the others up
 	ProofsPerSecond  float64       `json:"proofs_per_second"` // final pings a second over all loops; slow enough to say nothing about the server's speed
 	OutBytesMax      int           `json:"out_bytes_max"`     // bytes waiting for one connection's kernel buffer; beyond it messages are counted as unsent
 	MessageBytesMax  int           `json:"message_bytes_max"` // largest message taken from the server
@@ -29,7 +31,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		ConnectTimeout: 10 * time.Second, ConnectsInflight: 256, LateBound: 10 * time.Millisecond,
-		ProofsPerSecond: 20_000, OutBytesMax: 1 << 20, MessageBytesMax: 16 << 20, ReadBufferBytes: 64 << 10,
+		ProofsInflight: 1_000, ProofStall: 2 * time.Second, ProofsPerSecond: 20_000, OutBytesMax: 1 << 20, MessageBytesMax: 16 << 20, ReadBufferBytes: 64 << 10,
 		TurnItemsMax: 64, BeatInterval: 10 * time.Millisecond, TickInterval: 250 * time.Millisecond, EventsMax: 128,
 	}
 }
@@ -41,7 +43,7 @@ func (c Config) Validate() error {
 		ok   bool
 	}{
 		{"ConnectTimeout", c.ConnectTimeout > 0}, {"ConnectsInflight", c.ConnectsInflight > 0},
-		{"LateBound", c.LateBound > 0}, {"ProofsPerSecond", c.ProofsPerSecond > 0},
+		{"LateBound", c.LateBound > 0}, {"ProofsPerSecond", c.ProofsPerSecond > 0}, {"ProofsInflight", c.ProofsInflight > 0}, {"ProofStall", c.ProofStall > 0},
 		{"OutBytesMax", c.OutBytesMax > 0}, {"MessageBytesMax", c.MessageBytesMax > 0},
 		{"ReadBufferBytes", c.ReadBufferBytes >= 4<<10}, {"TurnItemsMax", c.TurnItemsMax > 0},
 		{"BeatInterval", c.BeatInterval > 0}, {"TickInterval", c.TickInterval >= c.BeatInterval},

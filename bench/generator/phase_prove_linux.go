@@ -17,12 +17,14 @@ type proving struct {
 	begun    int
 	proved   int64
 	awaited  int64
+	given    int64 // of those awaited, up to which they hold nobody up any more
+	answerNS int64 // time of the last answer
 	endNS    int64 // of the wait, once all are asked
 	why      string
 }
 
 func newProving(l *loop, spec Phase, atNS int64) *proving {
-	p := &proving{spec: spec}
+	p := &proving{spec: spec, answerNS: l.nowNS}
 	p.schedule = pace.Schedule{StartNS: max(atNS, l.nowNS), PerSecond: l.plan.Config.ProofsPerSecond, Stride: l.shares, Offset: l.id}
 	l.slots.each(func(c *conn) {
 		if c.state == stateOpen {
@@ -45,6 +47,9 @@ func (p *proving) turn(l *loop) (int64, bool) {
 		if at := p.schedule.At(int64(p.begun)); at > l.nowNS {
 			return at, false
 		}
+		if wakeNS := p.holdUp(l); wakeNS > 0 {
+			return wakeNS, false
+		}
 		if c := l.slots.live(p.asked[p.begun]); c != nil {
 			p.ask(l, c)
 		}
@@ -55,6 +60,19 @@ func (p *proving) turn(l *loop) (int64, bool) {
 		return 0, p.finish(l)
 	}
 	return p.endNS, false
+}
+
+// holdUp says until when nobody more is asked, because enough answers are due; 0: go on.
+func (p *proving) holdUp(l *loop) (untilNS int64) {
+	p.given = min(p.given, p.awaited)
+	if p.awaited-p.given < l.plan.Config.ProofsInflight {
+		return 0
+	}
+	if stalledNS := p.answerNS + int64(l.plan.Config.ProofStall); stalledNS > l.nowNS {
+		return stalledNS
+	}
+	p.given, p.answerNS = p.awaited, l.nowNS
+	return 0
 }
 
 // ask sends a ping that only this connection's pong can answer.
@@ -73,6 +91,7 @@ func (p *proving) on(l *loop, c *conn, e event, payload []byte) {
 	case e == ponged && c.awaited && len(payload) == 8 && binary.LittleEndian.Uint64(payload) == proofNonce(c):
 		c.awaited = false
 		p.awaited--
+		p.answerNS = l.nowNS
 		c.proved = true
 		p.proved++
 		l.since.Add(tally.Proved, 1)

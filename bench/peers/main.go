@@ -34,6 +34,7 @@ var peers = []peer{
 	{"poller", "floor: gnet's poller alone, one struct a connection, no features", servePoller},
 	{"raw", "the cheapest we know: poller with recvfrom(2) and sendto(2) past Go's scheduler", serveRaw},
 	{"upgrade", "floor of upgrades: the same server as poller, gobwas/ws on a poller", serveUpgrade},
+	{"relay", "floor of relays: as much of Roost's protocol as roost-bench relay speaks, a read and two writes a message", serveRelay},
 	{"writeloop", "floor of fan-out: upgrades, and on POST /write a bare loop of write(2)", serveWriteLoop},
 }
 
@@ -66,7 +67,7 @@ func run(args []string, out io.Writer) error {
 }
 
 func usage(out io.Writer) {
-	fmt.Fprint(out, "peers NAME [--listen HOST:PORT]\n\nEcho servers at any path; the address in use is printed. NAME is one of\n\n")
+	fmt.Fprint(out, "peers NAME [--listen HOST:PORT]\n\nServers at any path, most of them echo; the address in use is printed. NAME is one of\n\n")
 	for _, p := range peers {
 		fmt.Fprintf(out, "  %-10s %s\n", p.name, p.about)
 	}

@@ -128,6 +128,9 @@ func (c *client) message(t *testing.T) (op ws.OpCode, payload []byte, pongs []st
 func TestEcho(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789abcdef"), 1000) // fits every buffer on the way
 	for _, p := range peers {
+		if p.name == "relay" {
+			continue // it has no echo: TestRelay
+		}
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			lines := 1
@@ -223,6 +226,41 @@ func TestRequestInPieces(t *testing.T) {
 				t.Fatalf("%q %v", f.Payload, err)
 			}
 		})
+	}
+}
+
+func TestRelay(t *testing.T) {
+	addr := start(t, "relay", 1)[0]
+	join := func(device string) (net.Conn, io.Reader) {
+		c, buffered, _, err := ws.Dialer{Timeout: patience}.Dial(t.Context(), "ws://"+addr+"/ws?account=acc-1&device="+device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if buffered != nil {
+			return c, buffered
+		}
+		return c, c
+	}
+	from, results := join("a")
+	_, messages := join("b")
+	text := []byte(`{"type":"send","id":"0123","to":{"device":"b"},"payload":"` + strings.Repeat("x", 200) + `"}`)
+	one := ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(text)))
+	two := append(append([]byte{}, one...), one...)
+	for _, piece := range [][]byte{two[:10], two[10 : len(one)+3], two[len(one)+3:]} {
+		if _, err := from.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		f, err := ws.ReadFrame(messages)
+		if err != nil || !json.Valid(f.Payload) || !strings.Contains(string(f.Payload), `"payload":"xxx`) || !strings.HasPrefix(string(f.Payload), `{"type":"message"`) {
+			t.Fatalf("%s, %v", f.Payload, err)
+		}
+		if f, err = ws.ReadFrame(results); err != nil || string(f.Payload) != `{"type":"result","ref":"0123","status":"written"}` {
+			t.Fatalf("%s, %v", f.Payload, err)
+		}
 	}
 }
 
