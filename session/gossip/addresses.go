@@ -103,13 +103,14 @@ func (a *addresses) next(now time.Time, alive []Member, n int) (due []string) {
 	defer a.mu.Unlock()
 	var waiting []*target
 	for _, t := range a.all {
-		switch {
-		case here[t.addr] || origins[t.who]:
+		if here[t.addr] || origins[t.who] {
 			t.since, t.pause, t.due = time.Time{}, 0, time.Time{}
-		case t.since.IsZero(): // lost just now, or never seen
+			continue
+		}
+		if t.since.IsZero() { // lost just now, or never seen: due at once
 			t.since = now
-			waiting = append(waiting, t)
-		case !t.asked && !now.Before(t.due):
+		}
+		if !t.asked && !now.Before(t.due) {
 			waiting = append(waiting, t)
 		}
 	}

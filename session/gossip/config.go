@@ -28,7 +28,7 @@ type Config struct {
 	KeysFile  string        `yaml:"keys_file" doc:"file with the keys instead, one a line, '#' begins a comment line; read again when it changes. To rotate: add the new key behind on every node, then move it to the front on every node, then take the old one out"`
 	KeysEvery time.Duration `yaml:"keys_every" doc:"time between two looks at keys_file"`
 
-	ProbeInterval time.Duration `yaml:"probe_interval" doc:"time between two probes of some member; with suspicion_mult it decides how soon a silent node is dead: at most (members - 1 + 1 + suspicion_mult) intervals at 3 nodes, 3.5s by default"`
+	ProbeInterval time.Duration `yaml:"probe_interval" doc:"time between two probes of some member; with suspicion_mult it decides how soon a silent node is dead: at 3 nodes within 3 + suspicion_mult intervals, 3.5s by default"`
 	ProbeTimeout  time.Duration `yaml:"probe_timeout" doc:"time for an answer before others are asked to try; less than half of probe_interval, or what they say comes too late"`
 	SuspicionMult int           `yaml:"suspicion_mult" doc:"intervals a suspected member has to speak up, count, times log10 of the members; more forgives longer pauses"`
 	AwarenessMax  int           `yaml:"awareness_max" doc:"how many times slower a node probes that notices its own slowness, count"`

@@ -26,6 +26,15 @@ func (r *roster) raiseLocked(node string, epoch uint64, addr string) {
 	}
 }
 
+// overtake notes what a peer knows of our own node.
+func (r *roster) overtake(epoch uint64, by string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if checkEpoch(epoch) == nil {
+		r.raiseLocked(r.self.Node, epoch, by)
+	}
+}
+
 // roomLocked reports whether one more node may be known. When there are members_max, an
 // absent one is forgotten: one that left, or else the one that died first.
 func (r *roster) roomLocked() bool {

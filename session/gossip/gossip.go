@@ -61,6 +61,7 @@ func start(ctx context.Context, cfg Config, self Member, events Events, log *slo
 	}
 	g.transport = newTransport(cfg, log, g.count, g.repeat)
 	if err := g.transport.listen(); err != nil {
+		_ = g.transport.Shutdown()
 		return nil, err
 	}
 	tune(g.transport)

@@ -29,6 +29,8 @@ type knowledge interface {
 	of(node string) (epoch uint64, holder string)
 	// goodbye notes that a process is about to leave.
 	goodbye(session.Origin)
+	// overtake hears of the highest epoch that somebody knows of this node.
+	overtake(epoch uint64, by string)
 	// condition says whether this node has yet to announce itself, and whether it leaves.
 	condition() (starting, leaving bool)
 }
@@ -60,6 +62,10 @@ func (g *greeter) ask(conn net.Conn, addr string, why purpose) (answer, error) {
 		if g.repeat.due("refused by " + addr + refused.Why.String()) {
 			g.log.Error("this node is refused by another", "addr", addr, "node", refused.Node, "why", refused.Why.String(), "detail", refused.Detail)
 		}
+		a.known = refused.Known
+	}
+	if g.knows != nil && a.known > g.self.Epoch {
+		g.knows.overtake(a.known, a.holder)
 	}
 	return a, err
 }

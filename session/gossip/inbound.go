@@ -24,7 +24,7 @@ func (t *transport) receive() {
 		n, from, err := t.socket.ReadFromUDPAddrPort(buffer)
 		at := time.Now()
 		if err != nil {
-			if t.isStopped() {
+			if t.life.Err() != nil {
 				return
 			}
 			if t.repeat.due("receive") {
@@ -66,7 +66,7 @@ func (t *transport) accept() {
 	for {
 		raw, err := t.listener.AcceptTCP()
 		if err != nil {
-			if t.isStopped() {
+			if t.life.Err() != nil {
 				return
 			}
 			if t.repeat.due("accept") {
@@ -101,7 +101,7 @@ func (t *transport) admit(conn *stream) {
 	_ = conn.SetDeadline(time.Time{})
 	select {
 	case t.streams <- conn:
-	case <-t.stopped:
+	case <-t.life.Done():
 		conn.Close()
 	}
 }

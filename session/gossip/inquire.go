@@ -35,6 +35,7 @@ func Inquire(ctx context.Context, cfg Config, node string, log *slog.Logger) (Fi
 		cluster: cfg.Cluster, self: session.Origin{Node: node}, ring: g.keys.ring,
 		log: log, count: g.count, repeat: g.repeat,
 	}
+	defer g.transport.Shutdown()
 	found, err := g.inquire(ctx, Member{Node: node})
 	return Findings{Answered: len(found.answered), Epoch: found.known}, err
 }

@@ -1,9 +1,6 @@
 package gossip
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // rejoin asks again, for ever, everybody who might be a member and is not: memberlist
 // itself forgets the dead, so that the halves of a healed split would never meet.
@@ -27,6 +24,13 @@ func (g *Gossip) rejoin() {
 				recheck = now
 				g.recheck()
 			}
+			if addr := g.roster.conflict(); addr != "" && len(slots) < cap(slots) {
+				slots <- struct{}{}
+				g.running.Go(func() {
+					defer func() { <-slots }()
+					g.meetTwin(addr)
+				})
+			}
 			alive := g.roster.members()
 			for _, m := range alive {
 				g.seen.member(m)
@@ -47,19 +51,22 @@ func (g *Gossip) rejoin() {
 func (g *Gossip) approach(addr string) {
 	g.count.rejoins.Add(1)
 	a, err := g.ask(g.stopping, addr, purposeAsk)
-	var refused *RefusedError
-	if errors.As(err, &refused) && refused.Why == RefusedEpoch {
-		g.roster.overtake(refused.Known, "")
-	}
 	g.seen.answered(time.Now(), addr, a.who, err == nil)
-	if err != nil || a.who == g.roster.self {
-		return
+	switch {
+	case err != nil:
+	case a.who != g.roster.self:
+		if !a.leaving {
+			g.join([]string{addr})
+		}
+	case a.holder != g.roster.announcement().GossipAddr:
+		g.roster.twin(a.holder)
 	}
-	if a.known > g.roster.self.Epoch {
-		g.roster.overtake(a.known, a.holder)
-	}
-	if !a.leaving {
-		g.join([]string{addr})
+}
+
+// meetTwin asks the address that memberlist heard of under our own name.
+func (g *Gossip) meetTwin(addr string) {
+	if a, err := g.ask(g.stopping, addr, purposeAsk); err == nil && a.who == g.roster.self {
+		g.roster.twin(a.holder)
 	}
 }
 
@@ -74,14 +81,5 @@ func (g *Gossip) join(addrs []string) {
 			continue
 		}
 		g.count.rejoined.Add(1)
-	}
-}
-
-// overtake notes what a peer knows of our own node.
-func (r *roster) overtake(epoch uint64, by string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if checkEpoch(epoch) == nil {
-		r.raiseLocked(r.self.Node, epoch, by)
 	}
 }

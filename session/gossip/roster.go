@@ -39,6 +39,7 @@ type roster struct {
 	lost     map[string]time.Time // nodes that died and did not come back, and when
 	starting bool
 	me       Member // what this node announces
+	rival    string // address of another that has our name, not looked into yet
 }
 
 // entry is what is known of one process.
@@ -131,21 +132,33 @@ func (r *roster) note(n *memberlist.Node, alive bool) {
 	r.markLocked(m.Node)
 }
 
-// NotifyConflict hears of two addresses under one name: two processes took one epoch at
-// one moment. Every node decides in the same way, without asking: the greater address
-// gives up.
+// NotifyConflict hears of two addresses under one name. If it is our own, somebody took
+// our epoch at the same moment as we did, or lies: whoever is there is asked.
 func (r *roster) NotifyConflict(existing, other *memberlist.Node) {
-	if existing.Name != name(r.self) {
-		return
-	}
 	m, err := parseMember(other)
-	if err != nil {
+	if err != nil || m.Origin() != r.self {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.GossipAddr != r.me.GossipAddr && m.GossipAddr < r.me.GossipAddr {
-		r.overtakenLocked(Overtaken{Epoch: m.Epoch, By: m.GossipAddr})
+	r.rival = m.GossipAddr
+}
+
+// conflict returns the address of a conflict that nobody looked into yet; empty: none.
+func (r *roster) conflict() (addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	addr, r.rival = r.rival, ""
+	return addr
+}
+
+// twin notes that a second process with our id and epoch answers. It will notice too;
+// both give up, and of two that start again one comes first.
+func (r *roster) twin(addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if addr != "" && addr != r.me.GossipAddr {
+		r.overtakenLocked(Overtaken{Epoch: r.self.Epoch, By: addr})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -165,3 +166,35 @@ func (l *lying) tune(t *transport) {
 
 // unusedAddr is a port of loopback that is privileged and that nobody uses.
 var unusedAddr = netip.AddrPortFrom(netip.MustParseAddr("127.255.255.254"), 1).String()
+
+// TestTwins: two processes took one id and one epoch, because neither could see the
+// other. Both are told once they can.
+func TestTwins(t *testing.T) {
+	files := []string{filepath.Join(t.TempDir(), "b"), filepath.Join(t.TempDir(), "twin")}
+	cfg := quick()
+	a := startNode(t, cfg, "a", 1)
+	write(t, files[0], a.addr())
+	write(t, files[1], "")
+	cfg.JoinFile = files[0]
+	b := startNode(t, cfg, "b", 1)
+	eventually(t, "a and b meet", allSee("a#1 b#1", a, b), a, b)
+	cfg.JoinFile = files[1]
+	twin := startNode(t, cfg, "b", 1)
+	write(t, files[1], a.addr())
+	told := func(n *node, by string) func() bool {
+		return func() bool {
+			select {
+			case o := <-n.Overtaken():
+				return o == Overtaken{Epoch: 1, By: by}
+			default:
+				return false
+			}
+		}
+	}
+	eventually(t, "the second is told", told(twin, b.addr()), a, b, twin)
+	write(t, files[0], twin.addr())
+	eventually(t, "and so is who asks it", told(b, twin.addr()), a, b, twin)
+	if m, _ := a.roster.member("b"); m.GossipAddr != b.addr() {
+		t.Error("the second took the place of the first")
+	}
+}

@@ -38,7 +38,6 @@ func (r *roster) settleLocked(node string, changes []change) []change {
 	now, is := r.believedLocked(node)
 	switch {
 	case was && is && now == before:
-		return changes
 	case was && is && now.Epoch == before.Epoch:
 		changes = append(changes, change{changed, now, 0})
 	default:

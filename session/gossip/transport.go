@@ -32,7 +32,8 @@ type transport struct {
 	dial func(ctx context.Context, addr string) (net.Conn, error)
 	send func(packet []byte, to netip.AddrPort) error
 
-	stopped chan struct{}
+	life    context.Context // until Shutdown
+	end     context.CancelFunc
 	running sync.WaitGroup
 
 	mu    sync.Mutex
@@ -49,8 +50,9 @@ func newTransport(cfg Config, log *slog.Logger, count *counters, repeat *repeats
 	t := &transport{
 		cfg: cfg, log: log, count: count, repeat: repeat,
 		packets: make(chan *memberlist.Packet, packetsQueued), streams: make(chan net.Conn),
-		stopped: make(chan struct{}), conns: make(map[*stream]struct{}),
+		conns: make(map[*stream]struct{}),
 	}
+	t.life, t.end = context.WithCancel(context.Background())
 	dialer := &net.Dialer{}
 	t.dial = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
 	t.send = func(packet []byte, to netip.AddrPort) error {
@@ -60,7 +62,7 @@ func newTransport(cfg Config, log *slog.Logger, count *counters, repeat *repeats
 	return t
 }
 
-// listen takes the port. Nothing is taken from it before run.
+// listen takes the port. Nothing is taken from it before run; Shutdown ends it.
 func (t *transport) listen() error {
 	ip, port, err := splitIP(t.cfg.Listen)
 	if err == nil {
@@ -69,10 +71,7 @@ func (t *transport) listen() error {
 	if err != nil {
 		return fmt.Errorf("gossip: listen on %s: %w", t.cfg.Listen, err)
 	}
-	if t.advertise, err = t.advertised(ip); err != nil {
-		t.listener.Close()
-		t.socket.Close()
-	}
+	t.advertise, err = t.advertised(ip)
 	return err
 }
 
@@ -163,7 +162,7 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 
 // DialAddressTimeout returns a stream whose other end has agreed to it.
 func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), min(timeout, t.cfg.HelloTimeout))
+	ctx, cancel := context.WithTimeout(t.life, min(timeout, t.cfg.HelloTimeout))
 	defer cancel()
 	conn, _, err := t.call(ctx, a.Addr, purposeStream)
 	return conn, err
@@ -201,9 +200,11 @@ func (t *transport) Shutdown() error {
 	if open == nil {
 		return nil
 	}
-	close(t.stopped)
-	t.listener.Close()
-	t.socket.Close()
+	t.end()
+	if t.listener != nil {
+		t.listener.Close()
+		t.socket.Close()
+	}
 	for conn := range open {
 		conn.Conn.Close()
 	}
@@ -211,19 +212,10 @@ func (t *transport) Shutdown() error {
 	return nil
 }
 
-func (t *transport) isStopped() bool {
-	select {
-	case <-t.stopped:
-		return true
-	default:
-		return false
-	}
-}
-
 // pause waits before a failing system call is tried again.
 func (t *transport) pause(d time.Duration) {
 	select {
 	case <-time.After(d):
-	case <-t.stopped:
+	case <-t.life.Done():
 	}
 }
