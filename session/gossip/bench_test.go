@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// benchCluster starts three nodes with the default times on loopback.
-func benchCluster(b *testing.B, tune func(*transport)) []*node {
+// benchCluster starts nodes with the default times on loopback.
+func benchCluster(b *testing.B, size int, tune func(*transport)) []*node {
 	b.Helper()
 	var nodes []*node
 	var join []string
-	for i := range 3 {
+	for i := range size {
 		cfg := Default()
 		cfg.Listen, cfg.Join = "127.0.0.1:0", join
 		n := &node{told: &recorder{}, logs: &safeBuffer{}}
@@ -27,7 +27,7 @@ func benchCluster(b *testing.B, tune func(*transport)) []*node {
 		nodes = append(nodes, n)
 	}
 	for _, n := range nodes {
-		for len(n.Members()) < 3 {
+		for len(n.Members()) < size {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -38,7 +38,7 @@ func benchCluster(b *testing.B, tune func(*transport)) []*node {
 // operation is a second. Give it -benchtime 65x, so that full exchanges are in it. On
 // the wire a packet has 28 bytes more (IPv4, UDP), and a stream some 600 for TCP.
 func BenchmarkIdleCluster(b *testing.B) {
-	nodes := benchCluster(b, func(*transport) {})
+	nodes := benchCluster(b, 3, func(*transport) {})
 	time.Sleep(3 * time.Second) // the news of the joins is told by then
 	before := nodes[0].Stats()
 	start := time.Now()
@@ -56,20 +56,29 @@ func BenchmarkIdleCluster(b *testing.B) {
 	b.ReportMetric(packets/seconds, "packets/s")
 }
 
-// BenchmarkSilentNode measures how soon the two others notice a node that is cut off
+// BenchmarkSilentNode measures how soon all others have noticed a node that is cut off
 // without a reset: each operation is one loss in a cluster of its own.
 func BenchmarkSilentNode(b *testing.B) {
+	for _, size := range []int{3, 5} {
+		b.Run(fmt.Sprint("nodes=", size), func(b *testing.B) { benchSilent(b, size) })
+	}
+}
+
+func benchSilent(b *testing.B, size int) {
 	var worst, sum time.Duration
 	for range b.N {
 		b.StopTimer()
 		var net switchboard
-		nodes := benchCluster(b, net.tune)
+		nodes := benchCluster(b, size, net.tune)
 		time.Sleep(time.Second)
 		b.StartTimer()
 		start := time.Now()
-		net.cut(nodes[:2], nodes[2:])
-		for len(nodes[0].Members()) > 2 || len(nodes[1].Members()) > 2 {
-			time.Sleep(time.Millisecond)
+		rest := nodes[:size-1]
+		net.cut(rest, nodes[size-1:])
+		for _, n := range rest {
+			for len(n.Members()) == size {
+				time.Sleep(time.Millisecond)
+			}
 		}
 		took := time.Since(start)
 		worst, sum = max(worst, took), sum+took
@@ -89,7 +98,7 @@ func BenchmarkHintedNode(b *testing.B) {
 	var worst, sum time.Duration
 	for range b.N {
 		b.StopTimer()
-		nodes := benchCluster(b, func(*transport) {})
+		nodes := benchCluster(b, 3, func(*transport) {})
 		nodes[2].Close()
 		b.StartTimer()
 		start := time.Now()

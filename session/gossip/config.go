@@ -31,6 +31,7 @@ type Config struct {
 	ProbeInterval time.Duration `yaml:"probe_interval" doc:"time between two probes of some member; with suspicion_mult it decides how soon a silent node is dead: at 3 nodes within 3 + suspicion_mult intervals, 3.5s by default"`
 	ProbeTimeout  time.Duration `yaml:"probe_timeout" doc:"time for an answer before others are asked to try; less than half of probe_interval, or what they say comes too late"`
 	SuspicionMult int           `yaml:"suspicion_mult" doc:"intervals a suspected member has to speak up, count, times log10 of the members; more forgives longer pauses"`
+	SuspicionMax  int           `yaml:"suspicion_max" doc:"how many times longer than that a suspicion lasts while too few others confirm it, count; it matters from 4 nodes on, and on the small side of a split"`
 	AwarenessMax  int           `yaml:"awareness_max" doc:"how many times slower a node probes that notices its own slowness, count"`
 
 	GossipInterval time.Duration `yaml:"gossip_interval" doc:"time between two packets of news to each of gossip_nodes; nothing is sent when there is no news"`
@@ -78,6 +79,7 @@ func Default() Config {
 		ProbeInterval:   500 * time.Millisecond,
 		ProbeTimeout:    200 * time.Millisecond,
 		SuspicionMult:   4,
+		SuspicionMax:    2,
 		AwarenessMax:    4,
 		GossipInterval:  100 * time.Millisecond,
 		GossipNodes:     4,
@@ -89,7 +91,7 @@ func Default() Config {
 		StreamsMax:      128,
 		StreamBytesMax:  4 << 20,
 		RejoinMin:       500 * time.Millisecond,
-		RejoinMax:       4 * time.Second,
+		RejoinMax:       2 * time.Second,
 		RejoinEager:     10 * time.Minute,
 		RejoinSlow:      time.Minute,
 		RejoinsAtOnce:   8,
@@ -150,6 +152,7 @@ func (c Config) counts() []countLimit {
 	return []countLimit{
 		{"addresses_max", c.AddressesMax, 1, 1 << 16},
 		{"suspicion_mult", c.SuspicionMult, 2, 100},
+		{"suspicion_max", c.SuspicionMax, 1, 100},
 		{"awareness_max", c.AwarenessMax, 1, 100},
 		{"gossip_nodes", c.GossipNodes, 1, 100},
 		{"packet_bytes", c.PacketBytes, 1024, 65000}, // one member with its meta, label and seal must fit
@@ -222,6 +225,7 @@ func (c Config) memberlist() *memberlist.Config {
 	m.EnableCompression = false // packets of news are small, and its writer costs 64 KB of garbage each
 	m.ProbeInterval, m.ProbeTimeout = c.ProbeInterval, c.ProbeTimeout
 	m.SuspicionMult, m.AwarenessMaxMultiplier = c.SuspicionMult, c.AwarenessMax
+	m.SuspicionMaxTimeoutMult = c.SuspicionMax
 	m.GossipInterval, m.GossipNodes = c.GossipInterval, c.GossipNodes
 	m.PushPullInterval = c.SyncInterval
 	m.GossipToTheDeadTime = c.ForgetAfter

@@ -2,7 +2,10 @@ package gossip
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -77,19 +80,37 @@ func TestResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := Default()
-	cfg.Join, cfg.JoinFile, cfg.AddressesMax = []string{"127.0.0.1:1", "localhost:2"}, file, 3
+	cfg.Join, cfg.JoinFile, cfg.AddressesMax = []string{"127.0.0.1:1", "two.example:2", "_gossip._tcp.example.com"}, file, 6
 	logs := &safeBuffer{}
-	addrs, leftOut := resolve(context.Background(), cfg, slog.New(slog.NewTextHandler(logs, nil)), &repeats{every: time.Minute})
-	if addrs[0] != "127.0.0.1:1" || !slices.Contains(addrs, "127.0.0.1:2") || len(addrs) != 3 || leftOut < 1 {
+	addrs, leftOut := resolve(context.Background(), cfg, zone{}, slog.New(slog.NewTextHandler(logs, nil)), &repeats{every: time.Minute})
+	want := []string{"127.0.0.1:1", "10.0.0.1:2", "[fd00::1]:2", "10.0.0.1:7", "[fd00::1]:7", "127.0.0.3:3"}
+	if !slices.Equal(addrs, want) || leftOut != 1 {
 		t.Error(addrs, leftOut)
 	}
-	if !logs.has("cannot be resolved", "nonsense") || !logs.has("addresses_max") {
+	if !logs.has("cannot be resolved", "nonsense") || !logs.has("cannot be resolved", "_gossip") || !logs.has("addresses_max") {
 		t.Error(logs)
 	}
 	cfg.JoinFile = file + ".gone"
-	if resolve(context.Background(), cfg, slog.New(slog.NewTextHandler(logs, nil)), &repeats{}); !logs.has("join_file cannot be read") {
+	if resolve(context.Background(), cfg, zone{}, slog.New(slog.NewTextHandler(logs, nil)), &repeats{}); !logs.has("join_file cannot be read") {
 		t.Error(logs)
 	}
+}
+
+// zone is a resolver: two.example has two addresses and is the only one.
+type zone struct{}
+
+func (zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if host != "two.example" && host != "two.example." {
+		return nil, errors.New("no such host")
+	}
+	return []netip.Addr{netip.MustParseAddr("::ffff:10.0.0.1"), netip.MustParseAddr("fd00::1")}, nil
+}
+
+func (zone) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	if service+proto != "" || name != "_gossip._tcp.example.com" {
+		return "", nil, errors.New("no such name")
+	}
+	return "", []*net.SRV{{Target: "gone.example.", Port: 7}, {Target: "two.example.", Port: 0}, {Target: "two.example.", Port: 7}}, nil
 }
 
 func TestComplaintsAreRare(t *testing.T) {

@@ -30,10 +30,16 @@ func checkJoin(a string) error {
 	return nil
 }
 
+// resolver is what is needed of *net.Resolver.
+type resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+}
+
 // resolve returns the addresses that join and join_file mean now, each once, at most
 // addresses_max, and how many were left out. What does not resolve is logged once in a
 // while: it may resolve the next time.
-func resolve(ctx context.Context, cfg Config, log *slog.Logger, repeat *repeats) (addrs []string, leftOut int) {
+func resolve(ctx context.Context, cfg Config, dns resolver, log *slog.Logger, repeat *repeats) (addrs []string, leftOut int) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.DiscoverTimeout)
 	defer cancel()
 	join := cfg.Join
@@ -46,7 +52,7 @@ func resolve(ctx context.Context, cfg Config, log *slog.Logger, repeat *repeats)
 	}
 	met := map[string]bool{}
 	for _, a := range join {
-		resolved, err := resolveOne(ctx, a)
+		resolved, err := resolveOne(ctx, dns, a)
 		if err != nil && repeat.due("join "+a) {
 			log.Warn("a discovery address cannot be resolved", "addr", a, "reason", err)
 		}
@@ -68,21 +74,21 @@ func resolve(ctx context.Context, cfg Config, log *slog.Logger, repeat *repeats)
 }
 
 // resolveOne returns the ip:port of all records of one discovery address.
-func resolveOne(ctx context.Context, a string) (addrs []string, err error) {
+func resolveOne(ctx context.Context, dns resolver, a string) (addrs []string, err error) {
 	if err := checkJoin(a); err != nil { // a line of join_file
 		return nil, err
 	}
 	if !strings.HasPrefix(a, "_") {
 		host, port, _ := net.SplitHostPort(a)
 		n, _ := strconv.ParseUint(port, 10, 16)
-		return resolveHost(ctx, host, uint16(n))
+		return resolveHost(ctx, dns, host, uint16(n))
 	}
-	_, records, err := net.DefaultResolver.LookupSRV(ctx, "", "", a)
+	_, records, err := dns.LookupSRV(ctx, "", "", a)
 	for _, r := range records {
 		if r.Port == 0 {
 			continue
 		}
-		found, hostErr := resolveHost(ctx, r.Target, r.Port)
+		found, hostErr := resolveHost(ctx, dns, r.Target, r.Port)
 		if hostErr != nil && err == nil {
 			err = hostErr
 		}
@@ -91,11 +97,11 @@ func resolveOne(ctx context.Context, a string) (addrs []string, err error) {
 	return addrs, err
 }
 
-func resolveHost(ctx context.Context, host string, port uint16) (addrs []string, err error) {
+func resolveHost(ctx context.Context, dns resolver, host string, port uint16) (addrs []string, err error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []string{netip.AddrPortFrom(ip.Unmap(), port).String()}, nil
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	ips, err := dns.LookupNetIP(ctx, "ip", host)
 	for _, ip := range ips {
 		addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), port).String())
 	}
@@ -107,7 +113,7 @@ func (g *Gossip) discover() {
 	tick := time.NewTicker(g.cfg.DiscoverEvery)
 	defer tick.Stop()
 	for {
-		addrs, leftOut := resolve(g.stopping, g.cfg, g.log, g.repeat)
+		addrs, leftOut := resolve(g.stopping, g.cfg, net.DefaultResolver, g.log, g.repeat)
 		g.count.leftOut.Add(uint64(leftOut))
 		if g.stopping.Err() == nil {
 			g.seen.discovered(addrs)

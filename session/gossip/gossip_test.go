@@ -119,9 +119,7 @@ func TestSameIDTwice(t *testing.T) {
 		t.Errorf("a was overtaken by one that did not start: %+v", o)
 	default:
 	}
-	if a.names() != "a#4 b#1" || b.names() != "a#4 b#1" {
-		t.Error("the cluster has changed", a.names(), b.names())
-	}
+	eventually(t, "the cluster is as it was", allSee("a#4 b#1", a, b), a, b)
 }
 
 // TestRestart: a process that died without a word comes back at once, on another port,

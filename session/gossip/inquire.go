@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 
 	"github.com/roostpush/roost/session"
@@ -50,7 +51,7 @@ type found struct {
 // inquire asks every discovery address, and every address that is said to be of a live
 // process with our id. self.GossipAddr is empty when nobody can call us.
 func (g *Gossip) inquire(ctx context.Context, self Member) (found, error) {
-	addrs, _ := resolve(ctx, g.cfg, g.log, g.repeat)
+	addrs, _ := resolve(ctx, g.cfg, net.DefaultResolver, g.log, g.repeat)
 	var f found
 	var refused *RefusedError
 	claimed := map[string]bool{}

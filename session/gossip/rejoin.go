@@ -5,8 +5,8 @@ import "time"
 // rejoin asks again, for ever, everybody who might be a member and is not: memberlist
 // itself forgets the dead, so that the halves of a healed split would never meet.
 func (g *Gossip) rejoin() {
-	// A tick gives rejoins_a_second their even spread, or asks one at a time.
-	every := max(time.Second/time.Duration(g.cfg.RejoinsASecond), 25*time.Millisecond)
+	// Ticks are few, since a healthy node does nothing in them.
+	every := max(time.Second/time.Duration(g.cfg.RejoinsASecond), 100*time.Millisecond)
 	perTick := max(1, int(every*time.Duration(g.cfg.RejoinsASecond)/time.Second))
 	tick := time.NewTicker(every)
 	defer tick.Stop()
