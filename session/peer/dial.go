@@ -74,12 +74,14 @@ func (p *Pool) dialChannel(ctx context.Context, node, addr string, channel wire.
 func dial(ctx context.Context, cfg *Config, secrets *credentials, mine *wire.LinkHello, addr string) (c net.Conn, in inbox, theirs *wire.LinkHello, err error) {
 	in = newInbox()
 	d := net.Dialer{Timeout: cfg.DialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: false}} // links have pings of their own
-	if c, err = d.DialContext(ctx, "tcp", addr); err != nil {
+	socket, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
 		return nil, in, nil, fmt.Errorf("peer: %w", err)
 	}
-	_ = c.SetDeadline(time.Now().Add(cfg.HelloTimeout))
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	_ = socket.SetDeadline(time.Now().Add(cfg.HelloTimeout))
+	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	c = socket
 	if secrets != nil {
 		config, err := secrets.client()
 		if err != nil {

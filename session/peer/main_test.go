@@ -260,9 +260,10 @@ func (r *raw) next() (wire.LinkType, []byte, error) {
 	}
 }
 
-// goodbye reads on until the other side parts, and returns the reason.
+// goodbye reads on until the other side parts, closes, and returns the reason.
 func (r *raw) goodbye(t testing.TB) wire.GoodbyeReason {
 	t.Helper()
+	defer r.Close()
 	for {
 		typ, body, err := r.next()
 		if err != nil {
