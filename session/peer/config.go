@@ -63,7 +63,7 @@ func Default() Config {
 		QuestionsMax:       4096,
 		FrameBytesMax:      2 << 20,
 		BatchBytes:         32 << 10,
-		ReadBufferBytes:    128 << 10,
+		ReadBufferBytes:    64 << 10,
 		Tick:               100 * time.Millisecond,
 		DialTimeout:        2 * time.Second,
 		HelloTimeout:       3 * time.Second,

@@ -91,8 +91,41 @@ func FuzzReader(f *testing.F) {
 		e.wait(t)
 		n.Close()
 		_ = other.Close()
-		if n.count("up a 1") != 1 || pr.reason == 0 {
+		// It may have ended before it was up: then it was not down either.
+		if n.count("up a 1") != n.count("down a 1 "+pr.reason.String()) || pr.reason == 0 {
 			t.Errorf("it ended with %v: %v", pr.reason, n.events)
+		}
+	})
+}
+
+// FuzzHello feeds bytes to a node as a connection's first: nothing crashes, and nothing
+// of it is left.
+func FuzzHello(f *testing.F) {
+	hello := func(channel wire.LinkChannel, name string) []byte {
+		cfg := fast()
+		return wire.AppendLinkFrame(nil, wire.LinkTypeHello, wire.AppendLinkHello(nil, Identity{Cluster: "test", Node: name, Epoch: 1}.hello(&cfg, channel, 1)))
+	}
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint16(9))
+	f.Add(append(hello(wire.ChannelControl, "a"), goodbyeFrame(wire.GoodbyeWrongNode, "you are not b")...), uint16(1))
+	f.Add(append(hello(wire.ChannelControl, "a"), 0, 0, 0, 1, byte(wire.LinkTypePing)), uint16(9))
+	f.Add(hello(wire.ChannelMessages, "a"), uint16(500))
+	f.Add(hello(wire.ChannelAsk, "b"), uint16(500))
+	f.Fuzz(func(t *testing.T, text []byte, piece uint16) {
+		n := &node{log: new(journal)}
+		var err error
+		n.Pool, err = New(fast(), Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Links: n}, slog.New(slog.NewTextHandler(n.log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.take(&tape{text: text, piece: int(piece) + 1})
+		until(t, "it is over", func() bool { return n.Stats().Pending == 0 })
+		refused := uint64(0)
+		for _, times := range n.Stats().Refused {
+			refused += times
+		}
+		n.Close()
+		if len(n.events) > 0 || len(n.halves) > 0 || refused > 1 {
+			t.Errorf("%v, %d halves, %d refused", n.events, len(n.halves), refused)
 		}
 	})
 }

@@ -30,6 +30,7 @@ type link struct {
 
 	mu       sync.Mutex
 	out      []byte // frames that wait
+	spare    []byte // the other buffer, while the writer has nothing to write
 	frames   int    // in out, entries counted one by one
 	answers  int    // bytes of out that are outcomes or answers
 	open     int    // where the frame begins that further entries of openType join; -1: none

@@ -33,6 +33,7 @@ type pair struct {
 	mu     sync.Mutex
 	reason wire.GoodbyeReason // why it ended; 0: it has not
 	detail string
+	byThem bool // the other node said so
 }
 
 func (p *Pool) newPair(theirs *wire.LinkHello, dialed bool) *pair {
@@ -123,12 +124,16 @@ func (pr *pair) links() []*link {
 // end ends the pair, unless it has ended. If say is set the other node is told why,
 // after what is queued.
 func (pr *pair) end(why wire.GoodbyeReason, detail string, say bool) {
+	pr.endBy(why, detail, false, say)
+}
+
+func (pr *pair) endBy(why wire.GoodbyeReason, detail string, byThem, say bool) {
 	pr.mu.Lock()
 	if pr.reason != 0 {
 		pr.mu.Unlock()
 		return
 	}
-	pr.reason, pr.detail = why, detail
+	pr.reason, pr.detail, pr.byThem = why, detail, byThem
 	links := pr.links()
 	pr.mu.Unlock()
 	var goodbye []byte
@@ -149,7 +154,7 @@ func (pr *pair) leave(l *link, err error) (said bool) {
 	case errors.Is(err, errEnded):
 		return true
 	case errors.As(err, &g):
-		pr.end(g.Reason, "said by the other node: "+g.Detail, false)
+		pr.endBy(g.Reason, "said by the other node: "+g.Detail, true, false)
 		cut(l.conn) // this node may have been saying goodbye itself
 		return false
 	}
@@ -166,18 +171,27 @@ func reasonOf(err error) wire.GoodbyeReason {
 	return wire.GoodbyeBadFrame
 }
 
-// wait returns once the pair is up; false when it has ended.
-func (pr *pair) wait() bool {
+// wait returns nil once the pair is up, so that frames may be handed on. A dialler
+// sends none before its messages connection is answered: by then this is no half.
+func (pr *pair) wait() error {
 	select {
 	case <-pr.ended:
-		return false
+		return errEnded
 	default:
 	}
 	select {
 	case <-pr.ready:
-		return true
+		return nil
+	default:
+	}
+	if pr.pool.isHalf(pr) {
+		return errEarly
+	}
+	select {
+	case <-pr.ready:
+		return nil
 	case <-pr.ended:
-		return false
+		return errEnded
 	}
 }
 
@@ -187,7 +201,7 @@ func (pr *pair) late() bool {
 	if pr.pool.isHalf(pr) {
 		pr.end(wire.GoodbyeSilent, "its messages connection did not come in time", false)
 	}
-	return pr.wait()
+	return pr.wait() == nil
 }
 
 func (pr *pair) closeConns() {

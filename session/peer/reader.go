@@ -95,8 +95,10 @@ func (l *link) handle() error {
 	if body == nil || err != nil {
 		return err
 	}
-	if t != wire.LinkTypeGoodbye && !l.pair.wait() {
-		return errEnded
+	if t != wire.LinkTypeGoodbye {
+		if err := l.pair.wait(); err != nil {
+			return err
+		}
 	}
 	l.busy.Store(true)
 	l.cork(true)
@@ -106,6 +108,7 @@ func (l *link) handle() error {
 		if err = l.dispatch(t, body); err != nil {
 			break
 		}
+		spoil(body)
 	}
 	l.cork(false)
 	l.heard.Store(l.pool.ticks.Load())
@@ -128,6 +131,9 @@ func (l *link) cork(on bool) {
 
 // errEnded says that the pair ended for a reason that is known already.
 var errEnded = errors.New("peer: the link has ended")
+
+// errEarly is the error of a control connection on which frames come too soon.
+var errEarly = errors.New("peer: a frame before the link has its messages connection")
 
 // leaving is the error of a link whose other side has said goodbye.
 type leaving struct{ wire.Goodbye }

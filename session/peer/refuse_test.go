@@ -145,6 +145,28 @@ func TestBrokenRules(t *testing.T) {
 	}
 }
 
+// TestEarlyFrame sends a frame on a control connection whose messages connection is
+// not there yet.
+func TestEarlyFrame(t *testing.T) {
+	b := start(t, "b", 1)
+	r := dialRaw(t, b.addr)
+	r.say(t, Identity{Cluster: "test", Node: "a", Epoch: 1}.hello(&b.cfg, wire.ChannelControl, 1))
+	if _, err := r.Write(wire.AppendLinkFrame(nil, wire.LinkTypePing, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if why := r.goodbye(t); why != wire.GoodbyeBadFrame {
+		t.Errorf("told %v", why)
+	}
+}
+
+// TestLateMessages never sends the second connection's hello.
+func TestLateMessages(t *testing.T) {
+	b := start(t, "b", 1, func(_ *node, cfg *Config, _ *Identity, _ *Handlers) { cfg.HelloTimeout = 50 * cfg.Tick })
+	r := dialRaw(t, b.addr)
+	r.say(t, Identity{Cluster: "test", Node: "a", Epoch: 1}.hello(&b.cfg, wire.ChannelControl, 1))
+	until(t, "it is given up", func() bool { return b.Stats().Refused[wire.GoodbyeSilent] == 1 && b.Stats().Pending == 0 })
+}
+
 // TestReplays sends what has been said before: hellos of the same pair are refused, and
 // outcomes that nobody waits for are counted and harmless.
 func TestReplays(t *testing.T) {

@@ -199,7 +199,7 @@ func (p *Pool) takeControl(c net.Conn, in inbox, theirs *wire.LinkHello) {
 	pr.control.readLink()
 	if p.unpair(pr) {
 		pr.mu.Lock()
-		o := &RefusedError{Reason: pr.reason, Detail: pr.detail, ByThem: true}
+		o := &RefusedError{Reason: pr.reason, Detail: pr.detail, ByThem: pr.byThem}
 		pr.mu.Unlock()
 		p.turnAway(c, theirs, o)
 	}

@@ -34,12 +34,18 @@ type Stats struct {
 	Questions      uint64 `metric:"roost_peer_questions_total" doc:"questions asked"`
 	QuestionsLost  uint64 `metric:"roost_peer_questions_failed_total" doc:"questions that ended without an answer"`
 
-	Pending     uint64                          `metric:"roost_peer_pending" doc:"connections in their hello now"`
-	Strays      uint64                          `metric:"roost_peer_strays_total" doc:"connections closed because pending_max were in their hello"`
-	DialsFailed uint64                          `metric:"roost_peer_dials_failed_total" doc:"attempts to link a node that came to nothing without a reason given"`
-	Refused     [wire.GoodbyeReasonCount]uint64 `metric:"roost_peer_refused_total" doc:"hellos refused, by this node or by the other, by reason"`
-	Ended       [wire.GoodbyeReasonCount]uint64 `metric:"roost_peer_links_ended_total" doc:"links that ended, by reason"`
+	Pending     uint64   `metric:"roost_peer_pending" doc:"connections in their hello now"`
+	Strays      uint64   `metric:"roost_peer_strays_total" doc:"connections closed because pending_max were in their hello"`
+	DialsFailed uint64   `metric:"roost_peer_dials_failed_total" doc:"attempts to link a node that came to nothing without a reason given"`
+	Refused     ByReason `metric:"roost_peer_refused_total" label:"reason" doc:"hellos refused, by this node or by the other, by reason"`
+	Ended       ByReason `metric:"roost_peer_links_ended_total" label:"reason" doc:"links that ended, by reason"`
 }
+
+// ByReason is one counter for each wire.GoodbyeReason; 0 is those of newer versions.
+type ByReason [wire.GoodbyeReasonCount]uint64
+
+// Label is the value of the label reason for the counter i.
+func (ByReason) Label(i int) string { return wire.GoodbyeReason(i).String() }
 
 type counters struct {
 	bytesIn, bytesOut, framesIn, writesOut, sent, forwarded                       atomic.Uint64

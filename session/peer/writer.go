@@ -11,6 +11,9 @@ import (
 // keptBytesMax is the size up to which a buffer of a queue is used again.
 const keptBytesMax = 1 << 20
 
+// idleBytesMax is the size up to which an idle link keeps its buffers.
+const idleBytesMax = 16 << 10
+
 // write is the writer goroutine of a link: take everything that waits, hand it to the
 // kernel as one piece, again. While a write is under way more gathers, so that batches
 // grow with the load by themselves.
@@ -43,6 +46,7 @@ func (l *link) write() {
 // queue has ended and is empty.
 func (l *link) takeOut(spare []byte) (out []byte, ok bool) {
 	l.mu.Lock()
+	l.spare = spare
 	for len(l.out) == 0 {
 		if l.closed {
 			l.mu.Unlock()
@@ -53,7 +57,7 @@ func (l *link) takeOut(spare []byte) (out []byte, ok bool) {
 		<-l.wake
 		l.mu.Lock()
 	}
-	out, l.out = l.out, spare[:0]
+	out, l.out, l.spare = l.out, l.spare[:0], nil
 	l.frames, l.answers, l.open = 0, 0, -1
 	l.wrote = l.pool.ticks.Load()
 	sent, room := l.sent, l.refused
