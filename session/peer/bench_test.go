@@ -2,6 +2,7 @@ package peer
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -84,40 +85,59 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkRoundTrip sends messages of 100 bytes over loopback and has each answered
-// written. cpu-µs/message is user and system time of the process: sender, both links'
+// BenchmarkRoundTrip sends messages over loopback and has each answered written.
+// cpu-µs/message is user and system time of the process: senders, both links'
 // goroutines and the kernel, at both ends.
 func BenchmarkRoundTrip(b *testing.B) {
-	for name, inFlight := range map[string]int{"one": 1, "64": 64, "4096": 4096} {
-		b.Run("in-flight="+name, func(b *testing.B) {
-			x, y := start(b, "a", 1, answering), start(b, "b", 1, answering)
-			introduce(b, x, y)
-			c := newCredit(inFlight)
-			m := message("device-1")
-			m.Payload = make([]byte, 100)
-			runtime.GC()
-			before := x.Stats()
-			b.ReportAllocs()
-			b.ResetTimer()
-			cpu := cpuTime()
-			for range b.N {
+	for _, c := range []struct {
+		name                       string
+		inFlight, payload, senders int
+	}{
+		{"in-flight=1/100B", 1, 100, 1},
+		{"in-flight=8/100B", 8, 100, 1},
+		{"in-flight=64/100B", 64, 100, 1},
+		{"in-flight=4096/100B", 4096, 100, 1},
+		{"in-flight=4096/100B/4-senders", 4096, 100, 4},
+		{"in-flight=4096/1KiB", 4096, 1 << 10, 1},
+		{"in-flight=64/64KiB", 64, 64 << 10, 1},
+	} {
+		b.Run(c.name, func(b *testing.B) { benchmarkRoundTrip(b, c.inFlight, c.payload, c.senders, answering) })
+	}
+}
+
+func benchmarkRoundTrip(b *testing.B, inFlight, payload, senders int, change setup) {
+	x, y := start(b, "a", 1, change), start(b, "b", 1, change)
+	defer x.Close()
+	defer y.Close()
+	introduce(b, x, y)
+	c := newCredit(inFlight)
+	m := message("device-1")
+	m.Payload = make([]byte, payload)
+	runtime.GC()
+	before := x.Stats()
+	var work sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	cpu := cpuTime()
+	for i := range senders {
+		work.Go(func() {
+			for range b.N/senders + min(1, max(0, b.N%senders-i)) {
 				<-c.tokens
 				x.Send("b", m, c, 1)
 			}
-			for range inFlight {
-				<-c.tokens
-			}
-			cpu = cpuTime() - cpu
-			b.StopTimer()
-			if got := c.written.Load(); got != uint64(b.N) {
-				b.Errorf("%d of %d were written", got, b.N)
-			}
-			b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "cpu-µs/message")
-			b.ReportMetric(float64(b.N)/float64(x.Stats().WritesOut-before.WritesOut), "messages/write")
-			x.Close()
-			y.Close()
 		})
 	}
+	work.Wait()
+	for range inFlight {
+		<-c.tokens
+	}
+	cpu = cpuTime() - cpu
+	b.StopTimer()
+	if got := c.written.Load(); got != uint64(b.N) {
+		b.Errorf("%d of %d were written", got, b.N)
+	}
+	b.ReportMetric(float64(cpu.Nanoseconds())/1000/float64(b.N), "cpu-µs/message")
+	b.ReportMetric(float64(b.N)/float64(x.Stats().WritesOut-before.WritesOut), "messages/write")
 }
 
 func BenchmarkFlights(b *testing.B) {
@@ -128,4 +148,22 @@ func BenchmarkFlights(b *testing.B) {
 		ref, _ := f.take(receipt, 1, 1)
 		f.answer(ref, true)
 	}
+}
+
+// BenchmarkControl sends deltas of 64 changes, encoded once for all.
+func BenchmarkControl(b *testing.B) {
+	x, y := start(b, "a", 1, answering), start(b, "b", 1, answering)
+	defer x.Close()
+	defer y.Close()
+	y.quiet = true
+	introduce(b, x, y)
+	body := wire.AppendDelta(nil, &wire.Delta{Author: session.Origin{Node: "a", Epoch: 1}, First: 1, Changes: make([]wire.Change, 64)})
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		for !x.Control("b", wire.LinkTypeDelta, body) {
+			runtime.Gosched()
+		}
+	}
+	b.ReportMetric(float64(b.N)*64/b.Elapsed().Seconds(), "changes/s")
 }

@@ -30,9 +30,10 @@ type Config struct {
 	InFlightMax        int `yaml:"in_flight_max" doc:"messages of one link whose outcome is awaited, count; beyond it they are overloaded. Each takes 48 bytes, in pages as needed"`
 	QuestionsMax       int `yaml:"questions_max" doc:"questions of one link whose answer is awaited, count"`
 
-	FrameBytesMax   int `yaml:"frame_bytes_max" doc:"size of a frame that is taken or sent, bytes; a message with a payload of 1 MiB and its names must fit"`
-	BatchBytes      int `yaml:"batch_bytes" doc:"size up to which messages share a frame, bytes"`
-	ReadBufferBytes int `yaml:"read_buffer_bytes" doc:"read buffer of each connection, bytes; it grows to frame_bytes_max while a frame needs that"`
+	FrameBytesMax    int `yaml:"frame_bytes_max" doc:"size of a frame that is taken or sent, bytes; a message with a payload of 1 MiB and its names must fit"`
+	BatchBytes       int `yaml:"batch_bytes" doc:"size up to which messages share a frame, bytes"`
+	WriteBufferBytes int `yaml:"write_buffer_bytes" doc:"size of the buffers in which frames wait to be written, bytes; they are shared by all links and taken as needed, larger frames have one of their own. A payload of 64 KiB and its names should fit"`
+	ReadBufferBytes  int `yaml:"read_buffer_bytes" doc:"read buffer of each connection, bytes; it grows to frame_bytes_max while a frame needs that. A payload of 64 KiB and its names should fit"`
 
 	Tick             time.Duration `yaml:"tick" doc:"step in which the timeouts below, and those of messages, are looked at"`
 	DialTimeout      time.Duration `yaml:"dial_timeout" doc:"time for a connection to another node to come about"`
@@ -63,7 +64,8 @@ func Default() Config {
 		QuestionsMax:       4096,
 		FrameBytesMax:      2 << 20,
 		BatchBytes:         32 << 10,
-		ReadBufferBytes:    64 << 10,
+		WriteBufferBytes:   96 << 10,
+		ReadBufferBytes:    96 << 10,
 		Tick:               100 * time.Millisecond,
 		DialTimeout:        2 * time.Second,
 		HelloTimeout:       3 * time.Second,
@@ -110,6 +112,7 @@ func (c Config) Validate() error {
 	count("questions_max", c.QuestionsMax, 1, 1<<20)
 	count("frame_bytes_max", c.FrameBytesMax, wire.HelloBytesMax, 64<<20)
 	count("batch_bytes", c.BatchBytes, 64, 1<<20)
+	count("write_buffer_bytes", c.WriteBufferBytes, 1<<10, 16<<20)
 	count("read_buffer_bytes", c.ReadBufferBytes, wire.HelloBytesMax, 16<<20)
 	check(c.QueueBytes >= c.FrameBytesMax, "queue_bytes (%d) is below frame_bytes_max (%d): a large message would never be sent", c.QueueBytes, c.FrameBytesMax)
 	check(c.ControlQueueBytes >= c.FrameBytesMax, "control_queue_bytes (%d) is below frame_bytes_max (%d): a large frame would never be sent", c.ControlQueueBytes, c.FrameBytesMax)

@@ -13,27 +13,27 @@ import (
 )
 
 // link is one connection of a pair: a queue of encoded frames, which the writer takes
-// as one piece, and a reader. A message is copied once, into the queue. (Vectored
-// writes would save that copy, but the payload would have to outlive Send; below some
-// tens of KiB the copy is cheaper than the bookkeeping.)
+// whole, and a reader. A message is copied once, into a chunk of the queue, since it is
+// only borrowed.
 type link struct {
 	pair    *pair
 	pool    *Pool
 	channel wire.LinkChannel
 	conn    net.Conn
 	sendMax int           // bytes of a frame that both nodes take
-	wake    chan struct{} // one token when out is no longer empty and the writer sleeps
+	wake    chan struct{} // one token when the queue is no longer empty and the writer sleeps
 
 	heard   atomic.Uint32 // tick of the last read
 	busy    atomic.Bool   // the reader is with the handlers
 	writing atomic.Uint32 // tick at which the write under way began; 0: none is
 
 	mu       sync.Mutex
-	out      []byte // frames that wait
-	spare    []byte // the other buffer, while the writer has nothing to write
-	frames   int    // in out, entries counted one by one
-	answers  int    // bytes of out that are outcomes or answers
-	open     int    // where the frame begins that further entries of openType join; -1: none
+	full     []*chunk // frames that wait, in order
+	last     *chunk   // and those behind them, with room for more; nil: none
+	bytes    int      // in both
+	frames   int      // in both, entries counted one by one
+	answers  int      // of bytes, those that are outcomes or answers
+	open     int      // where in last the frame begins that further entries of openType join; -1: none
 	openType wire.LinkType
 	asleep   bool // the writer waits for a token
 	corked   bool // the reader will wake the writer once it is through with its buffer
@@ -43,6 +43,7 @@ type link struct {
 	sent     uint64 // messages queued since the writer counted
 	flights  flights
 
+	vectors
 	inbox inbox
 	read  parsed // the reader's own
 }
@@ -75,7 +76,7 @@ func (l *link) forward(m *wire.Forward, r Receipt, tag uint64, due uint32) sessi
 		p.count.unreachable.Add(1)
 		return session.Unreachable
 	}
-	if l.frames >= p.cfg.QueueMessages || len(l.out)-l.answers+size > p.cfg.QueueBytes {
+	if l.frames >= p.cfg.QueueMessages || l.bytes-l.answers+size > p.cfg.QueueBytes {
 		l.mu.Unlock()
 		p.count.queueFull.Add(1)
 		return session.Overloaded
@@ -89,10 +90,11 @@ func (l *link) forward(m *wire.Forward, r Receipt, tag uint64, due uint32) sessi
 		}
 		f.Ref = ref
 	}
-	l.begin(wire.LinkTypeForward, size)
-	l.out = wire.AppendForward(l.out, &f)
+	c, before := l.begin(wire.LinkTypeForward, size)
+	c.b = wire.AppendForward(c.b, &f)
 	l.sent++
 	l.frames++
+	l.bytes += len(c.b) - before
 	l.finish()
 	return session.Pending
 }
@@ -106,28 +108,11 @@ func (l *link) outcomes(o *wire.Outcomes) {
 		l.pool.count.answersDropped.Add(1)
 		return
 	}
-	before := len(l.out)
-	l.begin(wire.LinkTypeOutcomes, size)
-	l.out = wire.AppendOutcomes(l.out, o)
-	l.answers += len(l.out) - before
+	c, before := l.begin(wire.LinkTypeOutcomes, size)
+	c.b = wire.AppendOutcomes(c.b, o)
+	l.bytes += len(c.b) - before
+	l.answers += len(c.b) - before
 	l.finish()
-}
-
-// begin makes out ready for another entry: of the last frame, if that is of the same
-// type and has room for so many bytes, or of a new one. The caller holds mu.
-func (l *link) begin(t wire.LinkType, size int) {
-	if l.open >= 0 && l.openType == t && len(l.out)-l.open+size <= min(l.pool.cfg.BatchBytes, l.sendMax) {
-		return
-	}
-	l.open, l.openType = len(l.out), t
-	l.out = wire.BeginLinkFrame(l.out, t)
-}
-
-// finish completes the frame at the end of out, releases mu and sees to it that the
-// writer takes it.
-func (l *link) finish() {
-	wire.EndLinkFrame(l.out, l.open)
-	l.rouse()
 }
 
 // rouse releases mu and wakes the writer, unless it is awake or the reader will do so.
@@ -143,13 +128,13 @@ func (l *link) rouse() {
 }
 
 // control queues a control frame; false when there is no room. Answers have room of
-// their own. append gets the body's type; body is borrowed.
+// their own. body is borrowed.
 func (l *link) control(t wire.LinkType, body []byte) bool {
 	size := wire.LinkHeaderBytes + len(body)
 	answer := t == wire.LinkTypeAnswer
 	cfg := &l.pool.cfg
 	l.mu.Lock()
-	full := l.frames >= cfg.ControlQueueFrames || len(l.out)-l.answers+size > cfg.ControlQueueBytes
+	full := l.frames >= cfg.ControlQueueFrames || l.bytes-l.answers+size > cfg.ControlQueueBytes
 	if answer {
 		full = l.answers+size > cfg.AnswerQueueBytes
 	}
@@ -158,8 +143,7 @@ func (l *link) control(t wire.LinkType, body []byte) bool {
 		l.mu.Unlock()
 		return false
 	}
-	l.out = wire.AppendLinkFrame(l.out, t, body)
-	l.open = -1
+	l.add(t, body)
 	if answer {
 		l.answers += size
 	} else {
@@ -169,7 +153,7 @@ func (l *link) control(t wire.LinkType, body []byte) bool {
 	return true
 }
 
-// shut ends the queue. With a goodbye what is queued is still written, for a while;
+// shut ends the queue. With a goodbye, the frame's body, what is queued is still written, for a while;
 // without one the connection is cut.
 func (l *link) shut(goodbye []byte) {
 	l.mu.Lock()
@@ -179,10 +163,10 @@ func (l *link) shut(goodbye []byte) {
 	}
 	l.closed = true
 	if goodbye == nil {
-		l.out = nil
+		l.full, l.last, l.bytes = nil, nil, 0
 		cut(l.conn)
 	} else {
-		l.out = append(l.out, goodbye...)
+		l.add(wire.LinkTypeGoodbye, goodbye)
 		_ = l.conn.SetDeadline(time.Now().Add(l.pool.cfg.GoodbyeTimeout))
 	}
 	l.corked = false
@@ -206,5 +190,5 @@ func (l *link) lost() {
 func (l *link) state() (queued, inFlight int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.out), l.flights.n
+	return l.bytes, l.flights.n
 }

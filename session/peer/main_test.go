@@ -25,6 +25,7 @@ type node struct {
 	addr string
 	log  *journal
 
+	quiet  bool // do not write down the log's frames
 	mu     sync.Mutex
 	events []string
 	// on answers a message; nil: Written at once.
@@ -93,6 +94,9 @@ func (n *node) Asked(from session.Origin, q *wire.LinkQuestion, reply AnswerRepl
 }
 
 func (n *node) Delta(from session.Origin, d *wire.Delta) {
+	if n.quiet {
+		return
+	}
 	n.note("delta %s %s %d %d", from.Node, d.Author.Node, d.First, len(d.Changes))
 }
 func (n *node) Heads(from session.Origin, h []wire.Head) { n.note("heads %s %d", from.Node, len(h)) }

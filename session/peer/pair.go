@@ -138,7 +138,7 @@ func (pr *pair) endBy(why wire.GoodbyeReason, detail string, byThem, say bool) {
 	pr.mu.Unlock()
 	var goodbye []byte
 	if say {
-		goodbye = goodbyeFrame(why, detail)
+		goodbye = wire.AppendGoodbye(nil, &wire.Goodbye{Reason: why, Detail: detail})
 	}
 	for _, l := range links {
 		l.shut(goodbye)

@@ -51,6 +51,7 @@ type Pool struct {
 	ticks   atomic.Uint32  // moves on every Config.Tick; never 0
 	remotes atomic.Pointer[map[string]*remote]
 	count   counters
+	chunks  sync.Pool // of *chunk
 
 	mu        sync.Mutex
 	closed    bool
@@ -79,6 +80,7 @@ func New(cfg Config, self Identity, handlers Handlers, log *slog.Logger) (*Pool,
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.ticks.Store(1)
+	p.chunks.New = func() any { return &chunk{make([]byte, 0, cfg.WriteBufferBytes)} }
 	p.remotes.Store(&map[string]*remote{})
 	p.spawn(p.tick)
 	return p, nil

@@ -122,7 +122,7 @@ func (l *link) handle() error {
 func (l *link) cork(on bool) {
 	l.mu.Lock()
 	l.corked = on
-	if on || len(l.out) == 0 {
+	if on || l.bytes == 0 {
 		l.mu.Unlock()
 		return
 	}

@@ -49,21 +49,14 @@ func (pr *pair) tick(now uint32) {
 	pr.questions.expire(p, now)
 }
 
-// ping queues a ping when nothing has been written for long; then large buffers go, too.
+// ping queues a ping when nothing has been written for long.
 func (l *link) ping(now uint32) {
 	l.mu.Lock()
-	if l.closed || len(l.out) > 0 || int32(now-l.wrote) < int32(l.pool.ticksOf(l.pool.cfg.PingInterval)) {
+	if l.closed || l.bytes > 0 || int32(now-l.wrote) < int32(l.pool.ticksOf(l.pool.cfg.PingInterval)) {
 		l.mu.Unlock()
 		return
 	}
-	if cap(l.out) > idleBytesMax {
-		l.out = nil
-	}
-	if cap(l.spare) > idleBytesMax {
-		l.spare = nil
-	}
-	l.out = wire.AppendLinkFrame(l.out, wire.LinkTypePing, nil)
-	l.open = -1
+	l.add(wire.LinkTypePing, nil)
 	l.rouse()
 }
 
