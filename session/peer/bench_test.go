@@ -105,6 +105,16 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
+// BenchmarkRoundTripTLS is what mutual TLS adds.
+func BenchmarkRoundTripTLS(b *testing.B) {
+	ca := newAuthority(b)
+	secured := func(n *node, cfg *Config, self *Identity, h *Handlers) {
+		answering(n, cfg, self, h)
+		ca.secure(b, self.Node, ca)(n, cfg, self, h)
+	}
+	b.Run("in-flight=4096/100B", func(b *testing.B) { benchmarkRoundTrip(b, 4096, 100, 1, secured) })
+}
+
 func benchmarkRoundTrip(b *testing.B, inFlight, payload, senders int, change setup) {
 	x, y := start(b, "a", 1, change), start(b, "b", 1, change)
 	defer x.Close()

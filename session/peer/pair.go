@@ -99,6 +99,7 @@ func (pr *pair) keepOpen() bool {
 		l.mu.Lock()
 		if !l.closed {
 			_ = l.conn.SetDeadline(time.Time{})
+			l.heard.Store(pr.pool.ticks.Load()) // it may have waited for the one before
 		}
 		l.mu.Unlock()
 	}
