@@ -154,7 +154,8 @@ func (p *Pool) spawn(fn func()) bool {
 }
 
 // Close says goodbye to every node, after what is queued, and returns when nothing of
-// the pool is left. Every receipt has been told by then.
+// the pool is left. Every receipt has been told by then. A handler must not call it: it
+// waits for the handlers.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
