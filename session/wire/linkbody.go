@@ -112,17 +112,22 @@ func (r *linkBody) bytes(what string, max int) []byte {
 
 // name is an account or device, borrowed; it may be empty.
 func (r *linkBody) name(what string) string {
-	b := r.bytes(what, session.NameBytesMax)
-	for _, c := range b {
-		if c <= ' ' || c == '/' || c >= 0x7f { // not plain ASCII: look closely
-			if err := session.CheckName(what, Borrow(b)); err != nil {
-				r.fail(CodeValue, err.Error())
-				return ""
-			}
-			break
+	s := Borrow(r.bytes(what, session.NameBytesMax))
+	if !isName(s) {
+		r.fail(CodeValue, session.CheckName(what, s).Error())
+		return ""
+	}
+	return s
+}
+
+// isName reports whether s is an account or device, or empty.
+func isName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == '/' || c >= 0x7f { // not plain ASCII: look closely
+			return session.CheckName("", s) == nil
 		}
 	}
-	return Borrow(b)
+	return len(s) <= session.NameBytesMax
 }
 
 // origin reads a node and its epoch. The node is *known if that is its name already,

@@ -100,14 +100,31 @@ func ParseForward(b []byte, f *Forward) (rest []byte, err error) {
 }
 
 func (f *Forward) check(r *linkBody, first byte) {
-	switch {
-	case first&forwardReserved != 0 || f.Kind > session.Binary || f.Wait > session.WaitNone:
+	if first&forwardReserved != 0 {
 		r.fail(CodeValue, fmt.Sprintf("flags %#02x", first))
-	case f.All && (f.Account != "" || f.Device != "" || f.Except != ""):
-		r.fail(CodeValue, "to everybody, and to somebody")
-	case !f.All && f.Account == "":
-		r.fail(CodeValue, "to nobody")
-	case f.Device != "" && f.Except != "":
-		r.fail(CodeValue, "to one device, with an exception")
+	} else if wrong := f.wrong(); wrong != "" {
+		r.fail(CodeValue, wrong)
 	}
+}
+
+// wrong says what the parts do not agree on.
+func (f *Forward) wrong() string {
+	switch {
+	case f.Kind > session.Binary || f.Wait > session.WaitNone:
+		return "kind or wait"
+	case f.All && (f.Account != "" || f.Device != "" || f.Except != ""):
+		return "to everybody, and to somebody"
+	case !f.All && f.Account == "":
+		return "to nobody"
+	case f.Device != "" && f.Except != "":
+		return "to one device, with an exception"
+	}
+	return ""
+}
+
+// Valid reports whether ParseForward will take what AppendForward makes of f. A
+// sender asks first, because a frame that breaks the rules ends a link.
+func (f *Forward) Valid() bool {
+	return f.wrong() == "" && f.SentMS >= 0 && f.TimeoutMS <= TimeoutMSMax &&
+		isName(f.Account) && isName(f.Device) && isName(f.Except) && isName(f.From)
 }

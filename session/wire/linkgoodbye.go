@@ -29,6 +29,7 @@ const (
 	GoodbyeSilent                               // nothing was heard for too long
 	GoodbyeStalled                              // it takes nothing of what is sent
 	GoodbyeAnswered                             // the question of an ask connection is answered
+	GoodbyeLost                                 // said by nobody: the connection ended without a goodbye
 
 	goodbyeReasons
 )
@@ -39,7 +40,7 @@ const GoodbyeReasonCount = int(goodbyeReasons)
 var goodbyeNames = [goodbyeReasons]string{
 	"none", "closing", "dropped", "replaced", "cluster", "version", "hash_key", "same_node", "wrong_node",
 	"stale_epoch", "unknown_member", "certificate", "duplicate", "full", "bad_frame", "too_large", "silent",
-	"stalled", "answered",
+	"stalled", "answered", "lost",
 }
 
 // String returns the reason's name in logs and metrics.

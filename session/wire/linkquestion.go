@@ -98,6 +98,9 @@ func ParseLinkAnswer(b []byte, a *LinkAnswer) error {
 	return r.result()
 }
 
+// Valid reports whether ParseLinkQuestion will take what AppendLinkQuestion makes of q.
+func (q *LinkQuestion) Valid() bool { return q.Kind != 0 && isName(q.Account) && isName(q.Device) }
+
 // SizeMax returns an upper bound of what AppendLinkQuestion appends.
 func (q *LinkQuestion) SizeMax() int { return 64 + 2*session.NameBytesMax + len(q.Body) }
 
