@@ -1,0 +1,100 @@
+package replica
+
+import (
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// Ports are the outside that a Replica works on. All are called with no mutex of the
+// replica held and must not block; every one of them may be called from any goroutine
+// that calls the replica, several at once.
+type Ports struct {
+	Table    Table
+	Sessions Sessions
+	Owner    Owner
+	Links    Links
+
+	// Online, if there is one, is told what another node's log says, after it is in the
+	// table: the changes are borrowed, those not Closed are devices that came online at
+	// node. No changes at all means that node's set was swapped: any device may be there
+	// now, so whoever waits for some looks at the table again. It costs one call for each
+	// message, never one for each device.
+	Online func(node string, changes []wire.Change)
+
+	// Seed makes the choice of peers for comparisons repeatable.
+	Seed uint64
+}
+
+// Author numbers one author's set in the table; 0 is none.
+type Author uint16
+
+// Entry is the newest visible entry of an address.
+type Entry struct {
+	Author  Author
+	Version uint64
+	Closed  bool // a tombstone
+}
+
+// Table is what a replica needs of session/route: a union of authors' sets. It has more
+// methods than an interface should, because it stands for one type, not for a role.
+type Table interface {
+	// NewSet makes an empty set that Lookup does not see until it is published.
+	NewSet() (Author, error)
+	// Publish makes a visible and drops replaces, which may be 0, in one step.
+	Publish(a, replaces Author)
+	// Drop removes a set, visible or not.
+	Drop(a Author)
+
+	// Put opens an entry of a set unless the set has one as new or newer. An error means
+	// that the table is full. Account 0 keeps it out of the account index.
+	Put(a Author, address, account, version uint64) error
+	// Remove turns an entry into a tombstone unless the set has a newer one.
+	Remove(a Author, address, account, version uint64) bool
+	// Forget drops an entry, without a tombstone, if its version is still that one.
+	Forget(a Author, address, account, version uint64) bool
+
+	// Lookup returns the newest visible entry of an address.
+	Lookup(address uint64) (Entry, bool)
+	// Get returns a set's own entry, whether the set is visible or not.
+	Get(a Author, address uint64) (version uint64, closed, ok bool)
+	// Walk calls f for some n open entries of a set from cursor on; f must not change
+	// the table. It returns the next cursor, 0 at the end. An entry that is there
+	// throughout a walk is visited, whatever happens to others.
+	Walk(a Author, cursor uint64, n int, f func(address, version uint64)) (next uint64)
+
+	// Age begins a new generation of tombstones: one that was made k generations ago has
+	// survived k calls. Sweep looks at about budget slots and removes tombstones that
+	// survived two or more.
+	Age()
+	Sweep(budget int)
+}
+
+// Sessions is the node's registry.
+type Sessions interface {
+	// AppendOpen appends at most n sessions from cursor on: address and account hash, and
+	// the version that Opened returned (0: not called yet). It returns the next cursor, 0
+	// at the end. A session that is open throughout a walk is visited.
+	AppendOpen(dst []wire.Change, cursor uint64, n int) (_ []wire.Change, next uint64)
+	// Find returns the name of the session that has those hashes.
+	Find(address, account uint64) (name session.Address, ok bool)
+}
+
+// Owner is who may do something to a session: its event loop.
+type Owner interface {
+	// Displace closes the session with 4001 if it is still of that version: the device
+	// has a newer one elsewhere. Closed follows, as after every end of a session.
+	Displace(address, account, version uint64)
+	// Reassert calls Opened again for the session if it is still of that version, and
+	// from then on uses the version that returns.
+	Reassert(address, account, version uint64)
+}
+
+// Links are the links to other nodes.
+type Links interface {
+	// Send queues one message to a node: *wire.Delta, *wire.Heads, *wire.LogRequest,
+	// *wire.SnapshotChunk, *wire.Question or *wire.Answer, all borrowed. What is sent to
+	// one node arrives in that order or not at all. False: there is no link or no room.
+	Send(node string, message any) bool
+	// Peers appends the nodes there is a link to.
+	Peers(dst []string) []string
+}
