@@ -18,6 +18,7 @@ type cluster struct {
 	queues map[[2]string][]any
 	cut    map[[2]string]bool
 	sent   map[string]int // by type
+	table  func() accountTable
 	fail   func(err error)
 }
 
@@ -26,10 +27,22 @@ type node struct {
 	*Replica
 	c      *cluster
 	origin session.Origin
-	table  *twin
+	table  accountTable
 	skewMS int64
 	open   map[uint64]*device // by address hash
 	online []uint64
+}
+
+// accountTable is a table of which the tests look at the account index too.
+type accountTable interface {
+	Table
+	AppendAccount(dst []Author, account uint64) []Author
+}
+
+// accounts counts the nodes that n sends messages for an account to.
+func (n *node) accounts(name session.Address) int {
+	_, account := hashes(name)
+	return len(n.table.AppendAccount(nil, account))
 }
 
 type device struct {
@@ -53,13 +66,18 @@ func hashes(name session.Address) (address, account uint64) {
 }
 
 func newCluster(n int, change func(*Config)) *cluster {
+	return newClusterOver(n, change, func() accountTable { return newTwin() })
+}
+
+func newClusterOver(n int, change func(*Config), table func() accountTable) *cluster {
 	cfg := Default()
 	if change != nil {
 		change(&cfg)
 	}
 	c := &cluster{
 		nowMS: 1_000_000, cfg: cfg, queues: map[[2]string][]any{}, cut: map[[2]string]bool{}, sent: map[string]int{},
-		fail: func(err error) { panic(err) },
+		fail:  func(err error) { panic(err) },
+		table: table,
 	}
 	for i := range n {
 		c.nodes = append(c.nodes, &node{c: c})
@@ -71,7 +89,7 @@ func newCluster(n int, change func(*Config)) *cluster {
 // start starts node i with an epoch, empty, and tells everybody.
 func (c *cluster) start(i int, epoch uint64) {
 	n := c.nodes[i]
-	*n = node{c: c, origin: session.Origin{Node: fmt.Sprintf("n%d", i), Epoch: epoch}, table: newTwin(), open: map[uint64]*device{}, skewMS: n.skewMS}
+	*n = node{c: c, origin: session.Origin{Node: fmt.Sprintf("n%d", i), Epoch: epoch}, table: c.table(), open: map[uint64]*device{}, skewMS: n.skewMS}
 	var err error
 	n.Replica, err = New(c.cfg, n.origin, Ports{Table: n.table, Sessions: n, Owner: n, Links: n, Seed: uint64(i),
 		Online: func(_ string, changes []wire.Change) {

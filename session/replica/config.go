@@ -25,8 +25,8 @@ type Config struct {
 	QuestionTries int `yaml:"question_tries" doc:"questions about one device before it is left to the audit, count"`
 	AuditMS       int `yaml:"audit_ms" doc:"time between two audits of the own sessions, milliseconds"`
 	AuditStep     int `yaml:"audit_step" doc:"own sessions audited in one tick, count; each costs a look-up"`
-	SweepMS       int `yaml:"sweep_ms" doc:"age of a tombstone at which it goes, milliseconds; longer than a device needs to be seen on its next node"`
-	SweepStep     int `yaml:"sweep_step" doc:"slots of the table swept in one tick, count"`
+	AgeMS         int `yaml:"age_ms" doc:"time in which tombstones grow one older, milliseconds; with route.tombstone_ages 2 one stays for 2 to 3 s, longer than a device needs to be seen on its next node"`
+	SweepStep     int `yaml:"sweep_step" doc:"slots of the table swept in one tick, count; they are only looked at when something is to be reclaimed"`
 	SkewMS        int `yaml:"skew_ms" doc:"how far ahead of this node's clock a version may be before it counts as skewed, milliseconds"`
 }
 
@@ -52,7 +52,7 @@ func Default() Config {
 		QuestionTries:  8,
 		AuditMS:        60_000,
 		AuditStep:      16_384,
-		SweepMS:        2000,
+		AgeMS:          1000,
 		SweepStep:      1 << 16,
 		SkewMS:         60_000,
 	}
@@ -85,7 +85,7 @@ func (c Config) Validate() error {
 		{"question_tries", c.QuestionTries, 1, 1 << 10},
 		{"audit_ms", c.AuditMS, 100, 24 * hour},
 		{"audit_step", c.AuditStep, 1, 1 << 20},
-		{"sweep_ms", c.SweepMS, 100, hour},
+		{"age_ms", c.AgeMS, 10, hour},
 		{"sweep_step", c.SweepStep, 1, 1 << 24},
 		{"skew_ms", c.SkewMS, 1, 24 * hour},
 	} {

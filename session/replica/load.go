@@ -93,7 +93,9 @@ func (r *Replica) swap(a *author, nowMS int64, fx *effects) {
 	}
 	a.load = load{}
 	if l.set != a.set {
-		r.Table.Publish(l.set, a.set)
+		if err := r.Table.Publish(l.set, a.set); err != nil {
+			panic(err) // both sets are ours, and neither was dropped
+		}
 		if a.set != 0 {
 			r.name(a.set, session.Origin{})
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/wire"
 	"pgregory.net/rapid"
 )
@@ -14,26 +15,46 @@ import (
 // TestConvergence does anything in any order, then lets the cluster be quiet: all tables
 // must then equal the union of the registries, with each device on one node.
 func TestConvergence(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := newCluster(rapid.IntRange(2, 5).Draw(t, "nodes"), smallLimits)
-		c.fail = func(err error) { t.Fatal(err) }
-		names := devices(12)
-		for _, n := range c.nodes {
-			n.skewMS = int64(rapid.SampledFrom([]int{0, 0, 300, -200_000, 3_600_000}).Draw(t, "skew"))
-		}
-		steps := rapid.IntRange(1, 120).Draw(t, "steps")
-		for range steps {
-			c.anything(t, names)
-		}
-		c.heal()
-		c.quiet(60_000)
-		if d := c.differences(names); len(d) > 0 {
-			for _, n := range c.nodes {
-				t.Logf("%s %+v", n.origin.Node, n.Stats())
+	t.Run("twin", rapid.MakeCheck(func(t *rapid.T) {
+		converges(t, func() accountTable { return newTwin() })
+	}))
+	t.Run("route", rapid.MakeCheck(func(t *rapid.T) {
+		var tables []*route.Table
+		converges(t, func() accountTable {
+			cfg := route.Default()
+			cfg.EntriesMax, cfg.AuthorsMax = 1000, 200
+			table, err := route.New(cfg)
+			if err != nil {
+				t.Fatal(err)
 			}
-			t.Fatal(strings.Join(d, "\n"))
+			tables = append(tables, table)
+			return table
+		})
+		for _, table := range tables {
+			table.Close()
 		}
-	})
+	}))
+}
+
+func converges(t *rapid.T, table func() accountTable) {
+	c := newClusterOver(rapid.IntRange(2, 5).Draw(t, "nodes"), smallLimits, table)
+	c.fail = func(err error) { t.Fatal(err) }
+	names := devices(12)
+	for _, n := range c.nodes {
+		n.skewMS = int64(rapid.SampledFrom([]int{0, 0, 300, -200_000, 3_600_000}).Draw(t, "skew"))
+	}
+	steps := rapid.IntRange(1, 120).Draw(t, "steps")
+	for range steps {
+		c.anything(t, names)
+	}
+	c.heal()
+	c.quiet(60_000)
+	if d := c.differences(names); len(d) > 0 {
+		for _, n := range c.nodes {
+			t.Logf("%s %+v", n.origin.Node, n.Stats())
+		}
+		t.Fatal(strings.Join(d, "\n"))
+	}
 }
 
 // smallLimits make every limit be reached.

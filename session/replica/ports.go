@@ -2,6 +2,7 @@ package replica
 
 import (
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/wire"
 )
 
@@ -25,48 +26,30 @@ type Ports struct {
 	Seed uint64
 }
 
-// Author numbers one author's set in the table; 0 is none.
-type Author uint16
+// Author and Entry are the table's.
+type (
+	Author = route.Author
+	Entry  = route.Entry
+)
 
-// Entry is the newest visible entry of an address.
-type Entry struct {
-	Author  Author
-	Version uint64
-	Closed  bool // a tombstone
-}
-
-// Table is what a replica needs of session/route: a union of authors' sets. It has more
-// methods than an interface should, because it stands for one type, not for a role.
+// Table is *route.Table, which says what each method does. It is an interface for the
+// sake of tests that run over an obviously right twin, and has more methods than an
+// interface should, because it stands for one type and not for a role.
 type Table interface {
-	// NewSet makes an empty set that Lookup does not see until it is published.
 	NewSet() (Author, error)
-	// Publish makes a visible and drops replaces, which may be 0, in one step.
-	Publish(a, replaces Author)
-	// Drop removes a set, visible or not.
-	Drop(a Author)
+	Publish(a, replaces Author) error
+	Drop(a Author) bool
 
-	// Put opens an entry of a set unless the set has one as new or newer. An error means
-	// that the table is full. Account 0 keeps it out of the account index.
 	Put(a Author, address, account, version uint64) error
-	// Remove turns an entry into a tombstone unless the set has a newer one.
 	Remove(a Author, address, account, version uint64) bool
-	// Forget drops an entry, without a tombstone, if its version is still that one.
 	Forget(a Author, address, account, version uint64) bool
 
-	// Lookup returns the newest visible entry of an address.
 	Lookup(address uint64) (Entry, bool)
-	// Get returns a set's own entry, whether the set is visible or not.
 	Get(a Author, address uint64) (version uint64, closed, ok bool)
-	// Walk calls f for some n open entries of a set from cursor on; f must not change
-	// the table. It returns the next cursor, 0 at the end. An entry that is there
-	// throughout a walk is visited, whatever happens to others.
-	Walk(a Author, cursor uint64, n int, f func(address, version uint64)) (next uint64)
+	Each(a Author, from uint64, slots int, f func(address, version uint64, closed bool)) (next uint64, more bool)
 
-	// Age begins a new generation of tombstones: one that was made k generations ago has
-	// survived k calls. Sweep looks at about budget slots and removes tombstones that
-	// survived two or more.
 	Age()
-	Sweep(budget int)
+	Sweep(budget int) (more bool)
 }
 
 // Sessions is the node's registry.

@@ -71,8 +71,7 @@ func New(cfg Config, self session.Origin, ports Ports) (*Replica, error) {
 	}
 	r.names.Store(&[]session.Origin{})
 	r.name(r.own.set, self)
-	ports.Table.Publish(r.own.set, 0)
-	return r, nil
+	return r, ports.Table.Publish(r.own.set, 0)
 }
 
 // Self returns the number of the node's own set.
@@ -168,7 +167,7 @@ func (r *Replica) Tick(nowMS int64) {
 	if heads {
 		r.headsMS = nowMS
 	}
-	aged := nowMS-r.agedMS >= int64(r.cfg.SweepMS)/2
+	aged := nowMS-r.agedMS >= int64(r.cfg.AgeMS)
 	if aged {
 		r.agedMS = nowMS
 	}

@@ -67,10 +67,9 @@ func TestDeviceMoves(t *testing.T) {
 	if s := c.nodes[0].Stats(); s.Displaced != 1 || s.Contests != 0 {
 		t.Errorf("displaced %d, contests left %d", s.Displaced, s.Contests)
 	}
-	_, account := hashes(phone)
 	for _, n := range c.nodes {
-		if got := n.table.accounts(account); got != 1 {
-			t.Errorf("%s: %d devices of the account", n.origin.Node, got)
+		if got := n.accounts(phone); got != 1 {
+			t.Errorf("%s: %d nodes have devices of the account", n.origin.Node, got)
 		}
 	}
 }
@@ -194,16 +193,15 @@ func TestRelay(t *testing.T) {
 	if s := c.nodes[2].Stats(); s.Relayed < 2 || s.Suffixes == 0 || s.Snapshots == 0 {
 		t.Errorf("relayed %d, suffixes %d, snapshots %d", s.Relayed, s.Suffixes, s.Snapshots)
 	}
-	_, account := hashes(names[10])
-	if got, want := c.nodes[1].table.accounts(account), c.nodes[2].table.accounts(account); got != 0 || want == 0 {
-		t.Errorf("relayed: %d devices of the account, want none; with a link %d", got, want)
+	if n1, n2 := c.nodes[1].accounts(names[10]), c.nodes[2].accounts(names[10]); n1 != 0 || n2 != 1 {
+		t.Errorf("nodes of the account: %d relayed, %d with a link", n1, n2)
 	}
 	c.cut = map[[2]string]bool{}
 	c.lose("n0", "n1")
 	c.quiet(3000)
 	c.agree(t, names)
-	if got, want := c.nodes[1].table.accounts(account), c.nodes[2].table.accounts(account); got != want {
-		t.Errorf("after the link: %d devices of the account, want %d", got, want)
+	if n1 := c.nodes[1].accounts(names[10]); n1 != 1 {
+		t.Errorf("nodes of the account: %d after there is a link", n1)
 	}
 }
 
@@ -211,7 +209,7 @@ func TestRelay(t *testing.T) {
 // comes when there is room.
 func TestTableIsFull(t *testing.T) {
 	c := newCluster(2, func(cfg *Config) { cfg.AuditMS = 1000 })
-	c.nodes[1].table.max = 30
+	c.nodes[1].table.(*twin).max = 30
 	names := devices(50)
 	for _, name := range names {
 		c.nodes[0].connect(name)
@@ -220,7 +218,7 @@ func TestTableIsFull(t *testing.T) {
 	if s := c.nodes[1].Stats(); s.DroppedFull == 0 {
 		t.Error("not counted")
 	}
-	c.nodes[1].table.max = 1000
+	c.nodes[1].table.(*twin).max = 1000
 	c.quiet(8000)
 	c.agree(t, names)
 }

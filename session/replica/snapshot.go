@@ -2,24 +2,23 @@ package replica
 
 import "github.com/roostpush/roost/session/wire"
 
-// fill puts entries into the transfer's chunk until it is full or the walk is over;
-// false: there is nothing to walk any more. A chunk that is full already, because the
-// link did not take it, stays.
+// walkSteps bounds how far a walk goes for one chunk: in a table of many nodes the
+// entries of one are few, and others want the pump too.
+const walkSteps = 64
+
+// fill puts entries into the transfer's chunk until it is about full, the walk is over,
+// or it went far enough for this time; false: there is nothing to walk any more. A chunk
+// that is full already, because the link did not take it, stays.
 func (r *Replica) fill(t *transfer) bool {
 	if !r.beginSnapshot(t) {
 		return false
 	}
-	for !t.ended && len(t.chunk.Changes) < r.cfg.ChunkChanges {
-		more := true
+	for n := 0; n < walkSteps && !t.ended && len(t.chunk.Changes) <= r.cfg.ChunkChanges/2; n++ {
 		if t.author == r.self {
 			r.walkSessions(t)
-		} else {
-			more = r.walkSet(t)
-		}
-		if !more {
+		} else if !r.walkSet(t) {
 			return false
 		}
-		t.ended = t.cursor == 0
 	}
 	t.chunk.Last = t.ended
 	return true
@@ -65,6 +64,7 @@ func (r *Replica) walkSessions(t *transfer) {
 		}
 	}
 	t.chunk.Changes = kept
+	t.ended = t.cursor == 0
 }
 
 // walkSet appends entries of another author's set, which have no account; false: the set
@@ -76,8 +76,12 @@ func (r *Replica) walkSet(t *transfer) bool {
 		return false
 	}
 	room := r.cfg.ChunkChanges - len(t.chunk.Changes)
-	t.cursor = r.Table.Walk(t.set, t.cursor, room, func(address, version uint64) {
-		t.chunk.Changes = append(t.chunk.Changes, wire.Change{Address: address, Version: version})
+	var more bool
+	t.cursor, more = r.Table.Each(t.set, t.cursor, room, func(address, version uint64, closed bool) {
+		if !closed {
+			t.chunk.Changes = append(t.chunk.Changes, wire.Change{Address: address, Version: version})
+		}
 	})
+	t.ended = !more
 	return true
 }

@@ -100,6 +100,8 @@ func (r *Replica) step(t *transfer) bool {
 	case !r.fill(t):
 		r.end(t)
 		return false
+	case len(t.chunk.Changes) == 0 && !t.chunk.Last:
+		return true // the walk goes on next time
 	default:
 		message = &t.chunk
 	}

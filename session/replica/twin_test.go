@@ -40,17 +40,19 @@ func (t *twin) NewSet() (Author, error) {
 	return t.last, nil
 }
 
-func (t *twin) Publish(a, replaces Author) {
+func (t *twin) Publish(a, replaces Author) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sets[a].visible = true
 	t.dropLocked(replaces)
+	return nil
 }
 
-func (t *twin) Drop(a Author) {
+func (t *twin) Drop(a Author) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.dropLocked(a)
+	return true
 }
 
 func (t *twin) dropLocked(a Author) {
@@ -128,7 +130,7 @@ func (t *twin) Lookup(address uint64) (newest Entry, found bool) {
 			better = newest.Closed && !e.closed || newest.Closed == e.closed && a > newest.Author
 		}
 		if !found || better {
-			newest, found = Entry{a, e.version, e.closed}, true
+			newest, found = Entry{Author: a, Version: e.version, Closed: e.closed}, true
 		}
 	}
 	return newest, found
@@ -145,23 +147,24 @@ func (t *twin) Get(a Author, address uint64) (version uint64, closed, ok bool) {
 	return e.version, e.closed, ok
 }
 
-func (t *twin) Walk(a Author, cursor uint64, n int, f func(address, version uint64)) uint64 {
+func (t *twin) Each(a Author, from uint64, n int, f func(address, version uint64, closed bool)) (uint64, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var keys []uint64
-	for address, e := range t.sets[a].entries {
-		if address > cursor && !e.closed {
+	for address := range t.sets[a].entries {
+		if address >= from {
 			keys = append(keys, address)
 		}
 	}
 	slices.Sort(keys)
 	for _, address := range keys[:min(n, len(keys))] {
-		f(address, t.sets[a].entries[address].version)
+		e := t.sets[a].entries[address]
+		f(address, e.version, e.closed)
 	}
 	if n >= len(keys) {
-		return 0
+		return 0, false
 	}
-	return keys[n-1]
+	return keys[n], true
 }
 
 func (t *twin) Age() {
@@ -170,7 +173,7 @@ func (t *twin) Age() {
 	t.age++
 }
 
-func (t *twin) Sweep(int) {
+func (t *twin) Sweep(int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.sets {
@@ -181,16 +184,16 @@ func (t *twin) Sweep(int) {
 			}
 		}
 	}
+	return false
 }
 
-// accounts counts the open devices of an account over visible sets.
-func (t *twin) accounts(account uint64) (n int) {
+func (t *twin) AppendAccount(dst []Author, account uint64) []Author {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range t.sets {
-		if s.visible {
-			n += s.accounts[account]
+	for a, s := range t.sets {
+		if s.visible && s.accounts[account] > 0 {
+			dst = append(dst, a)
 		}
 	}
-	return n
+	return dst
 }
