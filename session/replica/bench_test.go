@@ -46,6 +46,23 @@ func solitary(tb testing.TB, entries int) (*Replica, *route.Table) {
 	return r, table
 }
 
+// populate gives the author so many devices, two an account, and returns the number of its
+// next change. In a table that is empty but for what comes and goes, the arrays would too.
+func populate(tb testing.TB, r *Replica, entries int) (seq uint64) {
+	d := &wire.Delta{Author: theAuthor, First: 1}
+	for i := range entries {
+		d.Changes = append(d.Changes, wire.Change{Address: spread(i), Account: spread(i / 2), Version: 1})
+		if len(d.Changes) == 2000 || i == entries-1 {
+			if err := r.Receive("author", d, 1); err != nil {
+				tb.Fatal(err)
+			}
+			d.First += uint64(len(d.Changes))
+			d.Changes = d.Changes[:0]
+		}
+	}
+	return d.First
+}
+
 func spread(i int) uint64 { return uint64(i+1) * 0x9e3779b97f4a7c15 }
 
 func TestHotPathsAllocateNothing(t *testing.T) {
@@ -53,7 +70,7 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 		t.Skip("pools forget at random under the race detector")
 	}
 	r, _ := solitary(t, 100_000)
-	nowMS, seq := int64(1_000_000), uint64(1)
+	nowMS, seq := int64(1_000_000), populate(t, r, 50_000)
 	d := &wire.Delta{Author: theAuthor, Changes: make([]wire.Change, 10)}
 	for name, fn := range map[string]func(){
 		"opened and closed": func() {
@@ -130,31 +147,23 @@ func BenchmarkDelta(b *testing.B) {
 		b.Run(fmt.Sprint(n, " changes"), func(b *testing.B) {
 			const entries = 1_000_000
 			r, _ := solitary(b, 4*entries)
-			seq, d := uint64(1), &wire.Delta{Author: theAuthor}
-			send := func(nowMS int64) {
-				d.First = seq
-				seq += uint64(len(d.Changes))
-				if err := r.Receive("author", d, nowMS); err != nil {
-					b.Fatal(err)
-				}
-				d.Changes = d.Changes[:0]
-			}
-			for i := range entries {
-				if d.Changes = append(d.Changes, wire.Change{Address: spread(i), Account: uint64(i / 2), Version: 1}); len(d.Changes) == 2000 {
-					send(1)
-				}
-			}
+			seq, d := populate(b, r, entries), &wire.Delta{Author: theAuthor}
 			b.ReportAllocs()
 			i, changes := 0, 0
 			for b.Loop() {
 				for len(d.Changes) < n {
 					k := i / 2 % entries
 					version := uint64(2 + i/2/entries*2)
-					d.Changes = append(d.Changes, wire.Change{Address: spread(k), Account: uint64(k / 2), Version: version - uint64(1-i%2), Closed: i%2 == 0})
+					d.Changes = append(d.Changes, wire.Change{Address: spread(k), Account: spread(k / 2), Version: version - uint64(1-i%2), Closed: i%2 == 0})
 					i++
 				}
 				changes += n
-				send(int64(changes))
+				d.First = seq
+				seq += uint64(n)
+				if err := r.Receive("author", d, int64(changes)); err != nil {
+					b.Fatal(err)
+				}
+				d.Changes = d.Changes[:0]
 				if changes%(1<<16) < n {
 					r.Table.Age()
 					r.Table.Sweep(1 << 16)
@@ -172,10 +181,11 @@ func BenchmarkDelta(b *testing.B) {
 // them a second.
 func BenchmarkOpened(b *testing.B) {
 	r, _ := solitary(b, 4_000_000)
+	populate(b, r, 1_000_000)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		nowMS := int64(i / 20)
-		k := spread(i % 1_000_000)
+		k := spread(2_000_000 + i%1_000_000)
 		r.Closed(k, k, r.Opened(k, k, nowMS), nowMS)
 		if i%1000 == 0 {
 			r.Tick(nowMS)
