@@ -81,13 +81,12 @@ func (r *Replica) Closed(address, account, version uint64, nowMS int64) {
 	r.push(nowMS)
 }
 
-// remove closes an entry of a set.
-func (r *Replica) remove(a Author, address, account, version uint64) {
+// remove closes an entry of a set, unless it is newer than that.
+func (r *Replica) remove(a Author, address, account, version uint64) bool {
 	if ruleTombstone {
-		r.Table.Remove(a, address, account, version)
-		return
+		return r.Table.Remove(a, address, account, version)
 	}
-	r.Table.Forget(a, address, account, version)
+	return r.Table.Forget(a, address, account, version)
 }
 
 // Head returns how far the own log goes.

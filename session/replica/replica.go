@@ -98,8 +98,10 @@ func (r *Replica) name(a Author, o session.Origin) {
 }
 
 // Misrouted is told that a node did not hold the device its entry named. The entry is
-// dropped if its version is still the one that was used (DESIGN.md decision 5): a newer
-// one came while the message was away, and is worth another look.
+// closed here if its version is still the one that was used (DESIGN.md decision 5): a
+// newer one came while the message was away, and is worth another look. It becomes a
+// tombstone instead of going at once, so that other messages wait for the newer entry
+// as this one does; a table without any trace of the device would say offline.
 func (r *Replica) Misrouted(address, account uint64, used Entry) bool {
 	if used.Author == r.own.set {
 		return false // our own log is changed by our own sessions only
@@ -108,7 +110,7 @@ func (r *Replica) Misrouted(address, account uint64, used Entry) bool {
 	if !ruleForget {
 		version, _, _ = r.Table.Get(used.Author, address)
 	}
-	forgotten := r.Table.Forget(used.Author, address, account, version)
+	forgotten := r.remove(used.Author, address, account, version)
 	if forgotten {
 		r.mu.Lock()
 		r.stats.Misrouted++

@@ -27,7 +27,7 @@ type Stats struct {
 	Questions  uint64 `metric:"roost_replica_questions_total" doc:"questions whether a node holds a device"`
 	Answers    uint64 `metric:"roost_replica_answers_total" doc:"such questions answered"`
 	Collisions uint64 `metric:"roost_replica_collisions_total" doc:"live devices whose hash another device has on another node; they are misrouted until one leaves"`
-	Misrouted  uint64 `metric:"roost_replica_misrouted_total" doc:"entries forgotten because their node did not hold the device"`
+	Misrouted  uint64 `metric:"roost_replica_misrouted_total" doc:"entries closed because their node did not hold the device"`
 	Skewed     uint64 `metric:"roost_replica_skewed_total" doc:"openings with a version ahead of this node's clock"`
 	Missing    uint64 `metric:"roost_replica_missing_total" doc:"own sessions the audit found without an entry"`
 	Audits     uint64 `metric:"roost_replica_audits_total" doc:"audits of the own sessions finished"`
