@@ -12,6 +12,7 @@ type effects struct {
 	heads     []reply
 	verdicts  []verdict
 	online    []online
+	outdated  uint64 // the newest epoch of this node that a peer named, if it is newer
 }
 
 type request struct {
@@ -72,12 +73,15 @@ func (r *Replica) run(fx *effects) {
 	for i := range fx.online {
 		r.Online(fx.online[i].node, fx.online[i].changes)
 	}
+	if fx.outdated != 0 && r.Outdated != nil {
+		r.Outdated(fx.outdated)
+	}
 	clear(fx.requests)
 	clear(fx.questions)
 	clear(fx.answers)
 	clear(fx.heads)
 	clear(fx.online)
-	*fx = effects{fx.requests[:0], fx.questions[:0], fx.answers[:0], fx.heads[:0], fx.verdicts[:0], fx.online[:0]}
+	*fx = effects{fx.requests[:0], fx.questions[:0], fx.answers[:0], fx.heads[:0], fx.verdicts[:0], fx.online[:0], 0}
 	r.effects.Put(fx)
 }
 

@@ -52,6 +52,10 @@ func (r *Replica) compare(from string, m *wire.Heads, nowMS int64, fx *effects) 
 		if theirs != nil {
 			theirs[h.Author] = h.Seq
 		}
+		if h.Author.Node == r.self.Node && h.Author.Epoch > r.self.Epoch {
+			r.stats.Outdated++
+			fx.outdated = max(fx.outdated, h.Author.Epoch)
+		}
 		a := r.byNode[h.Author.Node]
 		if a == nil || !a.member || a.origin.Epoch != h.Author.Epoch {
 			continue // gossip says who is a member; nothing is lost, its log is asked for then

@@ -294,3 +294,18 @@ func TestNextEpoch(t *testing.T) {
 		}
 	}
 }
+
+func TestOutdated(t *testing.T) {
+	c := newCluster(2, nil)
+	var newer uint64
+	c.nodes[1].Outdated = func(epoch uint64) { newer = epoch }
+	for _, epoch := range []uint64{0, 1, 7} {
+		heads := &wire.Heads{Heads: []wire.Head{{Author: session.Origin{Node: "n1", Epoch: epoch}}}}
+		if err := c.nodes[1].Receive("n0", heads, c.nowMS); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := c.nodes[1].Stats(); newer != 7 || s.Outdated != 1 {
+		t.Errorf("newer epoch %d, counted %d", newer, s.Outdated)
+	}
+}

@@ -20,6 +20,7 @@ type process struct {
 	origin  session.Origin
 	table   *route.Table
 	up      bool
+	ending  bool
 	started int64
 	skewMS  int64
 	open    map[uint64]*connection // by address hash
@@ -68,7 +69,7 @@ func (w *world) start(id int, persisted uint64) {
 	if n.table, err = route.New(cfg); err != nil {
 		panic(err)
 	}
-	n.Replica, err = replica.New(limits(), n.origin, replica.Ports{Table: n.table, Sessions: n, Owner: n, Links: n, Seed: w.random.Uint64()})
+	n.Replica, err = replica.New(limits(), n.origin, replica.Ports{Table: n.table, Sessions: n, Owner: n, Links: n, Outdated: n.outdated, Seed: w.random.Uint64()})
 	if err != nil {
 		panic(err)
 	}
@@ -104,6 +105,23 @@ func (w *world) crash(id int) {
 	w.gossipAll()
 	if err := n.table.Close(); err != nil {
 		panic(err)
+	}
+}
+
+// outdated starts the node anew: its disk was lost, and so was its newest epoch.
+func (n *process) outdated(epoch uint64) {
+	if n.up && !n.ending {
+		n.ending = true
+		n.w.after(0, func() {
+			if n.up {
+				n.w.crash(n.id)
+				n.w.count.outdated++
+				n.w.after(300*ms, func() {
+					n.w.start(n.id, epoch)
+					n.w.boot(n.id)
+				})
+			}
+		})
 	}
 }
 

@@ -57,6 +57,9 @@ func runSeed(n uint64) *world {
 	w.live(*size * 8 / 10)
 	w.calm()
 	w.checkUnion()
+	if len(w.problems) > 0 {
+		w.dump()
+	}
 	w.live(*size * 2 / 10)
 	w.run(10 * second)
 	w.checkUnion()
@@ -96,4 +99,5 @@ func (c *counts) merge(o *counts) {
 	c.misroutes += o.misroutes
 	c.heals += o.heals
 	c.restarts += o.restarts
+	c.outdated += o.outdated
 }

@@ -26,7 +26,7 @@ type world struct {
 }
 
 // counts of what the world did.
-type counts struct{ events, openings, pushes, written, waits, misroutes, heals, restarts int }
+type counts struct{ events, openings, pushes, written, waits, misroutes, heals, restarts, outdated int }
 
 // totals of what the replicas counted.
 type totals replica.Stats
