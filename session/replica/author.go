@@ -23,6 +23,7 @@ type author struct {
 	set    Author // visible; 0 until there is one
 	seq    uint64 // newest change applied, while live
 	known  uint64 // newest change anybody mentioned
+	newest uint64 // highest version applied
 
 	relayed    bool // the set came from a peer and is not in the account index
 	incomplete bool // the table was full for some of it
@@ -47,7 +48,7 @@ func (r *Replica) Joined(o session.Origin, nowMS int64) {
 		if o.Epoch > a.origin.Epoch {
 			a.state = none // whatever ruleReset says: this is another log
 			r.drop(a)
-			a.origin, a.known = o, 0
+			a.origin, a.known, a.newest = o, 0, 0
 		}
 		a.member = true
 		a.asking = asking{}
@@ -167,6 +168,7 @@ func (r *Replica) put(a *author, set Author, c *wire.Change, relayed bool, nowMS
 	if relayed {
 		account = 0
 	}
+	a.newest = max(a.newest, c.Version)
 	if c.Version > uint64(max(nowMS+int64(r.cfg.SkewMS), 0)) {
 		r.stats.Skewed++
 	}

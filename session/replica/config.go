@@ -27,6 +27,7 @@ type Config struct {
 	AuditStep     int `yaml:"audit_step" doc:"own sessions audited in one tick, count; each costs a look-up"`
 	AgeMS         int `yaml:"age_ms" doc:"time in which tombstones grow one older, milliseconds; with route.tombstone_ages 2 one stays for 2 to 3 s, longer than a device needs to be seen on its next node"`
 	SweepStep     int `yaml:"sweep_step" doc:"slots of the table swept in one tick, count; they are only looked at when something is to be reclaimed"`
+	DriftMS       int `yaml:"drift_ms" doc:"how far ahead of this node's clock a version may be to be taken over by it, milliseconds; twice the largest difference between clocks that is to be expected"`
 	SkewMS        int `yaml:"skew_ms" doc:"how far ahead of this node's clock a version may be before it counts as skewed, milliseconds"`
 }
 
@@ -54,6 +55,7 @@ func Default() Config {
 		AuditStep:      16_384,
 		AgeMS:          1000,
 		SweepStep:      1 << 16,
+		DriftMS:        2 * 3_600_000,
 		SkewMS:         60_000,
 	}
 }
@@ -87,6 +89,7 @@ func (c Config) Validate() error {
 		{"audit_step", c.AuditStep, 1, 1 << 20},
 		{"age_ms", c.AgeMS, 10, hour},
 		{"sweep_step", c.SweepStep, 1, 1 << 24},
+		{"drift_ms", c.DriftMS, 1, 1000 * hour},
 		{"skew_ms", c.SkewMS, 1, 24 * hour},
 	} {
 		if limit.value < limit.min || limit.value > limit.max {

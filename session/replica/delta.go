@@ -44,8 +44,11 @@ func (r *Replica) delta(d *wire.Delta, nowMS int64, fx *effects) {
 
 // apply puts the author's next changes into its set.
 func (r *Replica) apply(a *author, changes []wire.Change, nowMS int64, fx *effects) {
+	newest := uint64(0)
 	for i := range changes {
 		c := &changes[i]
+		newest = max(newest, c.Version)
+		r.unbury(a, c)
 		if c.Closed {
 			account := c.Account
 			if a.relayed {
@@ -60,10 +63,24 @@ func (r *Replica) apply(a *author, changes []wire.Change, nowMS int64, fx *effec
 		}
 		a.recent.append(*c)
 	}
+	r.clock.saw(newest, nowMS, int64(r.cfg.DriftMS))
 	a.seq += uint64(len(changes))
 	r.stats.Changes += uint64(len(changes))
 	if r.Online != nil && len(changes) > 0 {
 		fx.online = append(fx.online, online{a.origin.Node, changes})
+	}
+}
+
+// unbury makes room for an opening whose version is below that of the author's own
+// tombstone. A log is true in its order: such an opening follows the closing. It comes about
+// if the author has forgotten a version that was further ahead than its clock takes over.
+func (r *Replica) unbury(a *author, c *wire.Change) {
+	if c.Version > a.newest {
+		a.newest = c.Version
+		return
+	}
+	if version, closed, ok := r.Table.Get(a.set, c.Address); ok && closed && !c.Closed && version > c.Version {
+		r.Table.Forget(a.set, c.Address, c.Account, version)
 	}
 }
 

@@ -44,13 +44,16 @@ func (r *Replica) chunk(from string, c *wire.SnapshotChunk, nowMS int64, fx *eff
 	l.lastMS = nowMS
 	a.asking.progress(nowMS, r.cfg.LoadMS)
 	relayed := from != a.origin.Node
+	newest := uint64(0)
 	for i := range c.Changes {
 		e := &c.Changes[i]
+		newest = max(newest, e.Version)
 		r.put(a, l.set, e, relayed, nowMS)
 		if len(l.beaten) < beatenMax && r.beaten(e.Address, e.Version, a.origin.Node) {
 			l.beaten = append(l.beaten, *e)
 		}
 	}
+	r.clock.saw(newest, nowMS, int64(r.cfg.DriftMS))
 	if c.Last {
 		r.swap(a, nowMS, fx)
 	}

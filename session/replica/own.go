@@ -48,7 +48,8 @@ func (r *Replica) Opened(address, account uint64, nowMS int64) (version uint64) 
 		}
 		version = uint64(max(nowMS, 0)) + 1
 		if ruleVersion {
-			version = min(max(uint64(max(nowMS, 0)), newest.Version)+1, versionMax)
+			version = min(max(r.clock.read(nowMS), newest.Version)+1, versionMax)
+			r.clock.saw(version, nowMS, int64(r.cfg.DriftMS))
 		}
 		if r.Table.Put(o.set, address, account, version) != nil {
 			o.stats.full++

@@ -41,6 +41,7 @@ type Replica struct {
 	headsMS   int64 // of the last comparison
 	agedMS    int64 // of the last generation of tombstones
 
+	clock   hybrid
 	names   atomic.Pointer[[]session.Origin] // by Author; replaced, never changed
 	unsent  atomic.Uint64
 	ticking sync.Mutex // held by who sends pieces of transfers, or audits

@@ -309,3 +309,22 @@ func TestOutdated(t *testing.T) {
 		t.Errorf("newer epoch %d, counted %d", newer, s.Outdated)
 	}
 }
+
+// TestLowerVersionAfterTombstone is a node whose clock went back by more than is taken
+// over: its log is believed in its order all the same.
+func TestLowerVersionAfterTombstone(t *testing.T) {
+	c := newCluster(3, func(cfg *Config) { cfg.DriftMS = 1000 })
+	c.quiet(200)
+	phone := named("alice", "phone")
+	c.nodes[0].skewMS = 3_600_000
+	c.nodes[0].connect(phone)
+	c.nodes[0].disconnect(phone)
+	for range 8 { // only its own tombstone goes
+		c.nodes[0].table.Age()
+		c.nodes[0].table.Sweep(1000)
+	}
+	c.nodes[0].skewMS = 0
+	c.nodes[0].connect(phone)
+	c.quiet(5000)
+	c.agree(t, []session.Address{phone})
+}
