@@ -48,11 +48,12 @@ func (r *Replica) compare(from string, m *wire.Heads, nowMS int64, fx *effects) 
 	if !m.Answer {
 		theirs = make(map[session.Origin]uint64, len(m.Heads))
 	}
+	own := r.Head().Seq
 	for _, h := range m.Heads {
 		if theirs != nil {
 			theirs[h.Author] = h.Seq
 		}
-		if h.Author.Node == r.self.Node && h.Author.Epoch > r.self.Epoch {
+		if h.Author.Node == r.self.Node && h.Author.Epoch > r.self.Epoch || h.Author == r.self && h.Seq > own {
 			r.stats.Outdated++
 			fx.outdated = max(fx.outdated, h.Author.Epoch)
 		}

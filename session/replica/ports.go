@@ -22,8 +22,8 @@ type Ports struct {
 	// message, never one for each device.
 	Online func(node string, changes []wire.Change)
 
-	// Outdated, if there is one, is told that a peer knows a newer epoch of this node, each
-	// time it says so. Nobody who knows that epoch follows this process: either another
+	// Outdated, if there is one, is told that a peer knows a newer epoch of this node, or
+	// this epoch with a longer log, each time it says so. Nobody who knows that epoch follows this process: either another
 	// one runs under its id, or its disk was lost and none of the peers it could ask at its
 	// start remembered. Its owner ends it, or starts it anew with an epoch above that one.
 	Outdated func(epoch uint64)

@@ -305,6 +305,10 @@ func TestOutdated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	longer := &wire.Heads{Heads: []wire.Head{{Author: c.nodes[0].origin, Seq: 5}}}
+	if err := c.nodes[0].Receive("n1", longer, c.nowMS); err != nil || c.nodes[0].Stats().Outdated != 1 {
+		t.Error("a longer log under the same epoch is not noticed")
+	}
 	if s := c.nodes[1].Stats(); newer != 7 || s.Outdated != 1 {
 		t.Errorf("newer epoch %d, counted %d", newer, s.Outdated)
 	}

@@ -29,7 +29,7 @@ type Stats struct {
 	Collisions uint64 `metric:"roost_replica_collisions_total" doc:"live devices whose hash another device has on another node; they are misrouted until one leaves"`
 	Misrouted  uint64 `metric:"roost_replica_misrouted_total" doc:"entries closed because their node did not hold the device"`
 	Skewed     uint64 `metric:"roost_replica_skewed_total" doc:"openings with a version ahead of this node's clock"`
-	Outdated   uint64 `metric:"roost_replica_outdated_total" doc:"times a peer knew a newer epoch of this node, which must start anew"`
+	Outdated   uint64 `metric:"roost_replica_outdated_total" doc:"times a peer knew a newer epoch of this node or a longer log, so that it must start anew"`
 	Missing    uint64 `metric:"roost_replica_missing_total" doc:"own sessions the audit found without an entry"`
 	Audits     uint64 `metric:"roost_replica_audits_total" doc:"audits of the own sessions finished"`
 

@@ -60,13 +60,25 @@ func (w *world) restart(id int) {
 		return
 	}
 	persisted := w.nodes[id].origin.Epoch
-	if w.random.IntN(2) == 0 {
-		persisted = 0
-	}
+	diskLost := w.random.IntN(2) == 0
 	w.crash(id)
 	w.count.restarts++
 	w.after(w.between(300*ms, 6*second), func() {
+		if diskLost && w.isolated(id) == 0 {
+			persisted = 0
+		}
 		w.start(id, persisted)
 		w.boot(id)
 	})
+}
+
+// isolated counts the nodes that a starting one cannot ask. It must be able to ask all if
+// it lost its disk, or its epoch may be one that was used.
+func (w *world) isolated(id int) (count int) {
+	for other, n := range w.nodes {
+		if other != id && (w.pair(id, other).cut || !n.up) {
+			count++
+		}
+	}
+	return count
 }

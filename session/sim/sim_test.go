@@ -57,9 +57,6 @@ func runSeed(n uint64) *world {
 	w.live(*size * 8 / 10)
 	w.calm()
 	w.checkUnion()
-	if len(w.problems) > 0 {
-		w.dump()
-	}
 	w.live(*size * 2 / 10)
 	w.run(10 * second)
 	w.checkUnion()
