@@ -157,6 +157,7 @@ func (r *Replica) drop(a *author) {
 		a.state = none
 	case a.state == live:
 		a.set, _ = r.Table.NewSet()
+		r.name(a.set, a.origin)
 		_ = r.Table.Publish(a.set, 0)
 	}
 	a.relayed, a.incomplete, a.reload = false, false, false
