@@ -9,13 +9,12 @@ import (
 // package deliver itself runs here: one hop, on misrouted one more look, and a tombstone
 // or a misrouted waits for a newer entry for 150 ms.
 type push struct {
-	w       *world
-	at      *process
-	to      *device
-	began   int64
-	until   int64 // of the wait for a newer entry; 0: it did not begin
-	hops    int
-	outcome session.Outcome
+	w     *world
+	at    *process
+	to    *device
+	began int64
+	until int64 // of the wait for a newer entry; 0: it did not begin
+	hops  int
 }
 
 const newerWait = 150 * ms
