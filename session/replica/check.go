@@ -2,11 +2,13 @@ package replica
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/wire"
 )
+
+// seqMax is more changes than a log will ever have, and leaves room to count on.
+const seqMax = 1 << 62
 
 // check refuses what no correct node sends. Lengths that the codecs bound are bounded
 // here again, so that this package is safe whoever calls it.
@@ -26,6 +28,9 @@ func (r *Replica) check(from string, message any) error {
 		for _, h := range m.Heads {
 			if err := checkAuthor(h.Author); err != nil {
 				return err
+			}
+			if h.Seq > seqMax {
+				return fmt.Errorf("%w: a log of %d changes", ErrMalformed, h.Seq)
 			}
 		}
 	case *wire.LogRequest:
@@ -60,7 +65,7 @@ func (r *Replica) checkDelta(d *wire.Delta) error {
 		return fmt.Errorf("%w: delta of this node's own log", ErrMalformed)
 	case n == 0 || n > r.cfg.ChunkChanges:
 		return fmt.Errorf("%w: delta of %d changes, 1 to chunk_changes = %d are taken", ErrMalformed, n, r.cfg.ChunkChanges)
-	case d.First == 0 || d.First > math.MaxUint64-uint64(n):
+	case d.First == 0 || d.First > seqMax:
 		return fmt.Errorf("%w: delta begins at change %d", ErrMalformed, d.First)
 	}
 	return checkChanges(d.Changes, true)
@@ -73,6 +78,8 @@ func (r *Replica) checkChunk(c *wire.SnapshotChunk) error {
 	switch n := len(c.Changes); {
 	case c.Author.Node == r.self.Node:
 		return fmt.Errorf("%w: snapshot of this node's own set", ErrMalformed)
+	case c.Seq > seqMax:
+		return fmt.Errorf("%w: snapshot as it was after change %d", ErrMalformed, c.Seq)
 	case n > r.cfg.ChunkChanges:
 		return fmt.Errorf("%w: chunk of %d entries, at most chunk_changes = %d are taken", ErrMalformed, n, r.cfg.ChunkChanges)
 	}

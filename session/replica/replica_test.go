@@ -260,6 +260,8 @@ func TestMalformed(t *testing.T) {
 		"delta, version 0":  &wire.Delta{Author: peer, First: 1, Changes: []wire.Change{{Address: 1}}},
 		"delta, version":    &wire.Delta{Author: peer, First: 1, Changes: []wire.Change{{Address: 1, Version: versionMax + 1}}},
 		"delta, node":       &wire.Delta{Author: session.Origin{Node: "N!"}, First: 1, Changes: []wire.Change{ok}},
+		"chunk, change":     &wire.SnapshotChunk{Author: peer, Seq: seqMax + 1},
+		"heads, seq":        &wire.Heads{Heads: []wire.Head{{Author: peer, Seq: seqMax + 1}}},
 		"chunk, own set":    &wire.SnapshotChunk{Author: n0.origin},
 		"chunk, closed":     &wire.SnapshotChunk{Author: peer, Changes: []wire.Change{{Address: 1, Version: 1, Closed: true}}},
 		"chunk, too long":   &wire.SnapshotChunk{Author: peer, Changes: make([]wire.Change, 2049)},
