@@ -30,7 +30,7 @@ type node struct {
 	table  accountTable
 	skewMS int64
 	open   map[uint64]*device // by address hash
-	online []uint64
+	online []string           // what it was told: node/address, or node/* for a swap
 }
 
 // accountTable is a table of which the tests look at the account index too.
@@ -92,9 +92,17 @@ func (c *cluster) start(i int, epoch uint64) {
 	*n = node{c: c, origin: session.Origin{Node: fmt.Sprintf("n%d", i), Epoch: epoch}, table: c.table(), open: map[uint64]*device{}, skewMS: n.skewMS}
 	var err error
 	n.Replica, err = New(c.cfg, n.origin, Ports{Table: n.table, Sessions: n, Owner: n, Links: n, Seed: uint64(i),
-		Online: func(_ string, changes []wire.Change) {
+		Online: func(node string, changes []wire.Change) {
+			if len(changes) == 0 {
+				n.online = append(n.online, node+"/*")
+			}
 			for _, x := range changes {
-				n.online = append(n.online, x.Address)
+				if e, ok := n.table.Lookup(x.Address); !x.Closed && (!ok || e.Version < x.Version) {
+					n.online = append(n.online, "too early")
+				}
+				if !x.Closed {
+					n.online = append(n.online, fmt.Sprintf("%s/%x", node, x.Address))
+				}
 			}
 		}})
 	if err != nil {

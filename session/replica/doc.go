@@ -39,12 +39,18 @@
 //     account 0 and so is absent from the account index, until there is a link and the
 //     author's own snapshot replaces it. Nothing is lost by this, as no message can reach
 //     those devices without a link; 8 bytes an entry at every node are saved.
+//   - Versions come from a hybrid logical clock (hybrid.go): a table forgets a closed
+//     entry after some seconds, but others may learn of it later than that, and an opening
+//     must be above it there too. Within one log, order counts for more than versions.
 //   - Versions that are equal, by two nodes in one millisecond, are ordered by node id, so
 //     that exactly one of the two sessions is displaced.
 //   - An audit walks the own sessions in steps after each swap, after contests had
 //     to be dropped, and every AuditMS. It finds every live session that is beaten or is
 //     missing in the table, so no limit in this package can make a device unroutable for
 //     good.
+//
+// Each rule of decision 3 has a constant in rule_*.go, which a build tag switches off
+// (mutant_forget and so on), for session/sim to show that it notices.
 //
 // Start reading at replica.go.
 package replica

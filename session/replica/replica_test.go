@@ -316,21 +316,45 @@ func TestOutdated(t *testing.T) {
 	}
 }
 
-// TestLowerVersionAfterTombstone is a node whose clock went back by more than is taken
-// over: its log is believed in its order all the same.
+// TestLowerVersionAfterTombstone is a node that went above an entry of senseless version
+// and forgot it: its log is believed in its order all the same.
 func TestLowerVersionAfterTombstone(t *testing.T) {
 	c := newCluster(3, func(cfg *Config) { cfg.DriftMS = 1000 })
 	c.quiet(200)
 	phone := named("alice", "phone")
-	c.nodes[0].skewMS = 3_600_000
-	c.nodes[0].connect(phone)
+	c.nodes[1].skewMS = 3_600_000
+	c.nodes[1].connect(phone)
+	c.flow()
+	c.nodes[1].disconnect(phone)
+	ahead := c.nodes[0].connect(phone).version
 	c.nodes[0].disconnect(phone)
-	for range 8 { // only its own tombstone goes
+	c.quiet(200)
+	for range 8 { // only its own table forgets
 		c.nodes[0].table.Age()
 		c.nodes[0].table.Sweep(1000)
 	}
-	c.nodes[0].skewMS = 0
-	c.nodes[0].connect(phone)
+	if v := c.nodes[0].connect(phone).version; v >= ahead {
+		t.Errorf("version %d is not below %d: the case is not met", v, ahead)
+	}
 	c.quiet(5000)
 	c.agree(t, []session.Address{phone})
+}
+
+// TestOnline tells who waits for a device: of each opening, after it is in the table, and
+// of a swap.
+func TestOnline(t *testing.T) {
+	c := newCluster(2, nil)
+	phone := named("alice", "phone")
+	address, _ := hashes(phone)
+	c.nodes[0].connect(phone)
+	c.nodes[1].online = nil
+	c.quiet(500)
+	c.nodes[0].disconnect(phone)
+	c.nowMS += 100
+	c.nodes[0].connect(phone)
+	c.flow()
+	want := fmt.Sprintf("[n0/* n0/%x]", address)
+	if got := fmt.Sprint(c.nodes[1].online); got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
 }
