@@ -3,10 +3,12 @@ package route
 import (
 	"flag"
 	"fmt"
+	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 )
 
 // benchEntries is how large the table is that look-ups and changes are measured on;
@@ -31,6 +33,7 @@ const benchAuthors = 100
 var filled struct {
 	table   *Table
 	authors []Author
+	owners  []uint8 // of each device, as an index of authors
 }
 
 func filledTable(b *testing.B) (*Table, []Author) {
@@ -51,6 +54,7 @@ func filledTable(b *testing.B) (*Table, []Author) {
 		if err := table.Put(authors[n%benchAuthors], addressNo(n), accountNo(n), 1+n); err != nil {
 			b.Fatal(err)
 		}
+		filled.owners = append(filled.owners, uint8(n%benchAuthors))
 	}
 	filled.table, filled.authors = table, authors
 	return table, authors
@@ -79,7 +83,8 @@ func churn(table *Table, authors []Author, stop *atomic.Bool) (changes uint64) {
 
 // BenchmarkLookup looks devices up at random in a table of -entries, while a writer
 // changes it as fast as it can. independent: one after the other, as a stream of pushes
-// does; dependent: which one comes next is known only from the answer before.
+// does; dependent: which one comes next is known only from the answer before; floor: one
+// load from an array of that size, in the same run.
 func BenchmarkLookup(b *testing.B) {
 	table, authors := filledTable(b)
 	run := func(name string, writer bool, lookup func(b *testing.B)) {
@@ -91,7 +96,7 @@ func BenchmarkLookup(b *testing.B) {
 				wg.Go(func() { changes = churn(table, authors, &stop) })
 			}
 			b.ReportAllocs()
-			lookup(b)
+			onThread(b, func() { lookup(b) })
 			b.StopTimer()
 			seconds := b.Elapsed().Seconds()
 			stop.Store(true)
@@ -110,14 +115,37 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 	dependent := func(b *testing.B) {
-		for n := uint64(0); b.Loop(); {
-			e, ok := table.Lookup(addressNo(n))
+		k := uint64(0)
+		for n := uint64(0); b.Loop(); n++ {
+			e, ok := table.Lookup(addressNo(k))
 			if !ok {
 				b.Fatal("a device is missing")
 			}
-			n = mix(n+e.Version) % entries
+			k = mix(n^e.Version) % entries // without n it would soon go round in a circle
 		}
 	}
+	slots, err := openMemory(16 * *benchEntries * 100 / 80)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer slots.close()
+	flat := unsafe.Slice((*pair)(slots.base), *benchEntries*100/80)
+	for n := range flat {
+		flat[n].val = uint64(n)
+	}
+	run("floor/independent", false, func(b *testing.B) {
+		for n := uint64(0); b.Loop(); n++ {
+			at, _ := bits.Mul64(addressNo(mix(n)%entries), uint64(len(flat)))
+			atomic.LoadUint64(&flat[at].val)
+		}
+	})
+	run("floor/dependent", false, func(b *testing.B) {
+		k := uint64(0)
+		for n := uint64(0); b.Loop(); n++ {
+			at, _ := bits.Mul64(addressNo(k), uint64(len(flat)))
+			k = mix(n^atomic.LoadUint64(&flat[at].val)) % entries
+		}
+	})
 	run("independent/writing", true, independent)
 	run("dependent/writing", true, dependent)
 	run("independent/quiet", false, independent)
@@ -137,30 +165,52 @@ func BenchmarkLookup(b *testing.B) {
 	})
 }
 
-// BenchmarkChange opens and closes devices at random in a table of -entries, on one
-// core: an operation is one of the two. Tombstones go as they would within 3 seconds.
+// onThread reports the processor time of an operation beside the time that passed.
+func onThread(b *testing.B, run func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := threadTime()
+	run()
+	b.ReportMetric(float64(threadTime()-before)/float64(b.N), "cpu-ns/op")
+}
+
+// BenchmarkChange is what deltas do to a table of -entries, on one core: devices at
+// random close at one node and open at another. An operation is one of the two;
+// tombstones go as they would within some seconds.
 func BenchmarkChange(b *testing.B) {
 	table, authors := filledTable(b)
 	entries := uint64(*benchEntries)
 	b.ReportAllocs()
-	version := uint64(1 << 40)
-	for n := uint64(0); b.Loop(); n++ {
-		version++
-		k := mix(n/2^1<<61) % entries
-		if n%2 == 0 {
-			table.Remove(authors[k%benchAuthors], addressNo(k), accountNo(k), version)
-		} else if err := table.Put(authors[(k+n)%benchAuthors], addressNo(k), accountNo(k), version); err != nil {
+	version, moving := uint64(1<<40), uint64(0)
+	open := func() {
+		filled.owners[moving] = (filled.owners[moving] + 1) % benchAuthors
+		if err := table.Put(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), version); err != nil {
 			b.Fatal(err)
-		} else {
-			table.Remove(authors[(k+n)%benchAuthors], addressNo(k), accountNo(k), version)
-			_ = table.Put(authors[k%benchAuthors], addressNo(k), accountNo(k), version+1)
 		}
-		if n%300_000 == 0 {
-			table.Age()
-		}
-		table.Sweep(3)
 	}
-	b.ReportMetric(2*float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+	onThread(b, func() {
+		for n := uint64(0); b.Loop(); n++ {
+			version++
+			if n%2 == 1 {
+				open()
+				continue
+			}
+			moving = mix(n^1<<61) % entries
+			if !table.Remove(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), version) {
+				b.Fatal("a device is not where it was")
+			}
+			if n%(200_000) == 0 {
+				table.Age()
+			}
+			if n%64 == 0 {
+				table.Sweep(64)
+			}
+		}
+	})
+	b.StopTimer()
+	if b.N%2 == 1 {
+		open()
+	}
 }
 
 // BenchmarkBytes fills a table from nothing to 12 million entries and reports the most
