@@ -38,7 +38,7 @@ const (
 )
 
 // tailMax is how long a tail is at first, in slots, if the array is not short.
-const tailMax = 256
+const tailMax = 128
 
 // Slots of a granule, by the number's logarithm: a pair of words, or one.
 const (
@@ -46,7 +46,7 @@ const (
 	wordBits = 9
 )
 
-func tailOf(slots int) int { return min(slots/8, tailMax) }
+func tailOf(slots int) int { return min(slots/16, tailMax) }
 
 // granulesFor returns how many granules an array has that is made for so many
 // entries.

@@ -13,9 +13,9 @@ import (
 // that misses, or that names an author the address never was at, is a wrong `offline`.
 func TestReadersMissNothing(t *testing.T) {
 	const devices, sets, wander = 400, 4, 3000
-	rounds := 40
+	rounds := 12
 	if testing.Short() {
-		rounds = 10
+		rounds = 3
 	}
 	table := testTable(t, func(c *Config) { c.AuthorsMax = 16 })
 	// All in two shards, close to each other: every change is near somebody's probe.
@@ -97,8 +97,9 @@ func TestReadersMissNothing(t *testing.T) {
 	if err := table.check(); err != nil {
 		t.Error(err)
 	}
-	s := table.Stats()
-	if s.Remade == 0 || s.Retries == 0 && runtime.GOMAXPROCS(0) > 1 {
-		t.Logf("nothing was tried: %+v", s)
+	if s := table.Stats(); s.Remade == 0 {
+		t.Errorf("no array was made anew: %+v", s)
+	} else {
+		t.Logf("%d arrays made anew, %d look-ups looked again", s.Remade, s.Retries)
 	}
 }

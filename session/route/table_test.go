@@ -335,14 +335,17 @@ func TestSwap(t *testing.T) {
 	}
 }
 
-// TestBytes walks through sizes as BenchmarkBytes does, at a hundredth of them: the
-// limits are 24 bytes an entry and 40 with the index.
+// TestBytes walks through sizes as BenchmarkBytes does, through smaller ones: the limits
+// are 24 bytes an entry and 40 with the index.
 func TestBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("millions of entries")
+	}
 	for _, c := range []struct {
 		indexed bool
 		limit   float64
 	}{{false, 24}, {true, 40}} {
-		if worst, at := worstBytes(t, c.indexed, 500_000, 1_200_000); worst > c.limit {
+		if worst, at := worstBytes(t, c.indexed, 2_000_000, 4_800_000); worst > c.limit {
 			t.Errorf("indexed %v: %.1f bytes an entry at %d entries", c.indexed, worst, at)
 		} else {
 			t.Logf("indexed %v: at most %.1f bytes an entry, at %d entries", c.indexed, worst, at)
@@ -353,6 +356,9 @@ func TestBytes(t *testing.T) {
 // TestShrinking holds what array.go says of the way down: a load of loadMin, at which
 // an entry and its account cost 38 bytes, and granules that are not full.
 func TestShrinking(t *testing.T) {
+	if testing.Short() {
+		t.Skip("millions of changes")
+	}
 	const entries = 1_200_000
 	table := testTable(t, func(c *Config) { c.EntriesMax = entries })
 	a := table.publish(t)
