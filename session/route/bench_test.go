@@ -250,6 +250,19 @@ func worstBytes(tb testing.TB, indexed bool, from, to int) (worst float64, at in
 	return worst, at
 }
 
+// BenchmarkHeld reports what each of -entries costs at rest, with an account of its
+// own, as the table counts it and as the kernel does.
+func BenchmarkHeld(b *testing.B) {
+	table, _ := filledTable(b)
+	for b.Loop() {
+		table.Stats()
+	}
+	b.ReportMetric(float64(table.Stats().Bytes)/float64(table.Len()), "B/entry")
+	b.ReportMetric(float64(table.Stats().Bytes)/1e9, "GB")
+	b.ReportMetric(float64(residentBytes())/1e9, "GB-process")
+	b.ReportMetric(0, "ns/op")
+}
+
 // BenchmarkFill is what a new node does: a snapshot of one author after the other,
 // each published when it is whole.
 func BenchmarkFill(b *testing.B) {

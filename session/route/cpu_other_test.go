@@ -6,3 +6,6 @@ import "time"
 
 // threadTime is not known here.
 func threadTime() time.Duration { return 0 }
+
+// residentBytes is not known here.
+func residentBytes() int { return 0 }
