@@ -38,7 +38,7 @@ func (t *Table) insertAccountLocked(sh *shard, author Author, account uint64) er
 
 func (a *array) accountRoom(account uint64) (at, hole int) {
 	key, home := keyOf(account), a.home(tagged(account))
-	for at = home; at < a.slots; at++ {
+	for at = a.passLargerWords(home, key<<tagShift|^uint64(0)>>tagBits); at < a.slots; at++ {
 		w := *a.word(at)
 		if w>>tagShift < key || w>>tagShift == key && deviceAuthor(w) == 0 {
 			break

@@ -52,7 +52,7 @@ func (t *Table) AppendAccount(dst []Author, account uint64) []Author {
 
 func (a *array) appendAuthors(dst []Author, account uint64, visible *authorSet) []Author {
 	key, last := keyOf(account), Author(0)
-	for i := a.home(tagged(account)); i < a.slots; i++ {
+	for i := a.passLargerWords(a.home(tagged(account)), key<<tagShift|^uint64(0)>>tagBits); i < a.slots; i++ {
 		w := atomic.LoadUint64(a.word(i))
 		if w>>tagShift > key {
 			continue
@@ -108,7 +108,7 @@ func (t *Table) removeAccount(author Author, account uint64) {
 
 func (a *array) accountIndex(account uint64, author Author) int {
 	key := keyOf(account)
-	for i := a.home(tagged(account)); i < a.slots; i++ {
+	for i := a.passLargerWords(a.home(tagged(account)), key<<tagShift|^uint64(0)>>tagBits); i < a.slots; i++ {
 		w := *a.word(i)
 		if w>>tagShift > key {
 			continue

@@ -28,16 +28,17 @@ var noSlots = new(array)
 
 // Load of an array, in hundredths of its homes. Above loadMax, dead slots
 // included, or below loadMin, dead slots excluded, it is made anew with loadNew. So an
-// entry of 16 bytes costs 21.3 + 2 % (tail, rounding) after growth and 23.5 + 2 % at
-// worst, while a table shrinks. A probe reads 2.5 slots at loadNew and 4 at loadMax.
+// entry of 16 bytes costs 22.7 bytes + 1.5 % (tail, rounding) after growth, and one of 8
+// half of that. An entry lies 1.2 slots from its home at loadNew and 2 at loadMax, on
+// average; 90 would make it 4.5.
 const (
-	loadMin = 68
-	loadNew = 75
-	loadMax = 86
+	loadMin = 63
+	loadNew = 70.5
+	loadMax = 80
 )
 
 // tailMax is how long a tail is at first, in slots, if the array is not short.
-const tailMax = 256
+const tailMax = 128
 
 // Slots of a granule, by the number's logarithm: a pair of words, or one.
 const (
@@ -45,12 +46,12 @@ const (
 	wordBits = 9
 )
 
-func tailOf(slots int) int { return min(slots/8, tailMax) }
+func tailOf(slots int) int { return min(slots/16, tailMax) }
 
 // granulesFor returns how many granules an array has that is made for so many
 // entries.
 func granulesFor(entries int, slotBits uint) int {
-	homes := entries*100/loadNew + 1
+	homes := int(float64(entries)*100/loadNew) + 1
 	n := (homes + 1<<slotBits - 1) >> slotBits
 	for n<<slotBits-tailOf(n<<slotBits) < homes {
 		n++

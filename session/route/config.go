@@ -6,7 +6,7 @@ import "fmt"
 type Config struct {
 	EntriesMax    int `yaml:"entries_max" doc:"entries held at most, tombstones and what is not yet reclaimed included, count; beyond it new ones are refused and counted. Their address space is reserved at the start, some 40 bytes each; memory is used as they come"`
 	AuthorsMax    int `yaml:"authors_max" doc:"authors' sets at one moment, count: one for each node, a second one while its snapshot loads, and those that are being reclaimed; beyond it a snapshot has to wait"`
-	TombstonesMax int `yaml:"tombstones_max" doc:"closed entries kept for the sake of messages that overtake a reconnect, count; beyond it a closed entry goes at once and such a message may be told offline. Each holds 16 bytes beside its entry"`
+	TombstonesMax int `yaml:"tombstones_max" doc:"closed entries kept for the sake of messages that overtake a reconnect, count; beyond it a closed entry goes at once and such a message may be told offline. Each holds 24 bytes beside its entry"`
 	TombstoneAges int `yaml:"tombstone_ages" doc:"calls of Age that a tombstone survives; the one after them lets it go. With one a second, 2 keep it for 2 to 3 seconds"`
 }
 

@@ -11,21 +11,31 @@ type graves struct {
 	age   uint64 // calls of Age so far
 	kept  int
 	plots []plot // oldest first
-	spare []pair // of a plot that was emptied
+	spare []tomb // of a plot that was emptied
+}
+
+// tomb is a tombstone as its slot holds it, and which life of the author's number it
+// is of: the number may be another set's by the time it is due.
+type tomb struct {
+	pair
+	life uint32
 }
 
 // plot is up to plotSize tombstones of one age.
 type plot struct {
 	age   uint64
-	tombs []pair
+	tombs []tomb
 }
 
-const plotSize = 1024
+const (
+	plotSize  = 1024
+	tombBytes = 24
+)
 
 func (g *graves) init(ages, max int) { g.ages, g.max = uint64(ages), max }
 
-// keep queues a tombstone as its slot holds it; false when there are too many.
-func (g *graves) keep(tomb pair) bool {
+// keep queues a tombstone; false when there are too many.
+func (g *graves) keep(t tomb) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.kept == g.max {
@@ -35,18 +45,18 @@ func (g *graves) keep(tomb pair) bool {
 	if last < 0 || g.plots[last].age != g.age || len(g.plots[last].tombs) == plotSize {
 		tombs := g.spare
 		if g.spare = nil; tombs == nil {
-			tombs = make([]pair, 0, plotSize)
+			tombs = make([]tomb, 0, plotSize)
 		}
 		g.plots = append(g.plots, plot{g.age, tombs})
 		last++
 	}
-	g.plots[last].tombs = append(g.plots[last].tombs, tomb)
+	g.plots[last].tombs = append(g.plots[last].tombs, t)
 	g.kept++
 	return true
 }
 
 // due takes tombstones that are old enough, as many as fit.
-func (g *graves) due(dst []pair) int {
+func (g *graves) due(dst []tomb) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.isDueLocked() {
@@ -80,7 +90,7 @@ func (g *graves) isDueLocked() bool {
 func (g *graves) bytes() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.plots) * plotSize * 16
+	return len(g.plots) * plotSize * tombBytes
 }
 
 // Age makes every tombstone one older. Whoever owns the clock calls it at an even

@@ -68,7 +68,7 @@ func (sh *shard) unchanged(a *array, changes uint64) bool {
 // newest returns the largest value of the address in visible sets, or 0.
 func (a *array) newest(address uint64, visible *authorSet) (newest uint64) {
 	key := ^address
-	for i := a.home(address); i < a.slots; i++ {
+	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
 		slot := a.pair(i)
 		k := atomic.LoadUint64(&slot.key)
 		if k > key {
@@ -91,7 +91,7 @@ func (a *array) newest(address uint64, visible *authorSet) (newest uint64) {
 // own returns the value of the address in one set, or 0.
 func (a *array) own(address uint64, author Author) uint64 {
 	key := ^address
-	for i := a.home(address); i < a.slots; i++ {
+	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
 		slot := a.pair(i)
 		k := atomic.LoadUint64(&slot.key)
 		if k > key {

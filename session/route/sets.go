@@ -25,7 +25,8 @@ type set struct {
 	state    atomic.Uint32
 	open     atomic.Int64
 	tombs    atomic.Int64
-	accounts atomic.Int64 // slots in the index
+	accounts atomic.Int64  // slots in the index
+	life     atomic.Uint32 // which of the sets that had this number
 }
 
 const (
@@ -104,6 +105,7 @@ func (t *Table) NewSet() (Author, error) {
 		t.count.setsRefused.Add(1)
 		return 0, ErrAuthors
 	}
+	s.all[a].life.Add(1)
 	s.all[a].state.Store(setLoading)
 	return a, nil
 }

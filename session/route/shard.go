@@ -21,7 +21,7 @@ func (sh *shard) find(author Author, address uint64) (*pair, uint64) {
 
 func (a *array) indexOf(address uint64, author Author) int {
 	key := ^address
-	for i := a.home(address); i < a.slots; i++ {
+	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
 		slot := a.pair(i)
 		if slot.key > key {
 			continue
@@ -74,7 +74,7 @@ func (t *Table) insertLocked(sh *shard, address, value uint64) error {
 func (a *array) room(address uint64) (at, hole int) {
 	key := ^address
 	home := a.home(address)
-	for at = home; at < a.slots; at++ {
+	for at = a.passLarger(home, key); at < a.slots; at++ {
 		slot := a.pair(at)
 		if slot.key < key || slot.key == key && !isLive(slot.val) {
 			break

@@ -24,14 +24,14 @@ func (t *Table) Sweep(budget int) (more bool) {
 	s := &t.sweeper
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var due [64]pair
+	var due [64]tomb
 	for budget > 0 {
 		n := t.graves.due(due[:min(budget, len(due))])
 		if n == 0 {
 			break
 		}
-		for _, tomb := range due[:n] {
-			t.raze(tomb)
+		for i := range due[:n] {
+			t.raze(&due[i])
 		}
 		budget -= n
 	}
@@ -50,12 +50,12 @@ func (t *Table) Sweep(budget int) (more bool) {
 }
 
 // raze takes out a tombstone, unless its slot holds something else by now.
-func (t *Table) raze(tomb pair) {
-	address, author := ^tomb.key, authorOf(tomb.val)
+func (t *Table) raze(old *tomb) {
+	address, author := ^old.key, authorOf(old.val)
 	sh := &t.shards[address>>shardShift]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if slot, val := sh.find(author, address); slot != nil && val == tomb.val {
+	if slot, val := sh.find(author, address); slot != nil && val == old.val && t.sets.of(author).life.Load() == old.life {
 		sh.change()
 		t.removeLocked(sh, address, author)
 	}

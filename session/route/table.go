@@ -170,7 +170,7 @@ func (t *Table) Remove(a Author, address, account, version uint64) bool {
 	if slot == nil || !isOpen(old) || version < versionOf(old) || !t.sets.writable(a) {
 		return false
 	}
-	grave := pair{key: slot.key, val: valueOf(version, false, a)}
+	grave := tomb{pair{slot.key, valueOf(version, false, a)}, t.sets.of(a).life.Load()}
 	sh.change()
 	if t.graves.keep(grave) {
 		atomic.StoreUint64(&slot.val, grave.val)
@@ -183,20 +183,19 @@ func (t *Table) Remove(a Author, address, account, version uint64) bool {
 	return true
 }
 
-// Forget drops the set's entry, and leaves no tombstone, if its version is still
-// that one: what a sender does that was told misrouted (DESIGN.md decision 5).
+// Forget drops the set's open entry, and leaves no tombstone, if its version is still
+// that one: what a sender does that was told misrouted (DESIGN.md decision 5). False
+// says that nothing changed: it is newer, closed or gone.
 func (t *Table) Forget(a Author, address, account, version uint64) bool {
 	sh := &t.shards[address>>shardShift]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	slot, old := sh.find(a, address)
-	if slot == nil || version != versionOf(old) || !t.sets.writable(a) {
+	if slot == nil || !isOpen(old) || version != versionOf(old) || !t.sets.writable(a) {
 		return false
 	}
 	sh.change()
 	t.removeLocked(sh, address, a)
-	if isOpen(old) {
-		t.removeAccount(a, account)
-	}
+	t.removeAccount(a, account)
 	return true
 }
