@@ -12,8 +12,11 @@ var (
 	seed    = flag.Uint64("seed", 1, "the first seed")
 	size    = flag.Int("events", 10_000, "what devices do in one seed, count")
 	traced  = flag.String("device", "", "the device whose story is printed, as account/device")
-	boundMS = flag.Int("bound", 10_000, "time within which a live device must be found when links are well, milliseconds")
+	boundMS = flag.Int("bound", 6000, "time within which a live device must be found when links are well, milliseconds")
 )
+
+// mustHappen is how many of the totals must not be zero for a run to mean anything.
+const mustHappen = 7
 
 // TestSeeds runs the cluster through a storm and a calm for each seed. A seed that fails
 // is printed and replays with -seeds 1 -seed N.
@@ -40,9 +43,9 @@ func TestSeeds(t *testing.T) {
 		{"written", uint64(count.written)}, {"waits", uint64(count.waits)},
 	}
 	var line strings.Builder
-	for _, x := range summary {
+	for i, x := range summary {
 		fmt.Fprintf(&line, "%s %d, ", x.name, x.n)
-		if x.n == 0 {
+		if x.n == 0 && i < mustHappen {
 			t.Errorf("no %s: the simulation is too tame to mean anything", x.name)
 		}
 	}
