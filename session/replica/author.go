@@ -83,6 +83,7 @@ func (r *Replica) Linked(node string, nowMS int64) {
 			r.want(a, nowMS, fx)
 		}
 	}
+	r.askAgain(node, nowMS, fx)
 	fx.heads = append(fx.heads, reply{node, wire.Heads{Heads: r.headsLocked(nil)}})
 	r.mu.Unlock()
 	r.run(fx)

@@ -115,6 +115,18 @@ func (r *Replica) repeatQuestions(nowMS int64, fx *effects) {
 	r.contests = kept
 }
 
+// askAgain asks a node at once, now that there is a link to it, about everything that it
+// could not be asked before. What was given up meanwhile is for the audit.
+func (r *Replica) askAgain(node string, nowMS int64, fx *effects) {
+	for _, q := range r.contests {
+		if !q.over && q.rival == node {
+			q.tries = 0
+			r.settle(q, nowMS, fx)
+		}
+	}
+	r.audit.wanted = true
+}
+
 // ask sends the question of a contest, with the names that only the registry knows. There
 // is none under those hashes when the session has just been closed, or when the
 // rival's is of another account: then the audit, which knows the own one, asks.

@@ -358,3 +358,28 @@ func TestOnline(t *testing.T) {
 		t.Errorf("told %s, want %s", got, want)
 	}
 }
+
+// TestQuestionWaitsForLink has a session beaten by the entry of a node without a link: it
+// is asked as soon as there is one, however long that took.
+func TestQuestionWaitsForLink(t *testing.T) {
+	c := newCluster(3, nil)
+	c.quiet(200)
+	phone := named("alice", "phone")
+	c.nodes[0].connect(phone)
+	c.quiet(200)
+	c.cut[[2]string{"n0", "n1"}], c.cut[[2]string{"n1", "n0"}] = true, true
+	c.lose("n0", "n1")
+	c.nodes[1].connect(phone)
+	c.quiet(10_000) // n0 learns of it through n2
+	if len(c.nodes[0].open) != 1 || c.nodes[0].Stats().Questions == 0 {
+		t.Fatal("the case is not met")
+	}
+	c.cut = map[[2]string]bool{}
+	c.lose("n0", "n1")
+	c.flow() // and no tick
+	if len(c.nodes[0].open) != 0 {
+		t.Error("the older session is still open")
+	}
+	c.quiet(500)
+	c.agree(t, []session.Address{phone})
+}
