@@ -94,6 +94,10 @@ bench: build ## every budget beside its floor, one core each for server and gene
 bench-go: ## Go's benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./netpoll/... ./session/... ./store/...
 
+.PHONY: bench-route-100m
+bench-route-100m: ## the routing table with 100 million entries; 4 GB of memory, some minutes
+	go test -timeout 30m -run '^$$' -bench 'Lookup|Change|Held' -benchtime 2000000x ./session/route -args -entries 100000000
+
 .PHONY: bench-idle
 bench-idle: build ## bytes of memory for each idle connection, 2,000 then 18,000
 	bin/roost-bench idle-slope --roost bin/roost

@@ -1,0 +1,303 @@
+package route
+
+import (
+	"flag"
+	"fmt"
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"unsafe"
+)
+
+// benchEntries is how large the table is that look-ups and changes are measured on;
+// make bench-route-100m sets 100 million.
+var benchEntries = flag.Int("entries", 10_000_000, "entries of the benchmarks' table")
+
+// mix spreads numbers like a keyed hash does names (splitmix64's finalizer).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// The n-th device has an account of its own: for the index nothing costs more.
+func addressNo(n uint64) uint64 { return mix(n) }
+func accountNo(n uint64) uint64 { return mix(n ^ 1<<63) }
+
+const benchAuthors = 100
+
+// filled is a table kept for several benchmarks, since filling it takes its time.
+var filled struct {
+	table   *Table
+	authors []Author
+	owners  []uint8 // of each device, as an index of authors
+}
+
+func filledTable(b *testing.B) (*Table, []Author) {
+	if filled.table != nil {
+		return filled.table, filled.authors
+	}
+	cfg := Default()
+	cfg.EntriesMax = *benchEntries + *benchEntries/4
+	table, err := New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var authors []Author
+	for range benchAuthors {
+		authors = append(authors, table.publish(b))
+	}
+	for n := range uint64(*benchEntries) {
+		if err := table.Put(authors[n%benchAuthors], addressNo(n), accountNo(n), 1+n); err != nil {
+			b.Fatal(err)
+		}
+		filled.owners = append(filled.owners, uint8(n%benchAuthors))
+	}
+	filled.table, filled.authors = table, authors
+	return table, authors
+}
+
+// churn opens and closes devices beyond the table's own as fast as it can until it is
+// told to stop, and lets tombstones go; it returns the number of changes.
+func churn(table *Table, authors []Author, stop *atomic.Bool) (changes uint64) {
+	const window = 100_000
+	base := uint64(1 << 40)
+	for n := base; !stop.Load(); n++ {
+		_ = table.Put(authors[n%benchAuthors], addressNo(n), accountNo(n), 1+n)
+		changes++
+		if n >= base+window {
+			old := n - window
+			table.Remove(authors[old%benchAuthors], addressNo(old), accountNo(old), 1+old)
+			changes++
+		}
+		if n%1024 == 0 {
+			table.Age()
+			table.Sweep(1024)
+		}
+	}
+	return changes
+}
+
+// BenchmarkLookup looks devices up at random in a table of -entries, while a writer
+// changes it as fast as it can. independent: one after the other, as a stream of pushes
+// does; dependent: which one comes next is known only from the answer before; floor: one
+// load from an array of that size, in the same run.
+func BenchmarkLookup(b *testing.B) {
+	table, authors := filledTable(b)
+	run := func(name string, writer bool, lookup func(b *testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			var stop atomic.Bool
+			var changes uint64
+			var wg sync.WaitGroup
+			if writer {
+				wg.Go(func() { changes = churn(table, authors, &stop) })
+			}
+			b.ReportAllocs()
+			onThread(b, func() { lookup(b) })
+			b.StopTimer()
+			seconds := b.Elapsed().Seconds()
+			stop.Store(true)
+			wg.Wait()
+			if writer {
+				b.ReportMetric(float64(changes)/seconds, "changes/s")
+			}
+		})
+	}
+	entries := uint64(*benchEntries)
+	independent := func(b *testing.B) {
+		for n := uint64(0); b.Loop(); n++ {
+			if _, ok := table.Lookup(addressNo(mix(n) % entries)); !ok {
+				b.Fatal("a device is missing")
+			}
+		}
+	}
+	dependent := func(b *testing.B) {
+		k := uint64(0)
+		for n := uint64(0); b.Loop(); n++ {
+			e, ok := table.Lookup(addressNo(k))
+			if !ok {
+				b.Fatal("a device is missing")
+			}
+			k = mix(n^e.Version) % entries // without n it would soon go round in a circle
+		}
+	}
+	slots, err := openMemory(16 * *benchEntries * 100 / 80)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer slots.close()
+	flat := unsafe.Slice((*pair)(slots.base), *benchEntries*100/80)
+	for n := range flat {
+		flat[n].val = uint64(n)
+	}
+	run("floor/independent", false, func(b *testing.B) {
+		for n := uint64(0); b.Loop(); n++ {
+			at, _ := bits.Mul64(addressNo(mix(n)%entries), uint64(len(flat)))
+			atomic.LoadUint64(&flat[at].val)
+		}
+	})
+	run("floor/dependent", false, func(b *testing.B) {
+		k := uint64(0)
+		for n := uint64(0); b.Loop(); n++ {
+			at, _ := bits.Mul64(addressNo(k), uint64(len(flat)))
+			k = mix(n^atomic.LoadUint64(&flat[at].val)) % entries
+		}
+	})
+	run("independent/writing", true, independent)
+	run("dependent/writing", true, dependent)
+	run("independent/quiet", false, independent)
+	run("dependent/quiet", false, dependent)
+	run("miss/writing", true, func(b *testing.B) {
+		for n := uint64(0); b.Loop(); n++ {
+			table.Lookup(mix(n ^ 1<<62))
+		}
+	})
+	run("account/writing", true, func(b *testing.B) {
+		var authors []Author
+		for n := uint64(0); b.Loop(); n++ {
+			if authors = table.AppendAccount(authors[:0], accountNo(mix(n)%entries)); len(authors) == 0 {
+				b.Fatal("an account is missing")
+			}
+		}
+	})
+}
+
+// onThread reports the processor time of an operation beside the time that passed.
+func onThread(b *testing.B, run func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := threadTime()
+	run()
+	b.ReportMetric(float64(threadTime()-before)/float64(b.N), "cpu-ns/op")
+}
+
+// BenchmarkChange is what deltas do to a table of -entries, on one core: devices at
+// random close at one node and open at another. An operation is one of the two;
+// tombstones go as they would within some seconds.
+func BenchmarkChange(b *testing.B) {
+	table, authors := filledTable(b)
+	entries := uint64(*benchEntries)
+	b.ReportAllocs()
+	version, moving := uint64(1<<40), uint64(0)
+	open := func() {
+		filled.owners[moving] = (filled.owners[moving] + 1) % benchAuthors
+		if err := table.Put(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), version); err != nil {
+			b.Fatal(err)
+		}
+	}
+	onThread(b, func() {
+		for n := uint64(0); b.Loop(); n++ {
+			version++
+			if n%2 == 1 {
+				open()
+				continue
+			}
+			moving = mix(n^1<<61) % entries
+			if !table.Remove(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), version) {
+				b.Fatal("a device is not where it was")
+			}
+			if n%(200_000) == 0 {
+				table.Age()
+			}
+			if n%64 == 0 {
+				table.Sweep(64)
+			}
+		}
+	})
+	b.StopTimer()
+	if b.N%2 == 1 {
+		open()
+	}
+}
+
+// BenchmarkBytes fills a table from nothing to 12 million entries and reports the most
+// that an entry costs at any size from 5 million on, growth included: the table alone,
+// and with the index when every device has an account of its own.
+func BenchmarkBytes(b *testing.B) {
+	for _, indexed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("indexed=%v", indexed), func(b *testing.B) {
+			for b.Loop() {
+				worst, at := worstBytes(b, indexed, 5_000_000, 12_000_000)
+				b.ReportMetric(worst, "B/entry")
+				b.ReportMetric(float64(at), "entries-at-worst")
+				b.ReportMetric(0, "ns/op")
+			}
+		})
+	}
+}
+
+func worstBytes(tb testing.TB, indexed bool, from, to int) (worst float64, at int) {
+	table := newTable(tb, func(c *Config) { c.EntriesMax = to })
+	defer table.Close()
+	a := table.publish(tb)
+	for n := range uint64(to) {
+		account := uint64(1)
+		if indexed {
+			account = accountNo(n)
+		}
+		if err := table.Put(a, addressNo(n), account, n); err != nil {
+			tb.Fatal(err)
+		}
+		if size := int(n) + 1; size >= from && size%(to/2000) == 0 {
+			if each := float64(table.bytes()) / float64(size); each > worst {
+				worst, at = each, size
+			}
+		}
+	}
+	return worst, at
+}
+
+// BenchmarkHeld reports what each of -entries costs at rest, with an account of its
+// own, as the table counts it and as the kernel does.
+func BenchmarkHeld(b *testing.B) {
+	table, _ := filledTable(b)
+	for b.Loop() {
+		table.Stats()
+	}
+	b.ReportMetric(float64(table.Stats().Bytes)/float64(table.Len()), "B/entry")
+	b.ReportMetric(float64(table.Stats().Bytes)/1e9, "GB")
+	b.ReportMetric(float64(residentBytes())/1e9, "GB-process")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkFill is what a new node does: a snapshot of one author after the other,
+// each published when it is whole.
+func BenchmarkFill(b *testing.B) {
+	const entries = 1_000_000
+	for b.Loop() {
+		b.StopTimer()
+		table := newTable(b, func(c *Config) { c.EntriesMax = entries })
+		runtime.GC()
+		b.StartTimer()
+		for first := uint64(0); first < entries; first += entries / 10 {
+			a, err := table.NewSet()
+			if err != nil {
+				b.Fatal(err)
+			}
+			for n := first; n < first+entries/10; n++ {
+				if err := table.Put(a, addressNo(n), accountNo(n), n); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := table.Publish(a, 0); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StopTimer()
+		table.Close()
+		b.StartTimer()
+	}
+	b.ReportMetric(entries*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}
+
+// BenchmarkAddress hashes names of the usual length.
+func BenchmarkAddress(b *testing.B) {
+	k := Key{1, 2, 3}
+	b.ReportAllocs()
+	for b.Loop() {
+		k.Address("account-12345678", "living-room-tv")
+	}
+}

@@ -1,0 +1,84 @@
+package sim
+
+// faults happens every now and then until the world is quiet.
+func (w *world) faults() {
+	if w.quiet {
+		return
+	}
+	a, b := w.anyPair()
+	switch n := w.random.IntN(20); {
+	case n < 10:
+		w.reset(a, b)
+	case n < 13:
+		w.cut(a, b)
+		w.after(w.between(3*second, 12*second), func() { w.mend(a, b) })
+	case n < 16:
+		w.partition()
+	default:
+		w.restart(a)
+	}
+	w.after(w.between(300*ms, 2*second), w.faults)
+}
+
+// partition parts the nodes into two sides for a while.
+func (w *world) partition() {
+	if w.parted {
+		return
+	}
+	w.parted = true
+	side := w.random.Perm(len(w.nodes))[:1+w.random.IntN(len(w.nodes)/2)]
+	left := make([]bool, len(w.nodes))
+	for _, id := range side {
+		left[id] = true
+	}
+	each := func(do func(a, b int)) {
+		for a := range w.nodes {
+			for b := range a {
+				if left[a] != left[b] {
+					do(a, b)
+				}
+			}
+		}
+	}
+	each(w.cut)
+	w.after(w.between(4*second, 20*second), func() {
+		w.parted = false
+		w.count.heals++
+		each(w.mend)
+	})
+}
+
+// restart kills a node and starts it again, perhaps without its disk. Most others stay.
+func (w *world) restart(id int) {
+	up := 0
+	for _, n := range w.nodes {
+		if n.up {
+			up++
+		}
+	}
+	if up < len(w.nodes) || w.parted {
+		return
+	}
+	persisted := w.nodes[id].origin.Epoch
+	diskLost := w.random.IntN(2) == 0
+	w.crash(id)
+	w.count.restarts++
+	w.after(w.between(300*ms, 6*second), func() {
+		if diskLost && w.isolated(id) == 0 {
+			persisted = 0
+		}
+		w.start(id, persisted)
+		w.boot(id)
+	})
+}
+
+// isolated counts the nodes that a starting one cannot ask. It must be able to ask all if
+// it lost its disk, or its epoch may be one that was used.
+func (w *world) isolated(id int) (count int) {
+	for other, n := range w.nodes {
+		if other != id && (w.pair(id, other).cut || !n.up) {
+			count++
+		}
+	}
+	return count
+}
