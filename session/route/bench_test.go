@@ -34,6 +34,7 @@ var filled struct {
 	table   *Table
 	authors []Author
 	owners  []uint8 // of each device, as an index of authors
+	version uint64  // the highest so far
 }
 
 func filledTable(b *testing.B) (*Table, []Author) {
@@ -56,7 +57,7 @@ func filledTable(b *testing.B) (*Table, []Author) {
 		}
 		filled.owners = append(filled.owners, uint8(n%benchAuthors))
 	}
-	filled.table, filled.authors = table, authors
+	filled.table, filled.authors, filled.version = table, authors, 1<<40
 	return table, authors
 }
 
@@ -181,22 +182,22 @@ func BenchmarkChange(b *testing.B) {
 	table, authors := filledTable(b)
 	entries := uint64(*benchEntries)
 	b.ReportAllocs()
-	version, moving := uint64(1<<40), uint64(0)
+	moving := uint64(0)
 	open := func() {
 		filled.owners[moving] = (filled.owners[moving] + 1) % benchAuthors
-		if err := table.Put(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), version); err != nil {
+		if err := table.Put(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), filled.version); err != nil {
 			b.Fatal(err)
 		}
 	}
 	onThread(b, func() {
 		for n := uint64(0); b.Loop(); n++ {
-			version++
+			filled.version++
 			if n%2 == 1 {
 				open()
 				continue
 			}
 			moving = mix(n^1<<61) % entries
-			if !table.Remove(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), version) {
+			if !table.Remove(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), filled.version) {
 				b.Fatal("a device is not where it was")
 			}
 			if n%(200_000) == 0 {
