@@ -45,8 +45,8 @@ type Hasher func(account, device string) (address, ofAccount uint64)
 type Announcer interface {
 	// Opened returns the version of the opening. A session of the same address that was
 	// open is displaced by it, and not closed for the announcer.
-	Opened(address, account uint64, s *Session) (version uint64)
-	Closed(address, account uint64, s *Session)
+	Opened(address, account uint64) (version uint64)
+	Closed(address, account, version uint64)
 }
 
 // shard holds every session of its accounts.
@@ -95,7 +95,7 @@ func (r *Registry) Open(s *Session) (displaced *Session) {
 	defer sh.mu.Unlock()
 	s.accountHash, s.hash = own, hash
 	if r.announce != nil {
-		s.version = r.announce.Opened(address, account, s)
+		s.version = r.announce.Opened(address, account)
 	}
 	sh.serial++
 	if old := sh.lookup(hash, s.Account, s.Device); old != nil {
@@ -125,7 +125,7 @@ func (r *Registry) Close(s *Session) bool {
 	}
 	if r.announce != nil {
 		address, account := r.hash(s.Account, s.Device)
-		r.announce.Closed(address, account, s)
+		r.announce.Closed(address, account, s.version)
 	}
 	sh.devices.remove(&sh.slots, s.hash, slot, deviceHash)
 	sh.unlink(s, slot)
@@ -187,16 +187,29 @@ func (r *Registry) Reassert(s *Session, announce func() (version uint64)) bool {
 // Opening is what a log says of an open session.
 type Opening struct{ Address, Account, Version uint64 }
 
-// AppendOpenings appends the openings of every session of one shard, as AppendAll does.
-func (r *Registry) AppendOpenings(dst []Opening, shard int) []Opening {
-	sh := &r.shards[shard]
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	sh.slots.each(func(s *Session) {
-		address, account := r.hash(s.Account, s.Device)
-		dst = append(dst, Opening{address, account, s.version})
-	})
-	return dst
+// AppendOpenings appends the openings of a part of the sessions, some n of them, and
+// returns where the next part begins; 0 at the end, and for the first one. Whoever goes
+// through all parts sees each session that was open throughout.
+func (r *Registry) AppendOpenings(dst []Opening, from uint64, n int) (_ []Opening, next uint64) {
+	shard, page := int(from>>32), int(uint32(from))
+	for ; n > 0; n -= pageSlots {
+		sh := &r.shards[shard]
+		sh.mu.RLock()
+		if page < len(sh.slots.pages) {
+			sh.slots.pages[page].each(func(s *Session) {
+				address, account := r.hash(s.Account, s.Device)
+				dst = append(dst, Opening{address, account, s.version})
+			})
+		}
+		end := page+1 >= len(sh.slots.pages)
+		sh.mu.RUnlock()
+		if page++; end {
+			if shard, page = shard+1, 0; shard == shardCount {
+				return dst, 0
+			}
+		}
+	}
+	return dst, uint64(shard)<<32 | uint64(page)
 }
 
 // AppendAccount appends the account's sessions, in no particular order.

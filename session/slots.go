@@ -75,9 +75,12 @@ func (t *slots) free(slot uint32) {
 // each calls f for every session.
 func (t *slots) each(f func(*Session)) {
 	for i := range t.pages {
-		p := &t.pages[i]
-		for taken := ^p.vacant; taken != 0; taken &= taken - 1 {
-			f(p.sessions[bits.TrailingZeros64(taken)])
-		}
+		t.pages[i].each(f)
+	}
+}
+
+func (p *page) each(f func(*Session)) {
+	for taken := ^p.vacant; taken != 0; taken &= taken - 1 {
+		f(p.sessions[bits.TrailingZeros64(taken)])
 	}
 }

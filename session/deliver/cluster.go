@@ -1,6 +1,9 @@
 package deliver
 
-import "github.com/roostpush/roost/session/wire"
+import (
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
 
 // Cluster is the other nodes: the table that says where their devices are, and the
 // links. Any goroutine may call any method; none blocks.
@@ -19,10 +22,11 @@ type Cluster interface {
 	Forward(node string, f *wire.Forward, rcpt Answers, tag uint64)
 }
 
-// Answers hears what became of a message that was forwarded. o is borrowed. A message
-// that did not get there or whose answer never came has one outcome and no device.
+// Answers hears what became of a message that was forwarded, once: Answered by the other
+// node, or Failed when the message did not get there or its answer never came.
 type Answers interface {
-	Answered(tag uint64, o *wire.Outcomes)
+	Answered(tag uint64, o *wire.Outcomes) // o is borrowed
+	Failed(tag uint64, o session.Outcome)
 }
 
 // Place is what the table says of an address.
@@ -31,6 +35,7 @@ type Place struct {
 	Node    string // of There
 	Author  uint16 // whose log says so, in the table's numbers
 	Address uint64 // hash
+	Account uint64 // hash
 	Version uint64
 }
 

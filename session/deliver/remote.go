@@ -111,6 +111,11 @@ func (d *Delivery) Answered(tag uint64, o *wire.Outcomes) {
 	d.unlock()
 }
 
+// Failed is the link's word when there is no answer (Answers).
+func (d *Delivery) Failed(tag uint64, o session.Outcome) {
+	d.Answered(tag, &wire.Outcomes{Devices: []wire.DeviceOutcome{{Outcome: o}}, Final: true})
+}
+
 // answeredOne takes the outcome of the one addressee.
 func (d *Delivery) answeredOne(o *wire.Outcomes) {
 	outcome := oneOutcome(o)

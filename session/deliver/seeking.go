@@ -45,13 +45,13 @@ func (s *seeking) enter(d *Delivery) bool {
 	return true
 }
 
-// Sought receives a value when pushes wait for a device to turn up: call Seek from then
+// Sought receives a value when pushes wait for a device to turn up: call LookAgain from then
 // on every 10 ms or so, until it says that there are none.
 func (r *Router) Sought() <-chan struct{} { return r.seeking.wake }
 
-// Seek looks again for the devices of pushes that wait, and returns how many still do.
+// LookAgain looks again for the devices of pushes that wait, and returns how many still do.
 // One goroutine at a time may call it, with the time in Unix milliseconds.
-func (r *Router) Seek(nowMS int64) (left int) {
+func (r *Router) LookAgain(nowMS int64) (left int) {
 	s := &r.seeking
 	s.mu.Lock()
 	for i := range s.list {

@@ -12,7 +12,7 @@ import (
 // Replier takes outcomes back to the node that forwarded a message. It must not block,
 // may be called from any goroutine, and borrows o until it returns.
 type Replier interface {
-	Reply(o *wire.Outcomes)
+	Outcomes(o *wire.Outcomes)
 }
 
 // taken is a message that came over a link while it is delivered here. It is used again
@@ -52,7 +52,7 @@ func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS
 	if r.timed.busy.Add(1) > int64(r.cfg.TakenMax) {
 		r.timed.busy.Add(-1)
 		o := wire.Outcomes{Ref: f.Ref, Final: true, Devices: []wire.DeviceOutcome{{Outcome: session.Overloaded}}}
-		reply.Reply(&o)
+		reply.Outcomes(&o)
 		return
 	}
 	t := r.taken.Get().(*taken)
@@ -85,7 +85,7 @@ func (r *Router) settled(t *taken) {
 	if len(o.Devices) == 1 && t.delivery.isToOne() {
 		o.Devices[0].Device = "" // they know
 	}
-	t.reply.Reply(o)
+	t.reply.Outcomes(o)
 	t.reply, t.push = nil, Push{}
 	clear(o.Devices)
 	r.timed.busy.Add(-1)

@@ -93,7 +93,7 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 		}
 	case wire.LinkTypeHeads:
 		if err = wire.ParseHeads(body, &r.heads); err == nil {
-			h.Log.Heads(from, r.heads.Heads)
+			h.Log.Heads(from, &r.heads)
 		}
 	case wire.LinkTypeLogRequest:
 		if err = wire.ParseLogRequest(body, &r.request); err == nil {

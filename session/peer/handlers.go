@@ -28,7 +28,7 @@ type Messages interface {
 // Log takes what keeps the tables alike; package replica is behind it.
 type Log interface {
 	Delta(from session.Origin, d *wire.Delta)
-	Heads(from session.Origin, h []wire.Head)
+	Heads(from session.Origin, h *wire.Heads)
 	LogRequest(from session.Origin, q *wire.LogRequest)
 	SnapshotChunk(from session.Origin, s *wire.SnapshotChunk)
 }

@@ -95,13 +95,13 @@ func ParseDelta(b []byte, d *Delta) error {
 	return r.result()
 }
 
-// Heads says how far the sender knows each author's log.
-type Heads struct {
-	Heads []Head
-}
-
 // AppendHeads appends the body of a heads frame.
 func AppendHeads(dst []byte, h *Heads) []byte {
+	answer := byte(0)
+	if h.Answer {
+		answer = 1
+	}
+	dst = append(dst, answer)
 	dst = binary.AppendUvarint(dst, uint64(len(h.Heads)))
 	for i := range h.Heads {
 		dst = appendOrigin(dst, h.Heads[i].Author)
@@ -117,6 +117,11 @@ const headBytesMin = 4
 // kept. An error is an *Error.
 func ParseHeads(b []byte, h *Heads) error {
 	r := linkBody{b: b}
+	answer := r.byte("answer")
+	if answer > 1 {
+		r.fail(CodeValue, fmt.Sprintf("answer is %d", answer))
+	}
+	h.Answer = answer == 1
 	n := int(r.bounded("heads", HeadsMax))
 	if n*headBytesMin > r.left() {
 		r.fail(CodeTruncated, "heads")
