@@ -62,8 +62,8 @@ func (w *world) send(from *process, to int, message any) bool {
 	return true
 }
 
-// forward carries a message between devices: another link than the log's, so that one
-// may overtake the other. It comes to arrived or to lost.
+// forward carries a message between devices: another link than the log's, and a slower
+// one, so that each may overtake the other. It comes to arrived or to lost.
 func (w *world) forward(from *process, to int, arrived func(target *process), lost func()) {
 	p := w.pair(from.id, to)
 	target, use := w.nodes[to], p.use
@@ -71,7 +71,7 @@ func (w *world) forward(from *process, to int, arrived func(target *process), lo
 		w.after(0, lost)
 		return
 	}
-	w.after(w.between(ms/2, w.weather.delayMax), func() {
+	w.after(w.between(ms/2, 4*w.weather.delayMax), func() {
 		if p.up && p.use == use && target.up && from.up {
 			arrived(target)
 		} else {

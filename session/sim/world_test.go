@@ -106,14 +106,15 @@ func newWorld(seed uint64, nodes, devices int) *world {
 	return w
 }
 
-// live lets devices act, one every 10 ms, and messages be sent to those that do.
+// live lets devices act, one every 10 ms, and messages be sent to those that do, a little
+// before, so that some arrive while they move, and after.
 func (w *world) live(events int) {
 	for range events {
 		d := w.anyDevice()
 		w.count.events++
-		d.act()
-		for range w.random.IntN(3) {
-			w.after(w.between(0, 60*ms), func() { w.push(d) })
+		w.after(60*ms, d.act)
+		for range w.random.IntN(4) {
+			w.after(w.between(0, 100*ms), func() { w.push(d) })
 		}
 		w.run(10 * ms)
 		if w.count.events%50 == 0 {
