@@ -12,6 +12,10 @@ const journalChunkBytes = 64 << 10
 
 // Config holds the settings of a Store. It is read once, by Open.
 type Config struct {
+	// EpochMin is the least that the epoch may be: above the highest that other nodes have
+	// heard of this one, whose disk may have been lost. It is no setting.
+	EpochMin uint64 `yaml:"-"`
+
 	Directory string `yaml:"directory" doc:"directory that holds the records and the epoch; one process at a time may use it; it is made when missing"`
 
 	LossWindow        time.Duration `yaml:"loss_window" doc:"a killed process loses at most the records of this time: a commit begins after half of it, which leaves the other half for the sync itself"`

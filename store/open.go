@@ -139,7 +139,7 @@ func (s *Store) load() error {
 		return err
 	}
 	s.swept = uint32(swept)
-	s.epoch = last + 1
+	s.epoch = max(last+1, s.cfg.EpochMin)
 	nowMS := s.now().UnixMilli()
 	info := epochInfo{node: s.node, startedMS: nowMS, seenMS: nowMS}
 	s.epochs.set(s.epoch, info)

@@ -67,6 +67,7 @@ var layers = map[string]layer{
 	"bench/target":                edges,
 
 	"cmd/roost/internal/client":  inside,
+	"cmd/roost/internal/cluster": inside,
 	"cmd/roost/internal/config":  inside,
 	"cmd/roost/internal/console": inside,
 	"cmd/roost/internal/hush":    inside,

@@ -17,6 +17,11 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.router.Stats())
 	writeMetrics(w, n.relay.Stats())
 	n.store.Metrics(w)
+	if n.cluster != nil {
+		for _, stats := range n.cluster.Stats() {
+			writeMetrics(w, stats)
+		}
+	}
 	v := n.verifier.Stats()
 	fmt.Fprintf(w, "roost_sessions %d\nroost_auth_keys %d\nroost_auth_cache_entries %d\nroost_auth_cache_hits_total %d\nroost_auth_cache_misses_total %d\nroost_auth_reloads_total %d\nroost_auth_reload_failures_total %d\n",
 		n.sessions.Len(), v.Keys, v.CacheEntries, v.CacheHits, v.CacheMisses, v.Reloads, v.ReloadFailures)
@@ -24,7 +29,8 @@ func (n *node) metrics(w io.Writer) {
 }
 
 // writeMetrics writes every field that has a metric tag. An array is one metric with a
-// label, whose values are outcomes or, with a base, numbers.
+// label, whose values are outcomes or, with a base, numbers, or what its method Label
+// says.
 func writeMetrics(w io.Writer, stats any) {
 	v := reflect.ValueOf(stats)
 	for i := range v.NumField() {
@@ -54,6 +60,12 @@ func writeField(w io.Writer, name string, field reflect.StructField, v reflect.V
 		return
 	}
 	label, base := field.Tag.Get("label"), field.Tag.Get("base")
+	if named, ok := v.Interface().(interface{ Label(i int) string }); ok {
+		for i := range v.Len() {
+			fmt.Fprintf(w, "%s{%s=%q} %v\n", name, label, named.Label(i), number(v.Index(i)))
+		}
+		return
+	}
 	for i := range v.Len() {
 		if label == "" {
 			if o := session.Outcome(i); o != session.Pending {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/roostpush/roost/cmd/roost/internal/cluster"
 	"github.com/roostpush/roost/cmd/roost/internal/config"
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
@@ -25,6 +27,7 @@ type node struct {
 	log      *slog.Logger
 	origin   session.Origin
 	store    *store.Store
+	cluster  *cluster.Cluster // nil: there are no others
 	sessions *session.Registry
 	verifier *auth.Verifier
 	gate     *protocol.Gate
@@ -37,35 +40,77 @@ type node struct {
 }
 
 // newNode opens the store and makes the parts; nothing listens yet.
-func newNode(cfg config.Config, log *slog.Logger) (n *node, err error) {
+func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node, err error) {
 	host, err := os.Hostname()
 	if err != nil && cfg.Node == "" {
 		return nil, fmt.Errorf("the host has no name: set node: %w", err)
 	}
-	n = &node{cfg: cfg, log: log, sessions: session.NewRegistry(), ended: make(chan struct{})}
+	n = &node{cfg: cfg, log: log, ended: make(chan struct{})}
 	n.origin.Node = cfg.NodeID(host)
+	if cfg.Cluster.Enabled {
+		known, err := cluster.Epoch(ctx, cfg.Gossip, n.origin.Node, log)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Store.EpochMin = known + 1
+	}
 	if n.store, err = store.Open(cfg.Store, n.origin.Node, log, time.Now); err != nil {
 		return nil, err
 	}
 	n.origin.Epoch = n.store.Epoch()
+	if err = n.newCluster(); err != nil {
+		n.store.Close()
+		return nil, err
+	}
 	n.store.ResyncWith(liveSessions{n.sessions})
 	if n.verifier, err = auth.New(cfg.Auth, log, time.Now); err != nil {
+		n.leaveCluster()
 		n.store.Close()
 		return nil, err
 	}
 	if err = n.connect(); err != nil {
 		n.verifier.Close()
+		n.leaveCluster()
 		n.store.Close()
 		return nil, err
 	}
 	return n, nil
 }
 
+// newCluster makes what the node knows of others, if there may be any, and the registry.
+func (n *node) newCluster() (err error) {
+	if !n.cfg.Cluster.Enabled {
+		n.sessions = session.NewRegistry()
+		return nil
+	}
+	key, err := n.cfg.Cluster.Key()
+	if err != nil {
+		return fmt.Errorf("cluster.%w", err)
+	}
+	n.cluster, err = cluster.New(cluster.Settings{
+		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
+	}, n.origin, n.log)
+	if err == nil {
+		n.sessions = n.cluster.Sessions()
+	}
+	return err
+}
+
+func (n *node) leaveCluster() {
+	if n.cluster != nil {
+		n.cluster.Close()
+	}
+}
+
 // connect makes the reactor and what stands on it. Gate and relay are behind the
 // reactor's handler and in front of its Send: they get it once it exists.
 func (n *node) connect() (err error) {
 	sockets := &lateSockets{}
-	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, nil)
+	var others deliver.Cluster // an interface that holds a nil pointer would not be nil
+	if n.cluster != nil {
+		others = n.cluster
+	}
+	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
 	n.relay = relay.New(n.cfg.Relay, n.router, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
@@ -80,10 +125,15 @@ func (n *node) connect() (err error) {
 	}
 	sockets.Reactor = n.reactor
 	n.gate.Attach(n.reactor)
-	n.api, err = api.New(n.cfg.API, api.Node{
+	self := api.Node{
 		Origin: n.origin, Sessions: n.sessions, Pusher: n.router, Records: n.store, Sockets: n.reactor,
 		Ready: n.reasons, Log: n.log, Version: version(),
-	})
+	}
+	if n.cluster != nil {
+		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Records: n.store})
+		self.Cluster = n.cluster
+	}
+	n.api, err = api.New(n.cfg.API, self)
 	if err != nil {
 		n.gate.Close()
 		return err
@@ -126,6 +176,11 @@ func (n *node) reasons() []api.Reason {
 	}
 	if held, most := n.reactor.Connections(), n.reactor.ConnectionsMax(); held >= most {
 		list = append(list, api.Reason{Code: "full", Detail: fmt.Sprintf("%d of %d connections are held", held, most)})
+	}
+	if n.cluster != nil {
+		if ok, why := n.cluster.Ready(); !ok {
+			list = append(list, api.Reason{Code: "cluster", Detail: why})
+		}
 	}
 	if err := n.store.Health(); err != nil {
 		list = append(list, api.Reason{Code: "store", Detail: err.Error()})

@@ -43,7 +43,7 @@ func startNode(t *testing.T, change func(*config.Config)) *testNode {
 	if change != nil {
 		change(&cfg)
 	}
-	n, err := newNode(cfg, slog.New(slog.DiscardHandler))
+	n, err := newNode(context.Background(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ import (
 // addresses names a file that gets the addresses as JSON; empty: none.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses string) error {
 	tuneCollector(log)
-	n, err := newNode(cfg, log)
+	n, err := newNode(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -42,6 +42,12 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses s
 		return fmt.Errorf("internal listener: %w", err)
 	}
 	failed := n.start(internal)
+	if n.cluster != nil {
+		if err := n.cluster.Start(ctx, internal.Addr().String(), n.reactor.Addr().String()); err != nil {
+			log.Error("leaving: the cluster", "error", err)
+			return errors.Join(err, n.leave())
+		}
+	}
 	if err := n.announce(internal.Addr().String(), addresses); err != nil {
 		log.Error("addresses file", "error", err)
 	}
@@ -50,8 +56,19 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses s
 		log.Info("leaving: told to stop", "sessions", n.sessions.Len(), "over", cfg.Drain.Over.String())
 	case err = <-failed:
 		log.Error("leaving: a listener failed", "error", err)
+	case why := <-n.overtaken():
+		err = errors.New(why)
+		log.Error("leaving: this node is another process now", "reason", why)
 	}
 	return errors.Join(err, n.leave())
+}
+
+// overtaken receives why this process must not be the node any more.
+func (n *node) overtaken() <-chan string {
+	if n.cluster == nil {
+		return nil
+	}
+	return n.cluster.Overtaken()
 }
 
 // start runs what serves; the channel gets the first failure.
@@ -89,7 +106,7 @@ func (n *node) tick() {
 		case now := <-sweep.C:
 			n.relay.Sweep(now.UnixMilli())
 		case <-pace.C:
-			n.router.Tick(0)
+			n.router.Tick(time.Now().UnixMilli())
 		}
 	}
 }
@@ -123,6 +140,9 @@ func (n *node) announce(internal, file string) error {
 // committed.
 func (n *node) leave() error {
 	n.gate.Drain()
+	if n.cluster != nil {
+		n.cluster.Drain()
+	}
 	time.Sleep(n.cfg.Drain.ReadyDelay)
 	n.drain()
 	var last sync.WaitGroup
@@ -133,6 +153,7 @@ func (n *node) leave() error {
 	n.gate.Close()
 	close(n.ended)
 	n.running.Wait()
+	n.leaveCluster()
 	n.verifier.Close()
 	if err := n.store.Close(); err != nil {
 		return err
@@ -176,6 +197,7 @@ func (n *node) abandon() {
 	n.reactor.Stop()
 	wg.Wait()
 	n.gate.Close()
+	n.leaveCluster()
 	n.verifier.Close()
 	if err := n.store.Close(); err != nil {
 		n.log.Error("store", "error", err)

@@ -12,6 +12,7 @@ const (
 	codeBusy             = "busy"                      // 503: a limit of the node is full
 	codeDraining         = "draining"                  // 503: the node is going away
 	codeNotReady         = "not_ready"                 // 503: /readyz, with reasons
+	codeNodeUnreachable  = "node_unreachable"          // 503: another node had to be asked and did not answer
 	codeStoreFailed      = "store_failed"              // 503: the store could not be read
 	codeBodyTooLarge     = "body_too_large"            // 413
 	codeBodyUnreadable   = "body_unreadable"           // 400: it ended early or was badly chunked

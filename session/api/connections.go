@@ -32,7 +32,7 @@ func (s *Server) postConnection(w http.ResponseWriter, r *http.Request) *Problem
 		return amazon(w, p)
 	}
 	defer b.release()
-	live, p := s.connection(r, b.bytes)
+	to, p := s.connection(r, b.bytes)
 	if p != nil {
 		return amazon(w, p)
 	}
@@ -44,7 +44,7 @@ func (s *Server) postConnection(w http.ResponseWriter, r *http.Request) *Problem
 		kind = session.Text
 	}
 	push := deliver.Push{
-		To:      deliver.To{Account: live.Account, Device: live.Device},
+		To:      deliver.To{Account: to.address.Account, Device: to.address.Device},
 		Kind:    kind,
 		Payload: b.bytes,
 		SentMS:  s.now().UnixMilli(),
@@ -78,17 +78,19 @@ func connectionProblem(o session.Outcome, waited time.Duration) *Problem {
 // getConnection answers GET /@connections/{id} with the members of Amazon's
 // GetConnection. lastActiveAt is the last heartbeat that was stored.
 func (s *Server) getConnection(w http.ResponseWriter, r *http.Request) *Problem {
-	live, p := s.connection(r, nil)
+	of, p := s.connection(r, nil)
 	if p != nil {
 		return amazon(w, p)
 	}
-	rec, known, err := s.node.Records.Device(live.Address)
-	if err != nil {
-		return amazon(w, storeFailed(err))
-	}
-	d := s.online(live, nil)
-	if known {
-		d = s.online(live, &rec)
+	d := of.other.describe()
+	if of.live != nil {
+		rec, known, err := s.node.Records.Device(of.address)
+		if err != nil {
+			return amazon(w, storeFailed(err))
+		}
+		if d = s.online(of.live, nil); known {
+			d = s.online(of.live, &rec)
+		}
 	}
 	ip := d.Remote
 	if host, _, err := net.SplitHostPort(ip); err == nil {
@@ -106,38 +108,67 @@ func isoTime(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-
 
 // deleteConnection answers DELETE /@connections/{id}.
 func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) *Problem {
-	live, p := s.connection(r, nil)
+	of, p := s.connection(r, nil)
 	if p != nil {
 		return amazon(w, p)
 	}
-	s.operatorClose(live)
+	if of.live != nil {
+		s.operatorClose(of.live)
+	} else if held, err := s.node.Cluster.Disconnect(of.address, of.origin, of.number, closeByOperator, closeReason); err != nil {
+		return amazon(w, unreachable(err))
+	} else if !held {
+		return amazon(w, connectionGone("connection "+r.PathValue("id")+" has ended"))
+	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
+// connectionOf is the session that a path names, here or on another node.
+type connectionOf struct {
+	address session.Address
+	origin  session.Origin
+	number  uint64
+	live    *session.Session // nil: it is on another node
+	other   Known            // then
+}
+
 // connection checks who is asking and finds the session that the path names.
-func (s *Server) connection(r *http.Request, body []byte) (*session.Session, *Problem) {
+func (s *Server) connection(r *http.Request, body []byte) (of connectionOf, p *Problem) {
 	auth := r.Header.Get("Authorization")
 	signed := strings.HasPrefix(auth, sigV4Algorithm)
 	switch {
 	case len(s.sigV4.keys) > 0 && signed:
 		if p := s.sigV4.verify(r, body); p != nil {
-			return nil, p
+			return of, p
 		}
 	case len(s.sigV4.keys) > 0 && len(s.tokens) == 0:
 		// With tokens checkAccess has seen a right one.
-		return nil, forbidden(codeSigV4Missing, "sign the request with SigV4: Authorization is missing or of another scheme")
+		return of, forbidden(codeSigV4Missing, "sign the request with SigV4: Authorization is missing or of another scheme")
 	}
 	id := r.PathValue("id")
 	origin, number, ok := session.ParseID(id)
-	if !ok || origin != s.node.Origin {
-		return nil, connectionGone(fmt.Sprintf("%.60q is not the id of a connection of this node and epoch", id))
+	of.origin, of.number = origin, number
+	switch {
+	case !ok:
+		return of, connectionGone(fmt.Sprintf("%.60q is not the id of a connection", id))
+	case origin == s.node.Origin:
+		if of.live = s.node.Sessions.ByNumber(number); of.live == nil {
+			return of, connectionGone("connection " + id + " has ended")
+		}
+		of.address = of.live.Address
+		return of, nil
+	case s.node.Cluster == nil:
+		return of, connectionGone(fmt.Sprintf("%.60q is not the id of a connection of this node and epoch", id))
 	}
-	live := s.node.Sessions.ByNumber(number)
-	if live == nil {
-		return nil, connectionGone("connection " + id + " has ended")
+	k, ok, err := s.node.Cluster.Session(origin, number)
+	switch {
+	case err != nil:
+		return of, unreachable(err)
+	case !ok:
+		return of, connectionGone("connection " + id + " has ended")
 	}
-	return live, nil
+	of.address, of.other = session.Address{Account: k.Account, Device: k.Device}, k
+	return of, nil
 }
 
 func connectionGone(detail string) *Problem {

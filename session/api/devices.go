@@ -41,12 +41,17 @@ func (s *Server) getDevices(w http.ResponseWriter, r *http.Request) *Problem {
 	if err != nil {
 		return storeFailed(err)
 	}
-	list := s.merge(records, s.node.Sessions.AppendAccount(nil, a.Account))
+	others, complete := s.elsewhere(session.Address{Account: a.Account})
+	list := s.merge(records, s.node.Sessions.AppendAccount(nil, a.Account), others)
 	truncated := len(list) > limit
 	if truncated {
 		list = list[:limit]
 	}
-	return writeJSON(w, map[string]any{"account": a.Account, "devices": list, "truncated": truncated})
+	answer := map[string]any{"account": a.Account, "devices": list, "truncated": truncated}
+	if !complete {
+		answer["incomplete"] = "a node that may know more did not answer"
+	}
+	return writeJSON(w, answer)
 }
 
 // getDevice answers GET /v1/accounts/{account}/devices/{device}.
@@ -57,6 +62,11 @@ func (s *Server) getDevice(w http.ResponseWriter, r *http.Request) *Problem {
 	}
 	rec, known, err := s.node.Records.Device(a)
 	live := s.node.Sessions.Lookup(a.Account, a.Device)
+	if err == nil && live == nil {
+		if d, found := s.elsewhereOne(a, &rec, known); found {
+			return writeJSON(w, d)
+		}
+	}
 	switch {
 	case err != nil:
 		return storeFailed(err)
@@ -79,17 +89,52 @@ func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) *Problem 
 	}
 	live := s.node.Sessions.Lookup(a.Account, a.Device)
 	if live == nil {
-		return s.absent(a)
+		return s.disconnectElsewhere(w, a)
 	}
 	s.operatorClose(live)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
+// elsewhereOne is the description of a device that is not connected here, if another node
+// has a better one than this node's record.
+func (s *Server) elsewhereOne(a session.Address, rec *session.Record, known bool) (d device, found bool) {
+	if known {
+		d, found = away(rec), true
+	}
+	list, _ := s.elsewhere(a)
+	for i := range list {
+		if other := list[i].describe(); !found || other.newer(&d) {
+			d, found = other, true
+		}
+	}
+	return d, found
+}
+
+// disconnectElsewhere closes the session of a device that another node holds.
+func (s *Server) disconnectElsewhere(w http.ResponseWriter, a session.Address) *Problem {
+	if s.node.Cluster == nil {
+		return s.absent(a)
+	}
+	held, err := s.node.Cluster.Disconnect(a, session.Origin{}, 0, closeByOperator, closeReason)
+	switch {
+	case err != nil:
+		return unreachable(err)
+	case !held:
+		return s.absent(a)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func unreachable(err error) *Problem {
+	return busy(codeNodeUnreachable, "the node that holds the device did not answer: "+err.Error())
+}
+
 // merge joins what is remembered with who is connected, online ones first, then by
 // name. The registry decides who is online: a record is written behind and may call
 // a session open that has just ended.
-func (s *Server) merge(records []session.Record, live []*session.Session) []device {
+func (s *Server) merge(records []session.Record, live []*session.Session, others []Known) []device {
 	list := make([]device, 0, max(len(records), len(live)))
 	at := make(map[string]*session.Session, len(live))
 	for _, sess := range live {
@@ -107,6 +152,7 @@ func (s *Server) merge(records []session.Record, live []*session.Session) []devi
 	for _, sess := range at {
 		list = append(list, s.online(sess, nil))
 	}
+	list = mergeOthers(list, others)
 	slices.SortFunc(list, func(a, b device) int {
 		if a.Online != b.Online {
 			if a.Online {
@@ -116,6 +162,27 @@ func (s *Server) merge(records []session.Record, live []*session.Session) []devi
 		}
 		return strings.Compare(a.Device, b.Device)
 	})
+	return list
+}
+
+// mergeOthers adds what other nodes know; of each device the newest description stays.
+func mergeOthers(list []device, others []Known) []device {
+	if len(others) == 0 {
+		return list
+	}
+	at := make(map[string]int, len(list))
+	for i := range list {
+		at[list[i].Device] = i
+	}
+	for i := range others {
+		d := others[i].describe()
+		if n, there := at[d.Device]; !there {
+			at[d.Device] = len(list)
+			list = append(list, d)
+		} else if d.newer(&list[n]) {
+			list[n] = d
+		}
+	}
 	return list
 }
 
@@ -146,6 +213,10 @@ func away(rec *session.Record) device {
 // absent says whether a device without a session is known (410) or not (404).
 func (s *Server) absent(a session.Address) *Problem {
 	_, known, err := s.node.Records.Device(a)
+	if err == nil && !known {
+		others, _ := s.elsewhere(a)
+		known = len(others) > 0
+	}
 	switch {
 	case err != nil:
 		return storeFailed(err)

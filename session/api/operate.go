@@ -82,7 +82,7 @@ func (s *Server) getSlow(w http.ResponseWriter, r *http.Request) *Problem {
 	return writeJSON(w, map[string]any{"slow": list})
 }
 
-// nodeEntry is one entry of /v1/nodes.
+// nodeEntry is this node's entry of /v1/nodes; those of the others are Members.
 type nodeEntry struct {
 	Node      string   `json:"node"`
 	Epoch     uint64   `json:"epoch"`
@@ -94,17 +94,23 @@ type nodeEntry struct {
 	Version   string   `json:"version,omitempty"`
 }
 
-// getNodes answers GET /v1/nodes. There is no cluster yet: the list has one entry.
+// getNodes answers GET /v1/nodes: the cluster as this node sees it, itself first.
 func (s *Server) getNodes(w http.ResponseWriter, _ *http.Request) *Problem {
 	var reasons []Reason
 	if s.node.Ready != nil {
 		reasons = s.node.Ready()
 	}
-	return writeJSON(w, map[string]any{"nodes": []nodeEntry{{
+	nodes := []any{nodeEntry{
 		Node: s.node.Origin.Node, Epoch: s.node.Origin.Epoch, Self: true,
 		Ready: len(reasons) == 0, Reasons: reasons,
 		Sessions: s.node.Sessions.Len(), StartedMS: s.started.UnixMilli(), Version: s.node.Version,
-	}}})
+	}}
+	if s.node.Cluster != nil {
+		for _, m := range s.node.Cluster.Members() {
+			nodes = append(nodes, m)
+		}
+	}
+	return writeJSON(w, map[string]any{"nodes": nodes})
 }
 
 // getProfile answers /debug/pprof/.
@@ -173,9 +179,12 @@ func writeJSON(w http.ResponseWriter, v any) *Problem {
 
 // operatorClose ends a session by an operator's or service's wish.
 func (s *Server) operatorClose(sess *session.Session) {
-	s.node.Sockets.Close(netpoll.ConnID(sess.Conn), closeByOperator, "disconnected by the operator")
+	s.node.Sockets.Close(netpoll.ConnID(sess.Conn), closeByOperator, closeReason)
 }
 
 // closeByOperator is the close code of PROTOCOL.md section 1. Its reason names no
 // reconnect_ms: the device was sent away on purpose.
-const closeByOperator = 4007
+const (
+	closeByOperator = 4007
+	closeReason     = "disconnected by the operator"
+)

@@ -51,6 +51,7 @@ type Node struct {
 	Pusher   Pusher
 	Records  Records
 	Sockets  Sockets
+	Cluster  Cluster         // the other nodes; nil: there are none
 	Ready    func() []Reason // empty: may take traffic. Any goroutine; must not block. nil: always
 	Log      *slog.Logger    // nil: slog.Default
 	Version  string          // of the program, for /v1/nodes

@@ -5,13 +5,13 @@ import "sync/atomic"
 // Stats is what was counted since Start. Each field's metric tag is the name under
 // which it is published; Refused is one counter for each Refusal, by the label reason.
 type Stats struct {
-	Members  uint64               `metric:"roost_gossip_members" doc:"members now, this node included"`
-	Joins    uint64               `metric:"roost_gossip_joins_total" doc:"members that joined"`
-	Leaves   [reasonCount]uint64  `metric:"roost_gossip_leaves_total" doc:"members that went, by reason: dead, left or replaced"`
-	Refused  [refusalCount]uint64 `metric:"roost_gossip_refused_total" doc:"nodes refused, and refusals by others, by reason"`
-	Rejoins  uint64               `metric:"roost_gossip_rejoins_total" doc:"addresses asked that were no live member's"`
-	Rejoined uint64               `metric:"roost_gossip_rejoined_total" doc:"exchanges with a node found that way"`
-	LeftOut  uint64               `metric:"roost_gossip_addresses_left_out_total" doc:"discovery addresses left out because there are more than addresses_max"`
+	Members  uint64          `metric:"roost_gossip_members" doc:"members now, this node included"`
+	Joins    uint64          `metric:"roost_gossip_joins_total" doc:"members that joined"`
+	Leaves   LeavesByReason  `metric:"roost_gossip_leaves_total" label:"reason" doc:"members that went, by reason: dead, left or replaced"`
+	Refused  RefusedByReason `metric:"roost_gossip_refused_total" label:"reason" doc:"nodes refused, and refusals by others, by reason"`
+	Rejoins  uint64          `metric:"roost_gossip_rejoins_total" doc:"addresses asked that were no live member's"`
+	Rejoined uint64          `metric:"roost_gossip_rejoined_total" doc:"exchanges with a node found that way"`
+	LeftOut  uint64          `metric:"roost_gossip_addresses_left_out_total" doc:"discovery addresses left out because there are more than addresses_max"`
 
 	Hints          uint64 `metric:"roost_gossip_hints_total" doc:"hints that a link was reset"`
 	HintsDropped   uint64 `metric:"roost_gossip_hints_dropped_total" doc:"hints dropped because hints_max were being followed"`
@@ -33,6 +33,18 @@ type Stats struct {
 	KeysReloads    uint64 `metric:"roost_gossip_keys_reloads_total" doc:"changed keys files taken over"`
 	KeysFailures   uint64 `metric:"roost_gossip_keys_failures_total" doc:"keys files that could not be used"`
 }
+
+// LeavesByReason is one counter for each Reason.
+type LeavesByReason [reasonCount]uint64
+
+// Label is the value of the label reason for the counter i.
+func (LeavesByReason) Label(i int) string { return Reason(i).String() }
+
+// RefusedByReason is one counter for each Refusal.
+type RefusedByReason [refusalCount]uint64
+
+// Label is the value of the label reason for the counter i.
+func (RefusedByReason) Label(i int) string { return Refusal(i).String() }
 
 type counters struct {
 	joins, rejoins, rejoined, leftOut                                              atomic.Uint64

@@ -99,7 +99,9 @@ func (n *node) Delta(from session.Origin, d *wire.Delta) {
 	}
 	n.note("delta %s %s %d %d", from.Node, d.Author.Node, d.First, len(d.Changes))
 }
-func (n *node) Heads(from session.Origin, h *wire.Heads) { n.note("heads %s %d", from.Node, len(h.Heads)) }
+func (n *node) Heads(from session.Origin, h *wire.Heads) {
+	n.note("heads %s %d", from.Node, len(h.Heads))
+}
 func (n *node) LogRequest(from session.Origin, q *wire.LogRequest) {
 	n.note("request %s %d", from.Node, q.From)
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"cmp"
+	"encoding/hex"
+	"errors"
 	"strings"
 
 	"github.com/roostpush/roost/netpoll"
@@ -9,9 +11,13 @@ import (
 	"github.com/roostpush/roost/session/api"
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/lifecycle"
+	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
+	"github.com/roostpush/roost/session/replica"
+	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/store"
 )
 
@@ -34,6 +40,12 @@ type Config struct {
 	API      api.Config      `yaml:"api" doc:"the internal listener"`
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
 	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
+
+	Cluster ClusterConfig  `yaml:"cluster" doc:"whether there are other nodes, and what all of them have in common"`
+	Gossip  gossip.Config  `yaml:"gossip" doc:"how nodes find each other, and who is a member"`
+	Peer    peer.Config    `yaml:"peer" doc:"the links between nodes, for messages and logs"`
+	Route   route.Config   `yaml:"route" doc:"the table: which node every device is on"`
+	Replica replica.Config `yaml:"replica" doc:"how the table is kept alike on all nodes"`
 }
 
 // moved names the settings of packages that the node sets under another key,
@@ -59,6 +71,30 @@ type LogConfig struct {
 	Format string `yaml:"format" doc:"text, json, or auto: text when standard error is a terminal, json otherwise, since then a machine reads it"`
 }
 
+// ClusterConfig says whether there are other nodes.
+type ClusterConfig struct {
+	Enabled bool   `yaml:"enabled" doc:"whether this node looks for others and lets others link to it; gossip, peer, route and replica count only then"`
+	HashKey string `yaml:"hash_key" secret:"true" doc:"key of the hashes by which nodes know devices, 32 hexadecimal digits, the same on all nodes for ever: openssl rand -hex 16 makes one"`
+}
+
+// Key returns the hash key.
+func (c ClusterConfig) Key() (k route.Key, err error) {
+	b, err := hex.DecodeString(c.HashKey)
+	if err != nil || len(b) != len(k) {
+		return k, errors.New("hash_key is not 32 hexadecimal digits: openssl rand -hex 16 makes one, for all nodes of the cluster")
+	}
+	return route.Key(b), nil
+}
+
+// Validate says what is wrong with the values.
+func (c ClusterConfig) Validate() error {
+	if !c.Enabled && c.HashKey == "" {
+		return nil
+	}
+	_, err := c.Key()
+	return err
+}
+
 // Default returns the settings that a node runs with when nothing is said.
 func Default() Config {
 	c := Config{
@@ -74,6 +110,10 @@ func Default() Config {
 		API:      api.Default(),
 		Netpoll:  netpoll.Default(),
 		Store:    store.Default(),
+		Gossip:   gossip.Default(),
+		Peer:     peer.Default(),
+		Route:    route.Default(),
+		Replica:  replica.Default(),
 	}
 	return c.settled()
 }

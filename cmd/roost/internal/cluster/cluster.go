@@ -1,0 +1,302 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/replica"
+	"github.com/roostpush/roost/session/route"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// Settings are the configurations of what the cluster is made of.
+type Settings struct {
+	Key     route.Key
+	Gossip  gossip.Config
+	Peer    peer.Config
+	Route   route.Config
+	Replica replica.Config
+}
+
+// Sockets closes connections; netpoll's Reactor is one.
+type Sockets interface {
+	Close(id netpoll.ConnID, code uint16, reason string)
+}
+
+// Node is what the cluster needs of this node once that is put together.
+type Node struct {
+	Router  *deliver.Router
+	Sockets Sockets
+	Records Records
+}
+
+// Cluster is the other nodes, as this one knows them. Any goroutine may call any method
+// but New, Attach, Start and Close, which are the owner's.
+type Cluster struct {
+	settings Settings
+	self     session.Origin
+	log      *slog.Logger
+	node     Node
+
+	table    *route.Table
+	replica  *replica.Replica
+	sessions *session.Registry
+	pool     *peer.Pool
+	gossip   *gossip.Gossip
+	ready    chan struct{} // closed once gossip is there
+
+	asked    asked
+	answers  chan struct{} // a token for each question that reads the store
+	replies  sync.Pool     // of *reply
+	buffers  sync.Pool     // of *[]byte
+	outdated atomic.Uint64
+	overtook chan string
+	running  sync.WaitGroup
+	ended    chan struct{}
+}
+
+// answersMax bounds the questions of other nodes that read the store at one time.
+const answersMax = 64
+
+// Epoch asks the other nodes which epochs of this one they remember, and whether it is
+// running already. The node's epoch must be above what it returns.
+func Epoch(ctx context.Context, s gossip.Config, node string, log *slog.Logger) (uint64, error) {
+	found, err := gossip.Inquire(ctx, s, node, log)
+	return found.Epoch, err
+}
+
+// New makes the table, the node's own log and its registry; nothing is sent yet.
+func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err error) {
+	c = &Cluster{
+		settings: s, self: self, log: log,
+		ready: make(chan struct{}), ended: make(chan struct{}), overtook: make(chan string, 1),
+		answers: make(chan struct{}, answersMax), asked: asked{replies: map[askedKey]peer.AnswerReply{}},
+	}
+	c.replies.New = func() any { return new(reply) }
+	c.buffers.New = func() any { return new([]byte) }
+	if c.table, err = route.New(s.Route); err != nil {
+		return nil, err
+	}
+	c.sessions = session.NewAnnouncedRegistry(s.Key.Address, c)
+	c.replica, err = replica.New(s.Replica, self, replica.Ports{
+		Table: c.table, Sessions: registry{c}, Owner: registry{c}, Links: links{c},
+		Outdated: func(epoch uint64) {
+			c.overtaken(fmt.Sprintf("a peer knows epoch %d of this node, which runs with %d", epoch, self.Epoch))
+		},
+		Seed: uint64(time.Now().UnixNano()),
+	})
+	if err != nil {
+		return nil, errors.Join(err, c.table.Close())
+	}
+	return c, nil
+}
+
+// Sessions returns the node's registry, whose sessions the cluster is told of.
+func (c *Cluster) Sessions() *session.Registry { return c.sessions }
+
+// Attach gives the cluster the rest of the node. It comes before Start.
+func (c *Cluster) Attach(n Node) { c.node = n }
+
+// Start opens the listeners for links and gossip and looks for other nodes. internal and
+// public are told to the others.
+func (c *Cluster) Start(ctx context.Context, internal, public string) (err error) {
+	c.pool, err = peer.New(c.settings.Peer, peer.Identity{
+		Cluster: c.settings.Gossip.Cluster, Node: c.self.Node, Epoch: c.self.Epoch, KeyFingerprint: c.settings.Key.Fingerprint(),
+	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Links: incoming{c}}, c.log)
+	if err != nil {
+		return err
+	}
+	addr, err := c.pool.Listen()
+	if err != nil {
+		c.pool.Close()
+		return err
+	}
+	c.gossip, err = gossip.Start(ctx, c.settings.Gossip, gossip.Member{
+		Node: c.self.Node, Epoch: c.self.Epoch,
+		PeerAddr: reachable(addr.String(), c.settings.Gossip.Advertise), InternalAddr: internal, PublicAddr: public,
+	}, members{c}, c.log)
+	if err != nil {
+		c.pool.Close()
+		return err
+	}
+	close(c.ready)
+	c.running.Go(c.tick)
+	c.running.Go(c.seek)
+	c.running.Go(c.watch)
+	c.log.Info("cluster", "name", c.settings.Gossip.Cluster, "links", addr.String(), "gossip", c.gossip.Self().GossipAddr)
+	return nil
+}
+
+// reachable is a listener's address as others may dial it: a wildcard's host is that of
+// the gossip's advertised address, if there is one.
+func reachable(listen, advertise string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return listen
+	}
+	if other, _, err := net.SplitHostPort(advertise); err == nil && other != "" {
+		return net.JoinHostPort(other, port)
+	}
+	return listen
+}
+
+// Overtaken receives a sentence when another process is this node now: then it must end.
+func (c *Cluster) Overtaken() <-chan string { return c.overtook }
+
+func (c *Cluster) overtaken(why string) {
+	select {
+	case c.overtook <- why:
+	default:
+	}
+}
+
+func (c *Cluster) watch() {
+	select {
+	case o := <-c.gossip.Overtaken():
+		c.overtaken(fmt.Sprintf("another process is node %s: epoch %d, at %s", c.self.Node, o.Epoch, o.By))
+	case <-c.ended:
+	}
+}
+
+// Drain tells the others that this node sees its devices out.
+func (c *Cluster) Drain() {
+	if err := c.gossip.SetState(gossip.Draining); err != nil {
+		c.log.Debug("drain was not told to everybody", "error", err)
+	}
+}
+
+// Close leaves the cluster, so that nobody takes it for a failure.
+func (c *Cluster) Close() {
+	if c.gossip != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), c.settings.Gossip.LeaveTimeout)
+		if err := c.gossip.Leave(ctx); err != nil {
+			c.log.Debug("leaving was not told to everybody", "error", err)
+		}
+		cancel()
+		close(c.ended)
+		c.running.Wait()
+		c.gossip.Close()
+		c.pool.Close()
+	}
+	if err := c.table.Close(); err != nil {
+		c.log.Error("table", "error", err)
+	}
+}
+
+// tickEvery is the step of the logs, at most replica.batch_ms.
+const tickEvery = 25 * time.Millisecond
+
+func (c *Cluster) tick() {
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.ended:
+			return
+		case now := <-t.C:
+			c.replica.Tick(now.UnixMilli())
+		}
+	}
+}
+
+// seekEvery is the time between two looks for devices that are on their way.
+const seekEvery = 10 * time.Millisecond
+
+func (c *Cluster) seek() {
+	for {
+		select {
+		case <-c.ended:
+			return
+		case <-c.node.Router.Sought():
+		}
+		for c.node.Router.LookAgain(nowMS()) > 0 {
+			time.Sleep(seekEvery)
+		}
+	}
+}
+
+func nowMS() int64 { return time.Now().UnixMilli() }
+
+// Ready says whether the cluster has something against this node's taking traffic.
+func (c *Cluster) Ready() (ok bool, why string) {
+	select {
+	case <-c.ready:
+		return c.gossip.Ready()
+	default:
+		return false, "the cluster is being joined"
+	}
+}
+
+// Locate says where the table has a device (deliver.Cluster).
+func (c *Cluster) Locate(account, device string) deliver.Place {
+	address, ofAccount := c.settings.Key.Address(account, device)
+	e, ok := c.table.Lookup(address)
+	if !ok {
+		return deliver.Place{}
+	}
+	p := deliver.Place{Author: uint16(e.Author), Address: address, Account: ofAccount, Version: e.Version}
+	switch o, known := c.replica.Origin(e.Author); {
+	case e.Closed || !known:
+		p.State = deliver.Closed
+	case e.Author == c.replica.Self():
+		p.State = deliver.Here
+	default:
+		p.State, p.Node = deliver.There, o.Node
+	}
+	return p
+}
+
+// Forget takes what Locate said out of the table (deliver.Cluster).
+func (c *Cluster) Forget(p deliver.Place) {
+	c.replica.Misrouted(p.Address, p.Account, replica.Entry{Author: replica.Author(p.Author), Version: p.Version})
+}
+
+// AppendNodes appends the other nodes that may hold devices of the account, or any
+// (deliver.Cluster).
+func (c *Cluster) AppendNodes(dst []string, account string) []string {
+	if account == "" {
+		return c.appendMembers(dst)
+	}
+	_, ofAccount := c.settings.Key.Address(account, "")
+	var room [16]route.Author
+	for _, a := range c.table.AppendAccount(room[:0], ofAccount) {
+		if o, ok := c.replica.Origin(a); ok && a != c.replica.Self() {
+			dst = append(dst, o.Node)
+		}
+	}
+	return dst
+}
+
+func (c *Cluster) appendMembers(dst []string) []string {
+	select {
+	case <-c.ready:
+	default:
+		return dst
+	}
+	for _, m := range c.gossip.Members() {
+		if m.Node != c.self.Node {
+			dst = append(dst, m.Node)
+		}
+	}
+	return dst
+}
+
+// Forward takes a message to a node (deliver.Cluster).
+func (c *Cluster) Forward(node string, f *wire.Forward, rcpt deliver.Answers, tag uint64) {
+	if c.pool == nil {
+		rcpt.Failed(tag, session.Unreachable)
+		return
+	}
+	c.pool.Send(node, f, rcpt, tag)
+}

@@ -1,0 +1,216 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// links is the links, as the logs see them (replica.Links).
+type links struct{ c *Cluster }
+
+// holdsTimeout is how long a node may take to say whether it holds a device; the replica
+// asks again by itself.
+const holdsTimeout = 5 * time.Second
+
+func (l links) Send(node string, message any) bool {
+	c := l.c
+	if c.pool == nil {
+		return false
+	}
+	switch m := message.(type) {
+	case *wire.Question:
+		c.askHolds(node, m)
+		return true
+	case *wire.Answer:
+		return c.asked.answer(node, m)
+	}
+	b := c.buffers.Get().(*[]byte)
+	defer c.buffers.Put(b)
+	var t wire.LinkType
+	switch m := message.(type) {
+	case *wire.Delta:
+		t, *b = wire.LinkTypeDelta, wire.AppendDelta((*b)[:0], m)
+	case *wire.Heads:
+		t, *b = wire.LinkTypeHeads, wire.AppendHeads((*b)[:0], m)
+	case *wire.LogRequest:
+		t, *b = wire.LinkTypeLogRequest, wire.AppendLogRequest((*b)[:0], m)
+	case *wire.SnapshotChunk:
+		t, *b = wire.LinkTypeSnapshot, wire.AppendSnapshotChunk((*b)[:0], m)
+	default:
+		panic("cluster: the log sends what no link carries")
+	}
+	return c.pool.Control(node, t, *b)
+}
+
+func (l links) Peers(dst []string) []string {
+	if l.c.pool == nil {
+		return dst
+	}
+	for _, s := range l.c.pool.Links() {
+		dst = append(dst, s.To.Node)
+	}
+	return dst
+}
+
+// askHolds asks a node whether it still holds a device. The hashes travel beside the
+// names, since the asked one must answer about exactly those.
+func (c *Cluster) askHolds(node string, q *wire.Question) {
+	body := binary.BigEndian.AppendUint64(nil, q.Address)
+	body = binary.BigEndian.AppendUint64(body, q.Account)
+	a := wire.Answer{Address: q.Address, Version: q.Version}
+	ask := wire.LinkQuestion{Kind: wire.QuestionHolds, Account: q.Name.Account, Device: q.Name.Device, Version: q.Version, Body: body}
+	c.pool.Ask(node, &ask, holdsTimeout, func(l *wire.LinkAnswer, err error) {
+		if err != nil || l.Error != "" || len(l.Body) != 1 || l.Body[0] >= wire.HoldingCount {
+			return // it is asked again
+		}
+		a.Holding = wire.Holding(l.Body[0])
+		c.receive(node, &a)
+	})
+}
+
+// asked keeps the way back for questions that the replica is answering.
+type asked struct {
+	mu      sync.Mutex
+	replies map[askedKey]peer.AnswerReply
+}
+
+type askedKey struct {
+	node             string
+	address, version uint64
+}
+
+// takeHolds gives a question to the replica, which answers it before it returns.
+func (c *Cluster) takeHolds(from string, q *wire.LinkQuestion, reply peer.AnswerReply) {
+	if len(q.Body) != 16 {
+		reply.Answer(&wire.LinkAnswer{Error: "the question has no hashes"})
+		return
+	}
+	m := wire.Question{
+		Address: binary.BigEndian.Uint64(q.Body), Account: binary.BigEndian.Uint64(q.Body[8:]),
+		Version: q.Version, Name: session.Address{Account: q.Account, Device: q.Device},
+	}
+	key := askedKey{from, m.Address, m.Version}
+	a := &c.asked
+	a.mu.Lock()
+	a.replies[key] = reply
+	a.mu.Unlock()
+	c.receive(from, &m)
+	a.mu.Lock()
+	delete(a.replies, key)
+	a.mu.Unlock()
+}
+
+func (a *asked) answer(node string, m *wire.Answer) bool {
+	key := askedKey{node, m.Address, m.Version}
+	a.mu.Lock()
+	reply, ok := a.replies[key]
+	delete(a.replies, key)
+	a.mu.Unlock()
+	if ok {
+		reply.Answer(&wire.LinkAnswer{Held: m.Holding == wire.HoldsIt, Version: m.Version, Body: []byte{byte(m.Holding)}})
+	}
+	return ok
+}
+
+// receive gives the replica what came over a link.
+func (c *Cluster) receive(from string, message any) {
+	if err := c.replica.Receive(from, message, nowMS()); err != nil {
+		c.log.Warn("a node sends nonsense about sessions", "node", from, "error", err)
+	}
+}
+
+// incoming is what arrives over links: peer.Messages, Log, Questions and Links.
+type incoming struct{ c *Cluster }
+
+// reply takes outcomes back over a link; kept, since an interface of peer.Reply itself
+// would cost memory for each message.
+type reply struct {
+	peer.Reply
+	c *Cluster
+}
+
+func (r *reply) Outcomes(o *wire.Outcomes) {
+	r.Reply.Outcomes(o)
+	c := r.c
+	*r = reply{}
+	c.replies.Put(r)
+}
+
+func (i incoming) Forwarded(from session.Origin, f *wire.Forward, way peer.Reply) {
+	r := i.c.replies.Get().(*reply)
+	r.Reply, r.c = way, i.c
+	i.c.node.Router.Take(from, f, r, nowMS())
+}
+
+func (i incoming) Delta(from session.Origin, d *wire.Delta)           { i.c.receive(from.Node, d) }
+func (i incoming) Heads(from session.Origin, h *wire.Heads)           { i.c.receive(from.Node, h) }
+func (i incoming) LogRequest(from session.Origin, q *wire.LogRequest) { i.c.receive(from.Node, q) }
+func (i incoming) SnapshotChunk(from session.Origin, s *wire.SnapshotChunk) {
+	i.c.receive(from.Node, s)
+}
+
+func (i incoming) Asked(from session.Origin, q *wire.LinkQuestion, way peer.AnswerReply) {
+	if q.Kind == wire.QuestionHolds {
+		i.c.takeHolds(from.Node, q, way)
+		return
+	}
+	i.c.answer(q, way)
+}
+
+func (i incoming) Up(to session.Origin) {
+	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)
+	i.c.replica.Linked(to.Node, nowMS())
+}
+
+func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
+	i.c.log.Info("link down", "node", to.Node, "epoch", to.Epoch, "reason", why.String())
+	i.c.replica.Unlinked(to.Node)
+	switch why {
+	case wire.GoodbyeLost, wire.GoodbyeSilent, wire.GoodbyeStalled:
+		select {
+		case <-i.c.ready:
+			i.c.gossip.Suspect(to.Node)
+		default:
+		}
+	}
+}
+
+func (i incoming) Room(to session.Origin) {} // the next tick sends
+
+// members is who is a member (gossip.Events).
+type members struct{ c *Cluster }
+
+func (m members) Joined(member gossip.Member) {
+	m.c.log.Info("node joined", "node", member.Node, "epoch", member.Epoch, "links", member.PeerAddr, "state", member.State.String())
+	m.c.replica.Joined(member.Origin(), nowMS())
+	m.link(member)
+}
+
+func (m members) Changed(member gossip.Member) {
+	m.c.log.Info("node changed", "node", member.Node, "epoch", member.Epoch, "state", member.State.String())
+	m.link(member)
+}
+
+func (m members) link(member gossip.Member) {
+	if err := m.c.pool.Member(member.Node, member.PeerAddr, member.Epoch); err != nil {
+		m.c.log.Error("a member cannot be linked", "node", member.Node, "error", err)
+	}
+}
+
+func (m members) Left(member gossip.Member, why gossip.Reason) {
+	level := slog.LevelInfo
+	if why == gossip.Dead {
+		level = slog.LevelWarn
+	}
+	m.c.log.Log(context.Background(), level, "node left", "node", member.Node, "epoch", member.Epoch, "reason", why.String())
+	m.c.pool.Drop(member.Node, member.Epoch)
+	m.c.replica.Left(member.Origin())
+}

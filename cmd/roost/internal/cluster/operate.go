@@ -1,0 +1,140 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/api"
+	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/route"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// These are the questions of the internal listener (api.Cluster).
+
+// Members returns the other nodes.
+func (c *Cluster) Members() []api.Member {
+	if !c.isStarted() {
+		return nil
+	}
+	links := map[string]peer.LinkState{}
+	for _, l := range c.pool.Links() {
+		links[l.To.Node] = l
+	}
+	var list []api.Member
+	for _, m := range c.gossip.Members() {
+		if m.Node == c.self.Node {
+			continue
+		}
+		l, linked := links[m.Node]
+		list = append(list, api.Member{
+			Node: m.Node, Epoch: m.Epoch, State: m.State.String(), Linked: linked && l.To.Epoch == m.Epoch,
+			Sessions: c.sessionsOf(m.Origin()), Public: m.PublicAddr, Internal: m.InternalAddr, Links: m.PeerAddr,
+			QueuedBytes: l.QueuedBytes, InFlight: l.InFlight,
+		})
+	}
+	return list
+}
+
+// sessionsOf is how many devices the table has of a node.
+func (c *Cluster) sessionsOf(o session.Origin) int {
+	for a := route.Author(1); int(a) <= c.settings.Route.AuthorsMax; a++ {
+		if of, ok := c.replica.Origin(a); ok && of == o {
+			return c.table.SetLen(a)
+		}
+	}
+	return 0
+}
+
+func (c *Cluster) isStarted() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *Cluster) isLinked(node string) bool {
+	return c.isStarted() && slices.ContainsFunc(c.pool.Links(), func(l peer.LinkState) bool { return l.To.Node == node })
+}
+
+// Where says what the table has of a device.
+func (c *Cluster) Where(a session.Address) api.Where {
+	address, _ := c.settings.Key.Address(a.Account, a.Device)
+	w := api.Where{Hash: fmt.Sprintf("%016x", address)}
+	p := c.Locate(a.Account, a.Device)
+	w.State = [...]string{deliver.Nowhere: "nowhere", deliver.Closed: "closed", deliver.Here: "here", deliver.There: "there"}[p.State]
+	if p.State == deliver.Nowhere {
+		return w
+	}
+	w.Version, w.SinceMS = p.Version, int64(p.Version)
+	if o, ok := c.replica.Origin(route.Author(p.Author)); ok {
+		w.Node, w.Epoch, w.Linked = o.Node, o.Epoch, o == c.self || c.isLinked(o.Node)
+	}
+	return w
+}
+
+// Known asks the other nodes for an account's devices, or for one.
+func (c *Cluster) Known(a session.Address) (list []api.Known, complete bool) {
+	if !c.isStarted() {
+		return nil, false
+	}
+	// Who was connected where is remembered by the node that held it: all are asked.
+	found, err := c.Ask(c.appendMembers(nil), wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
+	return found, err == nil
+}
+
+// Session asks the node that made a session's id for it.
+func (c *Cluster) Session(o session.Origin, number uint64) (k api.Known, ok bool, err error) {
+	if !c.isMember(o) {
+		return k, false, nil // its sessions have ended with it
+	}
+	found, err := c.Ask([]string{o.Node}, wire.LinkQuestion{Kind: wire.QuestionConnection, Session: number})
+	if err != nil || len(found) == 0 {
+		return k, false, err
+	}
+	return found[0], found[0].Online, nil
+}
+
+func (c *Cluster) isMember(o session.Origin) bool {
+	if !c.isStarted() {
+		return false
+	}
+	for _, m := range c.gossip.Members() {
+		if m.Origin() == o {
+			return true
+		}
+	}
+	return false
+}
+
+// Disconnect closes a session on another node.
+func (c *Cluster) Disconnect(a session.Address, o session.Origin, number uint64, code uint16, reason string) (held bool, err error) {
+	q := wire.LinkQuestion{Account: a.Account, Device: a.Device}
+	node := o.Node
+	if number != 0 {
+		if !c.isMember(o) {
+			return false, nil
+		}
+		q = wire.LinkQuestion{Session: number}
+	} else {
+		p := c.Locate(a.Account, a.Device)
+		if p.State != deliver.There {
+			return false, nil
+		}
+		node = p.Node
+	}
+	return c.closeSession(node, q, code, reason)
+}
+
+// Stats returns what the parts have counted, each with metric tags.
+func (c *Cluster) Stats() []any {
+	stats := []any{c.table.Stats(), c.replica.Stats()}
+	if c.isStarted() {
+		stats = append(stats, c.pool.Stats(), c.gossip.Stats())
+	}
+	return stats
+}

@@ -1,0 +1,166 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/api"
+	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// Records is what is remembered of devices; the store is one. Both may read a disk.
+type Records interface {
+	Device(a session.Address) (rec session.Record, ok bool, err error)
+	Account(account string, limit int) ([]session.Record, error)
+}
+
+// questionTimeout bounds the answer of another node, which may have to read its disk.
+const questionTimeout = 2 * time.Second
+
+// ErrUnreachable says that a node that may know did not answer.
+var ErrUnreachable = errors.New("cluster: a node did not answer")
+
+// answer answers what other nodes ask about devices. It is called by a link's reader:
+// what reads the store goes elsewhere.
+func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
+	switch q.Kind {
+	case wire.QuestionDisconnect:
+		s := c.find(q)
+		if s != nil {
+			c.node.Sockets.Close(netpoll.ConnID(s.Conn), uint16(q.Version), string(q.Body))
+		}
+		way.Answer(&wire.LinkAnswer{Held: s != nil})
+	case wire.QuestionDevices, wire.QuestionConnection:
+		kept := *q
+		kept.Account, kept.Device = string([]byte(q.Account)), string([]byte(q.Device)) // borrowed
+		select {
+		case c.answers <- struct{}{}:
+		default:
+			way.Answer(&wire.LinkAnswer{Error: "too many questions read the store"})
+			return
+		}
+		c.running.Go(func() {
+			defer func() { <-c.answers }()
+			way.Answer(c.look(&kept))
+		})
+	default:
+		way.Answer(&wire.LinkAnswer{Error: fmt.Sprintf("this node does not know questions of kind %d", q.Kind)})
+	}
+}
+
+// find returns the session that a question names, by number or by address.
+func (c *Cluster) find(q *wire.LinkQuestion) *session.Session {
+	if q.Session != 0 {
+		return c.sessions.ByNumber(q.Session)
+	}
+	return c.sessions.Lookup(q.Account, q.Device)
+}
+
+// devicesMax bounds the devices that one answer lists.
+const devicesMax = 1000
+
+// look lists what this node knows, as JSON.
+func (c *Cluster) look(q *wire.LinkQuestion) *wire.LinkAnswer {
+	list, err := c.here(q)
+	if err != nil {
+		return &wire.LinkAnswer{Error: err.Error()}
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		return &wire.LinkAnswer{Error: err.Error()}
+	}
+	return &wire.LinkAnswer{Held: len(list) > 0, Body: body}
+}
+
+// here returns what this node knows of the devices that a question is about. It may
+// read the disk.
+func (c *Cluster) here(q *wire.LinkQuestion) ([]api.Known, error) {
+	var live []*session.Session
+	switch s := c.find(q); {
+	case q.Session != 0 && s == nil:
+		return nil, nil
+	case s != nil:
+		live = append(live, s)
+		q.Account, q.Device = s.Account, s.Device
+	case q.Device == "":
+		live = c.sessions.AppendAccount(nil, q.Account)
+	}
+	var records []session.Record
+	var err error
+	if q.Device == "" {
+		records, err = c.node.Records.Account(q.Account, devicesMax)
+	} else if rec, ok, failed := c.node.Records.Device(session.Address{Account: q.Account, Device: q.Device}); ok || failed != nil {
+		records, err = []session.Record{rec}, failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[string]int, len(live))
+	var list []api.Known
+	for _, s := range live {
+		at[s.Device] = len(list)
+		list = append(list, api.Known{Online: true, Account: s.Account, Device: s.Device, Node: c.self.Node, Session: c.self.Text(s.Number), OpenedMS: s.OpenedMS})
+	}
+	for _, rec := range records {
+		if i, ok := at[rec.Device]; ok {
+			list[i].Record = rec
+		} else if len(list) < devicesMax {
+			list = append(list, api.Known{Account: q.Account, Device: rec.Device, Node: c.self.Node, Record: rec})
+		}
+	}
+	return list, nil
+}
+
+// Ask asks nodes at the same time and returns what they know. An error that is
+// ErrUnreachable says that the list may lack something.
+func (c *Cluster) Ask(nodes []string, q wire.LinkQuestion) ([]api.Known, error) {
+	var mu sync.Mutex
+	var all []api.Known
+	var failed error
+	var wait sync.WaitGroup
+	for _, node := range nodes {
+		wait.Add(1)
+		own := q
+		c.pool.Ask(node, &own, questionTimeout, func(a *wire.LinkAnswer, err error) {
+			defer wait.Done()
+			var list []api.Known
+			if err == nil && a.Error != "" {
+				err = errors.New(a.Error)
+			}
+			if err == nil && len(a.Body) > 0 {
+				err = json.Unmarshal(a.Body, &list)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, list...)
+			if err != nil {
+				failed = fmt.Errorf("%w: %s: %v", ErrUnreachable, node, err)
+			}
+		})
+	}
+	wait.Wait() // each answer comes, or its timeout
+	return all, failed
+}
+
+// closeSession asks a node to close a session.
+func (c *Cluster) closeSession(node string, q wire.LinkQuestion, code uint16, reason string) (held bool, err error) {
+	q.Kind, q.Version, q.Body = wire.QuestionDisconnect, uint64(code), []byte(reason)
+	done := make(chan struct{})
+	c.pool.Ask(node, &q, questionTimeout, func(a *wire.LinkAnswer, failed error) {
+		if err = failed; failed == nil {
+			held = a.Held
+		}
+		close(done)
+	})
+	<-done
+	if err != nil {
+		err = fmt.Errorf("%w: %s: %v", ErrUnreachable, node, err)
+	}
+	return held, err
+}

@@ -1,0 +1,52 @@
+package cluster
+
+import (
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// Opened and Closed put what the registry announces into the node's log
+// (session.Announcer).
+func (c *Cluster) Opened(address, account uint64) (version uint64) {
+	return c.replica.Opened(address, account, nowMS())
+}
+
+// Closed is the end of the session of that version.
+func (c *Cluster) Closed(address, account, version uint64) {
+	c.replica.Closed(address, account, version, nowMS())
+}
+
+// registry is the node's sessions, as the logs see them: replica.Sessions and Owner.
+type registry struct{ c *Cluster }
+
+func (r registry) AppendOpen(dst []wire.Change, cursor uint64, n int) ([]wire.Change, uint64) {
+	var room [256]session.Opening
+	list, next := r.c.sessions.AppendOpenings(room[:0], cursor, min(n, len(room)/2))
+	for _, o := range list {
+		dst = append(dst, wire.Change{Address: o.Address, Account: o.Account, Version: o.Version})
+	}
+	return dst, next
+}
+
+func (r registry) Find(address, account uint64) (name session.Address, ok bool) {
+	if s, _ := r.c.sessions.ByHash(address, account); s != nil {
+		return s.Address, true
+	}
+	return name, false
+}
+
+// closeReplaced is PROTOCOL.md's code for a session that a newer one has replaced.
+const closeReplaced = 4001
+
+func (r registry) Displace(address, account, version uint64) {
+	if s, now := r.c.sessions.ByHash(address, account); s != nil && now == version {
+		r.c.node.Sockets.Close(netpoll.ConnID(s.Conn), closeReplaced, "replaced by a newer connection of this device on another node")
+	}
+}
+
+func (r registry) Reassert(address, account, version uint64) {
+	if s, now := r.c.sessions.ByHash(address, account); s != nil && now == version {
+		r.c.sessions.Reassert(s, func() uint64 { return r.c.Opened(address, account) })
+	}
+}
