@@ -1,6 +1,9 @@
 package route
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // HOT PATH
 //
@@ -66,9 +69,34 @@ func (sh *shard) unchanged(a *array, changes uint64) bool {
 }
 
 // newest returns the largest value of the address in visible sets, or 0.
-func (a *array) newest(address uint64, visible *authorSet) (newest uint64) {
-	key := ^address
-	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
+//
+// What it begins with is walk for nine look-ups in ten, in straight line: the address
+// is in one set or none, and near its home. It is written out because each instruction
+// less lets the processor see further ahead (window.go).
+func (a *array) newest(address uint64, visible *authorSet) uint64 {
+	key, home := ^address, a.home(address)
+	if home&(1<<pairBits-1) > 1<<pairBits-(window+2) || home >= a.slots {
+		return a.walk(home, key, visible)
+	}
+	w := (*[window + 2]pair)(unsafe.Pointer(a.pair(home)))
+	n := below(key, w[0].key) + below(key, w[1].key) + below(key, w[2].key) +
+		below(key, w[3].key) + below(key, w[4].key) + below(key, w[5].key)
+	slot := (*[2]pair)(unsafe.Add(unsafe.Pointer(w), n*16))
+	k := atomic.LoadUint64(&slot[0].key)
+	if k < key {
+		return 0
+	}
+	v := atomic.LoadUint64(&slot[0].val)
+	if k == key && atomic.LoadUint64(&slot[1].key) < key && visible.has(authorOf(v)) && atomic.LoadUint64(&slot[0].key) == key {
+		return v
+	}
+	return a.walk(home+int(n), key, visible)
+}
+
+// walk does the same slot by slot, from a position on that the address does not lie
+// before.
+func (a *array) walk(i int, key uint64, visible *authorSet) (newest uint64) {
+	for ; i < a.slots; i++ {
 		slot := a.pair(i)
 		k := atomic.LoadUint64(&slot.key)
 		if k > key {
