@@ -55,6 +55,11 @@ func startNode(t *testing.T, change func(*config.Config)) *testNode {
 		t.Fatal(err)
 	}
 	failed := n.start(internal)
+	if n.cluster != nil {
+		if err := n.cluster.Start(context.Background(), internal.Addr().String(), n.reactor.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tn := &testNode{t: t, node: n, public: n.reactor.Addr().String(), internal: internal.Addr().String()}
 	left := false
 	tn.stop = func() error {

@@ -37,6 +37,7 @@ func routes() []*route {
 		{name: "devices", method: "GET", pattern: "/v1/accounts/{account}/devices", serve: (*Server).getDevices},
 		{name: "device", method: "GET", pattern: "/v1/accounts/{account}/devices/{device}", serve: (*Server).getDevice},
 		{name: "disconnect", method: "DELETE", pattern: "/v1/accounts/{account}/devices/{device}/session", serve: (*Server).deleteSession},
+		{name: "route", method: "GET", pattern: "/v1/accounts/{account}/devices/{device}/route", serve: (*Server).getRoute},
 		{name: "connection_post", method: "POST", pattern: "/@connections/{id}", access: bySignature, serve: (*Server).postConnection},
 		{name: "connection_get", method: "GET", pattern: "/@connections/{id}", access: bySignature, serve: (*Server).getConnection},
 		{name: "connection_delete", method: "DELETE", pattern: "/@connections/{id}", access: bySignature, serve: (*Server).deleteConnection},

@@ -123,7 +123,7 @@ func (d *Delivery) sendAgain(i int) {
 	s := d.router.reg.Lookup(t.session.Account, t.session.Device)
 	switch {
 	case !t.moved && s != nil && s != t.session:
-	case d.to.Device != "" && s == nil: // it may be on its way to another node
+	case d.to.Device != "": // it has left, or is being closed because it is on another node by now
 		t.session = nil
 		d.seek()
 		return

@@ -151,6 +151,14 @@ func reachable(listen, advertise string) string {
 	return listen
 }
 
+// GossipAddr is where other nodes find this one; empty before Start.
+func (c *Cluster) GossipAddr() string {
+	if !c.isStarted() {
+		return ""
+	}
+	return c.gossip.Self().GossipAddr
+}
+
 // Overtaken receives a sentence when another process is this node now: then it must end.
 func (c *Cluster) Overtaken() <-chan string { return c.overtook }
 
