@@ -116,8 +116,12 @@ conformance: build ## RFC 6455 by the groups of the Autobahn suite, over a real 
 	scripts/conformance.sh
 
 .PHONY: cluster
-cluster: ## several nodes on this machine
-	@echo "one node is what exists: a cluster is not built yet" >&2; exit 1
+cluster: build ## three nodes on this machine, with lines to paste
+	exec scripts/cluster 3
+
+.PHONY: sim-mutants
+sim-mutants: ## every rule of replication switched off once: the simulator must catch each
+	scripts/sim-mutants.sh
 
 .PHONY: clean
 clean: ## removes bin/

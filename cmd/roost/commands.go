@@ -15,6 +15,8 @@ type commands struct {
 	Push          pushCommand          `cmd:"" help:"Push a message to a device, an account or everybody."`
 	Devices       devicesCommand       `cmd:"" help:"List an account's devices."`
 	Disconnect    disconnectCommand    `cmd:"" help:"Close a device's connection."`
+	Nodes         nodesCommand         `cmd:"" help:"List the nodes of the cluster."`
+	Route         routeCommand         `cmd:"" help:"Say which node holds a device."`
 	Connect       connectCommand       `cmd:"" help:"Be a device: connect, print what arrives, send lines."`
 	Token         tokenCommand         `cmd:"" help:"Mint a development token for a device."`
 	CheckConfig   checkConfigCommand   `cmd:"" help:"Check a configuration file."`
