@@ -153,6 +153,11 @@ func TestPushFromAnyNode(t *testing.T) {
 	if m := phone.line(); !strings.Contains(m, `"ref":"s1","status":"written"`) {
 		t.Error(m)
 	}
+	// A device asks for its account's devices, and gets those of the other node too.
+	phone.say(`{"type":"devices","id":"d1"}`)
+	if m := phone.line(); !strings.Contains(m, `"phone"`) || !strings.Contains(m, `"tv"`) {
+		t.Error(m)
+	}
 	// Nobody anywhere.
 	if status, text := nodes[2].call("POST", "/v1/messages", `{"to":{"account":"bob","device":"x"},"payload":1}`); status != 404 {
 		t.Errorf("%d %s", status, text)

@@ -115,7 +115,7 @@ func (n *node) connect() (err error) {
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
 		Journal: n.store, Acks: n.router, Relay: n.relay,
-		Directory: protocol.NodeDirectory{Registry: n.sessions, Records: n.store},
+		Directory: n.directory(),
 		Refusals:  n.refusals, Now: time.Now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
 	})
@@ -140,6 +140,15 @@ func (n *node) connect() (err error) {
 	}
 	n.api.Register(n.metrics)
 	return nil
+}
+
+// directory lists an account's devices for devices.
+func (n *node) directory() protocol.Directory {
+	own := protocol.NodeDirectory{Registry: n.sessions, Records: n.store}
+	if n.cluster == nil {
+		return own
+	}
+	return cluster.Directory{Own: own, Others: n.cluster}
 }
 
 // lateSockets is the reactor for those who are made before it.

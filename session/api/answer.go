@@ -100,24 +100,29 @@ func (s *Server) concludeOffline(sl *slot) answer {
 // each remembered one is offline.
 func (s *Server) concludeNobody(sl *slot) answer {
 	records, err := s.node.Records.Account(sl.account, s.cfg.HTTP.DevicesMax)
+	var known []device
+	if err == nil {
+		others, _ := s.elsewhere(session.Address{Account: sl.account})
+		known = s.merge(records, nil, others)
+	}
 	switch {
 	case err != nil:
 		p := storeFailed(err)
 		return answer{status: p.Status, code: p.Code, detail: p.Detail, members: sl.out}
-	case len(records) == 0:
+	case len(known) == 0:
 		return answer{status: http.StatusNotFound, code: codeDeviceUnknown, members: sl.out,
 			detail: fmt.Sprintf("there is no record of any device of account %s", sl.account)}
 	}
 	sl.out = append(sl.out, `,"outcomes":[`...)
-	for i := range records {
+	for i := range known {
 		if i > 0 {
 			sl.out = append(sl.out, ',')
 		}
-		sl.out = appendOutcome(sl.out, records[i].Device, session.Offline, "")
+		sl.out = appendOutcome(sl.out, known[i].Device, session.Offline, "")
 	}
 	sl.out = append(sl.out, ']')
 	return answer{status: http.StatusGone, code: codeDeviceOffline, members: sl.out,
-		detail: fmt.Sprintf("none of the %d known devices of account %s is connected", len(records), sl.account)}
+		detail: fmt.Sprintf("none of the %d known devices of account %s is connected", len(known), sl.account)}
 }
 
 // appendIDs begins the members: the node's id and, beside it, the caller's own.
@@ -152,9 +157,13 @@ func (sl *slot) appendOutcomes() bool {
 
 // appendOutcome writes one device's entry. node is left out where no node held it.
 func appendOutcome(dst []byte, device string, o session.Outcome, node string) []byte {
-	dst = append(dst, `{"device":`...)
-	dst = wire.AppendJSONString(dst, device)
-	dst = append(dst, `,"outcome":"`...)
+	dst = append(dst, '{')
+	if device != "" { // else a node could not be asked, and only it knows their names
+		dst = append(dst, `"device":`...)
+		dst = wire.AppendJSONString(dst, device)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"outcome":"`...)
 	dst = append(dst, o.String()...)
 	dst = append(dst, '"')
 	if o != session.Offline && node != "" {

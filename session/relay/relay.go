@@ -62,6 +62,9 @@ func New[D Delivery[D]](cfg Config, router Router[D], sockets Sockets, fresh fun
 		p := &pending[D]{delivery: fresh()}
 		p.call = func(D) { r.settled(p) }
 		p.yield = func(device, _ string, o session.Outcome) {
+			if device == "" {
+				return // a node that could not be asked, and only it knows whom it holds; the status says so
+			}
 			p.answer = wire.AppendResultOutcome(p.answer, device, o)
 		}
 		return p
