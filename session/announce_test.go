@@ -66,6 +66,9 @@ func TestRegistryAnnounces(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for i := range 20 { // whatever the others have left
+		r.Open(New(fmt.Sprint("acc", i%10), fmt.Sprint("dev", i%5)))
+	}
 	var openings []Opening
 	for next, first := uint64(0), true; first || next != 0; first = false {
 		openings, next = r.AppendOpenings(openings, next, 1)

@@ -142,9 +142,10 @@ func (s *Store) Epoch() uint64 { return s.epoch }
 // fail ends the store for good; the process goes on without records.
 func (s *Store) fail(reason string) {
 	err := fmt.Errorf("store: %w: %s; records of %s are not kept any more, restart the node when its disk is well", ErrFailed, reason, s.cfg.Directory)
+	// First: whoever hears of it next may end the process.
+	s.log.Error("store failed", "directory", s.cfg.Directory, "reason", reason)
 	s.health.fail(err)
 	s.journal.stop()
-	s.log.Error("store failed", "directory", s.cfg.Directory, "reason", reason)
 }
 
 // Close commits what waits, writes a last heartbeat and closes the directory.

@@ -124,7 +124,7 @@ func TestEveryHelp(t *testing.T) {
 	for _, n := range newParser(&commands{}, terminal{}).Model.Leaves(false) {
 		names = append(names, n.Name)
 	}
-	if len(names) != 10 {
+	if len(names) != 12 {
 		t.Errorf("commands are %v", names)
 	}
 	for _, name := range names {
