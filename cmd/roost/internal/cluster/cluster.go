@@ -99,6 +99,12 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
+	c.pool, err = peer.New(s.Peer, peer.Identity{
+		Cluster: s.Gossip.Cluster, Node: self.Node, Epoch: self.Epoch, KeyFingerprint: s.Key.Fingerprint(),
+	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Links: incoming{c}}, log)
+	if err != nil {
+		return nil, errors.Join(err, c.table.Close())
+	}
 	return c, nil
 }
 
@@ -111,25 +117,18 @@ func (c *Cluster) Attach(n Node) { c.node = n }
 // Start opens the listeners for links and gossip and looks for other nodes. internal and
 // public are told to the others.
 func (c *Cluster) Start(ctx context.Context, internal, public string) (err error) {
-	c.pool, err = peer.New(c.settings.Peer, peer.Identity{
-		Cluster: c.settings.Gossip.Cluster, Node: c.self.Node, Epoch: c.self.Epoch, KeyFingerprint: c.settings.Key.Fingerprint(),
-	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Links: incoming{c}}, c.log)
-	if err != nil {
-		return err
-	}
 	addr, err := c.pool.Listen()
 	if err != nil {
-		c.pool.Close()
 		return err
 	}
-	c.gossip, err = gossip.Start(ctx, c.settings.Gossip, gossip.Member{
+	g, err := gossip.Start(ctx, c.settings.Gossip, gossip.Member{
 		Node: c.self.Node, Epoch: c.self.Epoch,
 		PeerAddr: reachable(addr.String(), c.settings.Gossip.Advertise), InternalAddr: internal, PublicAddr: public,
 	}, members{c}, c.log)
 	if err != nil {
-		c.pool.Close()
 		return err
 	}
+	c.gossip = g
 	close(c.ready)
 	c.running.Go(c.tick)
 	c.running.Go(c.seek)
@@ -179,6 +178,9 @@ func (c *Cluster) watch() {
 
 // Drain tells the others that this node sees its devices out.
 func (c *Cluster) Drain() {
+	if !c.isStarted() {
+		return
+	}
 	if err := c.gossip.SetState(gossip.Draining); err != nil {
 		c.log.Debug("drain was not told to everybody", "error", err)
 	}
@@ -186,16 +188,18 @@ func (c *Cluster) Drain() {
 
 // Close leaves the cluster, so that nobody takes it for a failure.
 func (c *Cluster) Close() {
-	if c.gossip != nil {
+	if c.isStarted() {
 		ctx, cancel := context.WithTimeout(context.Background(), c.settings.Gossip.LeaveTimeout)
 		if err := c.gossip.Leave(ctx); err != nil {
 			c.log.Debug("leaving was not told to everybody", "error", err)
 		}
 		cancel()
-		close(c.ended)
-		c.running.Wait()
+	}
+	close(c.ended)
+	c.pool.Close() // nobody asks or answers any more
+	c.running.Wait()
+	if c.isStarted() {
 		c.gossip.Close()
-		c.pool.Close()
 	}
 	if err := c.table.Close(); err != nil {
 		c.log.Error("table", "error", err)
@@ -302,9 +306,5 @@ func (c *Cluster) appendMembers(dst []string) []string {
 
 // Forward takes a message to a node (deliver.Cluster).
 func (c *Cluster) Forward(node string, f *wire.Forward, rcpt deliver.Answers, tag uint64) {
-	if c.pool == nil {
-		rcpt.Failed(tag, session.Unreachable)
-		return
-	}
 	c.pool.Send(node, f, rcpt, tag)
 }

@@ -22,9 +22,6 @@ const holdsTimeout = 5 * time.Second
 
 func (l links) Send(node string, message any) bool {
 	c := l.c
-	if c.pool == nil {
-		return false
-	}
 	switch m := message.(type) {
 	case *wire.Question:
 		c.askHolds(node, m)
@@ -51,9 +48,6 @@ func (l links) Send(node string, message any) bool {
 }
 
 func (l links) Peers(dst []string) []string {
-	if l.c.pool == nil {
-		return dst
-	}
 	for _, s := range l.c.pool.Links() {
 		dst = append(dst, s.To.Node)
 	}
@@ -200,6 +194,11 @@ func (m members) Changed(member gossip.Member) {
 }
 
 func (m members) link(member gossip.Member) {
+	select {
+	case <-m.c.ended:
+		return // this node leaves
+	default:
+	}
 	if err := m.c.pool.Member(member.Node, member.PeerAddr, member.Epoch); err != nil {
 		m.c.log.Error("a member cannot be linked", "node", member.Node, "error", err)
 	}
