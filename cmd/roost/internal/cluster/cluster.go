@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/netpoll"
@@ -60,7 +59,6 @@ type Cluster struct {
 	answers  chan struct{} // a token for each question that reads the store
 	replies  sync.Pool     // of *reply
 	buffers  sync.Pool     // of *[]byte
-	outdated atomic.Uint64
 	overtook chan string
 	running  sync.WaitGroup
 	ended    chan struct{}
