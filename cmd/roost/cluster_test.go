@@ -125,6 +125,7 @@ func TestPushFromAnyNode(t *testing.T) {
 		done <- push(nodes[2], `{"to":{"account":"alice","device":"phone"},"payload":1,"wait":"acked"}`)
 	}()
 	m := phone.expect(map[string]any{"type": "message", "ack": true})
+	time.Sleep(1500 * time.Millisecond) // longer than the verbs' ticks: nobody may have given up
 	phone.say(fmt.Sprintf(`{"type":"ack","ids":[%q]}`, m["id"]))
 	if text := <-done; !strings.Contains(text, `"outcome":"acked","node":"n1"`) {
 		t.Error(text)

@@ -109,6 +109,7 @@ func (s *Server) launch(sl *slot, scope string, raw []byte) {
 			return // pending until entry has its answer
 		}
 	}
+	sl.push.TimeoutMS = uint32(min(sl.timeout.Milliseconds(), wire.TimeoutMSMax))
 	sl.delivery.Reset(sl.push.Wait, sl.hook)
 	sl.id = s.node.Pusher.Deliver(&sl.push, &sl.delivery)
 	sl.push.Payload = nil

@@ -341,6 +341,33 @@ func TestTakingIsBounded(t *testing.T) {
 	}
 }
 
+// A push that nobody waits for, to an account whose devices are on other nodes only, is
+// not a push to nobody.
+func TestTellAnAccountElsewhere(t *testing.T) {
+	n, o := newClusterNode(nil, "b", "c")
+	_, d := n.deliver(to("alice", "", session.WaitNone))
+	if len(o.sent) != 2 || d.Total() != 2 || d.Counts()[session.Pending] != 2 {
+		t.Errorf("%d forwarded, total %d, %v", len(o.sent), d.Total(), d.Counts())
+	}
+}
+
+// An ack for a node that says no timeout is awaited for the default.
+func TestTakenTimeout(t *testing.T) {
+	n, _ := newClusterNode(nil)
+	n.open("alice", "tv", 0)
+	r := &told{}
+	n.Take(session.Origin{Node: "b", Epoch: 1}, &wire.Forward{Account: "alice", Device: "tv", Wait: session.WaitAcked, Payload: []byte("1")}, r, 1000)
+	n.sockets.settle(netpoll.ResultWritten)
+	n.Tick(5999)
+	if len(r.list) != 0 {
+		t.Error(r.list)
+	}
+	n.Tick(6000)
+	if len(r.list) != 1 || r.list[0] != ":timeout" {
+		t.Error(r.list)
+	}
+}
+
 // A message that nobody waits for finds its device on another node all the same.
 func TestTellElsewhere(t *testing.T) {
 	n, o := newClusterNode(map[string]Place{"alice/phone": there("b", 5)})

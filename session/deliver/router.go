@@ -124,7 +124,8 @@ func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
 
 // many delivers to the devices of an account or to everybody: take down who that
 // is, then send to them as fast as their number allows. It returns how many they
-// are, and the outcome that all of them have already, if that is so.
+// are, another node that may hold some counting as one, and the outcome that all of them
+// have already, if that is so.
 func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refused session.Outcome) {
 	d.begin(r, id, p)
 	d.addressMany(&p.To)
@@ -140,6 +141,7 @@ func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refuse
 		d.refuse(refused)
 	} else {
 		d.forwardMany()
+		n += len(d.remotes)
 		d.pump()
 	}
 	d.end()

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,10 @@ func newTaken(r *Router) *taken {
 	return t
 }
 
+// takenTimeoutMS is how long an ack is awaited for another node that does not say
+// (PROTOCOL.md section 0).
+const takenTimeoutMS = 5000
+
 // Take delivers what the node of from has forwarded, to devices of this node only, and
 // replies once with what became of it; a device that is not here is misrouted. It
 // borrows f until it returns. nowMS is Unix time in milliseconds, the clock of Tick.
@@ -60,7 +65,7 @@ func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS
 	d := &t.delivery
 	d.Reset(p.Wait, t.call)
 	if p.Wait == session.WaitAcked {
-		r.timed.enter(d, nowMS+int64(f.TimeoutMS))
+		r.timed.enter(d, nowMS+cmp.Or(int64(f.TimeoutMS), takenTimeoutMS))
 	}
 	t.push = p
 	if f.Device != "" && !f.All {
