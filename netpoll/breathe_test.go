@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws/wsutil"
 )
@@ -67,55 +66,28 @@ func TestMessagesDoNotWaitForATurnsEnd(t *testing.T) {
 	}
 }
 
-// A loop that is told to stop in the middle of a turn stops.
+// A loop that is told to stop in the middle of a turn stops: by the time the bell's own
+// event comes, it has been silenced.
 func TestStopWithinATurn(t *testing.T) {
-	const ending = 100
-	cfg := Default()
-	cfg.Loops = 1
-	h := &stopper{collector: *newCollector(), held: make(chan struct{}), goOn: make(chan struct{})}
-	r, err := New(cfg, h, nil)
-	if err != nil {
+	d := detached(t, Default(), Echo{})
+	l := d.loop
+	var err error
+	if l.bell, err = newBell(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Listen("127.0.0.1:0"); err != nil {
+	if l.yield, err = newYielder(); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- r.Serve() }()
-	staying := dial(t, r.Addr().String())
-	<-h.opened
-	var others []net.Conn
-	for range ending {
-		others = append(others, dial(t, r.Addr().String()))
-		<-h.opened
+	defer l.yield.close()
+	if err := l.event(int(d.conn.fd), 0, 0); err != nil {
+		t.Errorf("an event ends the loop: %v", err)
 	}
-	if err := wsutil.WriteClientText(staying, []byte("wait")); err != nil {
-		t.Fatal(err)
+	if !l.do(func() { l.stopping = true }) {
+		t.Fatal("the loop takes no task")
 	}
-	<-h.held
-	for _, c := range others {
-		c.Close()
-	}
-	stopped := make(chan struct{})
-	go func() { r.Stop(); close(stopped) }()
-	for told := false; !told; runtime.Gosched() {
-		x := &r.loops[0].exchange
-		x.mu.Lock()
-		told = len(x.filling.tasks) > 0
-		x.mu.Unlock()
-	}
-	close(h.goOn)
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("the reactor does not end")
-	}
-	<-stopped
-	if n := h.ends.Load(); n != ending+1 {
-		t.Errorf("%d of %d connections ended", n, ending+1)
+	l.work = breathWork
+	if err := l.event(int(d.conn.fd), 0, 0); err == nil {
+		t.Error("the loop goes on")
 	}
 }
 
