@@ -86,12 +86,12 @@ func TestRegistryAnnounces(t *testing.T) {
 
 func TestByHashComparesWhole(t *testing.T) {
 	// All that the index looks at is the same for every device.
-	r := NewAnnouncedRegistry(func(account, device string) (uint64, uint64) { return 7<<32 | uint64(device[0]), 9 }, nil)
+	r := NewAnnouncedRegistry(func(account, device string) (uint64, uint64) { return uint64(device[0])<<32 | 7, 9 }, nil)
 	a, b := New("x", "a"), New("x", "b")
 	r.Open(a)
 	r.Open(b)
 	for device, want := range map[byte]*Session{'a': a, 'b': b, 'c': nil} {
-		if got, _ := r.ByHash(7<<32|uint64(device), 9); got != want {
+		if got, _ := r.ByHash(uint64(device)<<32|7, 9); got != want {
 			t.Errorf("%c: %v", device, got)
 		}
 	}

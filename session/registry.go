@@ -2,6 +2,7 @@ package session
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 )
@@ -64,7 +65,9 @@ func NewRegistry() *Registry {
 	seed := maphash.MakeSeed()
 	return NewAnnouncedRegistry(func(account, device string) (address, ofAccount uint64) {
 		ofAccount = maphash.String(seed, account)
-		return ofAccount ^ maphash.String(seed, device)*0x9e3779b97f4a7c15, ofAccount
+		// Mixed, since an index must not see the bits that chose the shard.
+		hi, lo := bits.Mul64(ofAccount^maphash.String(seed, device), 0x9e3779b97f4a7c15)
+		return hi ^ lo, ofAccount
 	}, nil)
 }
 
@@ -76,7 +79,7 @@ func NewAnnouncedRegistry(hash Hasher, announce Announcer) *Registry {
 
 // at returns the shard of an account and the hashes that its indexes go by.
 func at(address, account uint64) (n int, own, hash uint32) {
-	return int(account >> (64 - shardBits)), uint32(account), uint32(address >> 32)
+	return int(account >> (64 - shardBits)), uint32(account), uint32(address)
 }
 
 // where returns the same of names.
