@@ -114,3 +114,24 @@ func TestReassert(t *testing.T) {
 		t.Error("a displaced session is reasserted")
 	}
 }
+
+// An index finds a session within a few entries, also when all devices have one name.
+func TestIndexesDoNotCluster(t *testing.T) {
+	r := NewRegistry()
+	var all []*Session
+	for i := range 20_000 {
+		s := New(fmt.Sprint("account-", i), "phone")
+		r.Open(s)
+		all = append(all, s)
+	}
+	probed := 0
+	for _, s := range all {
+		x := &r.shards[shardOf(s.Number)].devices
+		at := x.find(s.hash, slotOf(s.Number))
+		probed += 1 + (at-x.home(s.hash)+len(x.entries))%len(x.entries)
+	}
+	// At a load of 64 to 80 % linear probing looks at two to three (Knuth, 6.4).
+	if mean := float64(probed) / float64(len(all)); mean > 6 {
+		t.Errorf("a look-up probes %.1f entries", mean)
+	}
+}

@@ -71,6 +71,23 @@ func wrong(r *report.Result) string {
 	return ""
 }
 
+// disturbed is an error when too few of a row's runs were quiet for their median to mean
+// something.
+func disturbed(runs []*report.Result) error {
+	quiet, why := 0, ""
+	for _, r := range runs {
+		if len(r.Saturated) == 0 {
+			quiet++
+		} else {
+			why = r.Saturated[0]
+		}
+	}
+	if quiet >= minQuiet(len(runs)) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errDisturbed, why)
+}
+
 // median of a few figures.
 func median(values []float64) float64 {
 	if len(values) == 0 {

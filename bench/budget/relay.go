@@ -89,17 +89,8 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 	b.show("relay, half the highest rate", all.Half[len(all.Half)-1])
 	b.show("the same of a bare relay", all.Bare[len(all.Bare)-1])
 	row, machine := relayRow(all)
-	quiet := 0
-	var why string
-	for _, r := range all.Half {
-		if len(r.Saturated) == 0 {
-			quiet++
-		} else {
-			why = r.Saturated[0]
-		}
-	}
-	if quiet < minQuiet(z.Rounds) {
-		return []Row{row}, fmt.Errorf("%w: %s", errDisturbed, why)
+	if err := disturbed(all.Half); err != nil {
+		return []Row{row}, err
 	}
 	if err := b.keep("budget-relay", all); err != nil {
 		return []Row{row}, err

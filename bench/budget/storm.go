@@ -58,16 +58,8 @@ func runStorm(ctx context.Context, b *board) ([]Row, error) {
 	}
 	b.show("reconnect storm", all[len(all)-1])
 	rows := stormRows(z, all)
-	quiet, why := 0, ""
-	for _, r := range all {
-		if len(r.Saturated) == 0 {
-			quiet++
-		} else {
-			why = r.Saturated[0]
-		}
-	}
-	if quiet < minQuiet(z.Rounds) {
-		return rows, fmt.Errorf("%w: %s", errDisturbed, why)
+	if err := disturbed(all); err != nil {
+		return rows, err
 	}
 	return rows, b.keep("budget-storm", all)
 }

@@ -35,6 +35,7 @@ type bareLoop struct {
 	conns     []*bareConn // by descriptor
 	buffer    []byte
 	handshake handshake
+	serve     func(c *bareConn, data []byte) error // what is done with input
 	calls
 }
 
@@ -78,6 +79,7 @@ func newBareLoop(l *net.TCPListener, with calls) (*bareLoop, error) {
 		return nil, err
 	}
 	loop := &bareLoop{poller: poller, listener: fd, buffer: make([]byte, readBufferBytes), calls: with}
+	loop.serve = loop.take
 	return loop, poller.AddRead(&netpoll.PollAttachment{FD: fd}, false)
 }
 
@@ -93,7 +95,7 @@ func (l *bareLoop) handle(fd int, _ netpoll.IOEvent, _ netpoll.IOFlags) error {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return nil
 	case err == nil && n > 0:
-		err = l.take(c, l.buffer[:n])
+		err = l.serve(c, l.buffer[:n])
 	case n == 0:
 		err = io.EOF
 	}
@@ -155,12 +157,17 @@ func (l *bareLoop) take(c *bareConn, data []byte) error {
 		}
 		data = data[e.done:]
 	}
+	c.keep(data)
+	return nil
+}
+
+// keep keeps what is not whole yet.
+func (c *bareConn) keep(data []byte) {
 	if len(data) == 0 {
 		c.rest = nil
 	} else {
 		c.rest = append(c.rest[:0], data...) // may overlap; append copies as copy does
 	}
-	return nil
 }
 
 // writeAll hands all to the kernel or fails.

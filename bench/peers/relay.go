@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/gobwas/ws"
-	"github.com/panjf2000/gnet/v2/pkg/netpoll"
-	"golang.org/x/sys/unix"
 )
 
 // serveRelay is the floor of messages between devices: it reads a frame, writes its
@@ -25,6 +22,7 @@ func serveRelay(o options) error {
 		return err
 	}
 	r := &relayLoop{bareLoop: bare, devices: map[string]*bareConn{}, names: map[*bareConn]string{}}
+	bare.serve = r.take
 	o.ready("relay server", l.Addr())
 	return r.poller.Polling(r.handle)
 }
@@ -37,29 +35,6 @@ type relayLoop struct {
 	key     []byte
 }
 
-func (l *relayLoop) handle(fd int, _ netpoll.IOEvent, _ netpoll.IOFlags) error {
-	if fd == l.listener {
-		l.accept()
-		return nil
-	}
-	c := l.conns[fd]
-	n, err := l.read(fd, l.buffer)
-	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return nil
-	case err == nil && n > 0:
-		err = l.take(c, l.buffer[:n])
-	case n == 0:
-		err = io.EOF
-	}
-	if err != nil {
-		l.conns[fd] = nil
-		delete(l.names, c)
-		_ = unix.Close(fd)
-	}
-	return nil
-}
-
 var errRelay = errors.New("not a send frame of roost-bench relay")
 
 func (l *relayLoop) take(c *bareConn, data []byte) error {
@@ -70,7 +45,7 @@ func (l *relayLoop) take(c *bareConn, data []byte) error {
 	if !c.open {
 		done, err := l.handshake.upgrade(data)
 		if done == 0 || err != nil {
-			c.rest = append([]byte(nil), data...)
+			c.keep(data)
 			return err
 		}
 		account, device := queryValue(data[:done], "account="), queryValue(data[:done], "device=")
@@ -93,11 +68,7 @@ func (l *relayLoop) take(c *bareConn, data []byte) error {
 		}
 		data = data[size:]
 	}
-	if len(data) == 0 {
-		c.rest = nil
-	} else {
-		c.rest = append(c.rest[:0], data...)
-	}
+	c.keep(data)
 	return nil
 }
 

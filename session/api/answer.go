@@ -92,8 +92,15 @@ func (s *Server) conclude(sl *slot, brief bool) answer {
 
 // concludeOffline tells a device that is known (410) from one that is not (404).
 func (s *Server) concludeOffline(sl *slot) answer {
-	p := s.absent(session.Address{Account: sl.account, Device: sl.device})
+	p := s.absent(session.Address{Account: sl.account, Device: sl.device}, !sl.isStreamed())
 	return answer{status: p.Status, code: p.Code, detail: p.Detail, members: sl.out}
+}
+
+// isStreamed says that the push is a line of a stream. Its answer must not wait for other
+// nodes: the results of all lines behind it would.
+func (sl *slot) isStreamed() bool {
+	_, ok := sl.waiter.(*stream)
+	return ok
 }
 
 // concludeNobody is about a push to an account none of whose devices is connected:
@@ -102,7 +109,10 @@ func (s *Server) concludeNobody(sl *slot) answer {
 	records, err := s.node.Records.Account(sl.account, s.cfg.HTTP.DevicesMax)
 	var known []device
 	if err == nil {
-		others, _ := s.elsewhere(session.Address{Account: sl.account})
+		var others []Known
+		if !sl.isStreamed() {
+			others, _ = s.elsewhere(session.Address{Account: sl.account})
+		}
 		known = s.merge(records, nil, others)
 	}
 	switch {

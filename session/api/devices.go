@@ -114,14 +114,14 @@ func (s *Server) elsewhereOne(a session.Address, rec *session.Record, known bool
 // disconnectElsewhere closes the session of a device that another node holds.
 func (s *Server) disconnectElsewhere(w http.ResponseWriter, a session.Address) *Problem {
 	if s.node.Cluster == nil {
-		return s.absent(a)
+		return s.absent(a, true)
 	}
 	held, err := s.node.Cluster.Disconnect(a, session.Origin{}, 0, closeByOperator, closeReason)
 	switch {
 	case err != nil:
 		return unreachable(err)
 	case !held:
-		return s.absent(a)
+		return s.absent(a, true)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -210,10 +210,11 @@ func away(rec *session.Record) device {
 	}
 }
 
-// absent says whether a device without a session is known (410) or not (404).
-func (s *Server) absent(a session.Address) *Problem {
+// absent says whether a device without a session is known (410) or not (404): by this
+// node and, with ask, by others.
+func (s *Server) absent(a session.Address, ask bool) *Problem {
 	_, known, err := s.node.Records.Device(a)
-	if err == nil && !known {
+	if err == nil && !known && ask {
 		others, _ := s.elsewhere(a)
 		known = len(others) > 0
 	}

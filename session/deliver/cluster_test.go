@@ -368,6 +368,39 @@ func TestTakenTimeout(t *testing.T) {
 	}
 }
 
+// far is a cluster in which every device is on another node that answers at once.
+type far struct{ o wire.Outcomes }
+
+func (*far) Locate(string, string) Place                                   { return there("b", 5) }
+func (*far) Forget(Place)                                                  {}
+func (*far) AppendNodes(dst []string, _ string) []string                   { return dst }
+func (f *far) Forward(_ string, _ *wire.Forward, rcpt Answers, tag uint64) { rcpt.Answered(tag, &f.o) }
+
+// silent replies to nobody.
+type silent struct{}
+
+func (silent) Outcomes(*wire.Outcomes) {}
+
+func TestBetweenNodesAllocatesNothing(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	n, _ := newClusterNode(nil)
+	n.Router = NewRouter(Default(), origin, n.reg, n.sockets, &far{wire.Outcomes{Devices: []wire.DeviceOutcome{{Outcome: session.Written}}, Final: true}})
+	d, p := new(Delivery), to("alice", "phone", session.WaitWritten)
+	settled := func(*Delivery) {}
+	if allocs := testing.AllocsPerRun(1000, func() { d.Reset(session.WaitWritten, settled); n.Deliver(p, d) }); allocs != 0 {
+		t.Errorf("to another node: %v allocations", allocs)
+	}
+	tv := n.open("alice", "tv", 0)
+	n.sockets.now[netpoll.ConnID(tv.Conn)] = netpoll.ResultWritten
+	f := &wire.Forward{Ref: 1, Account: "alice", Device: "tv", Payload: []byte("1")}
+	from := session.Origin{Node: "b", Epoch: 1}
+	if allocs := testing.AllocsPerRun(1000, func() { n.Take(from, f, silent{}, 1) }); allocs > 0 {
+		t.Errorf("from another node: %v allocations", allocs)
+	}
+}
+
 // A message that nobody waits for finds its device on another node all the same.
 func TestTellElsewhere(t *testing.T) {
 	n, o := newClusterNode(map[string]Place{"alice/phone": there("b", 5)})

@@ -82,15 +82,17 @@ func (d *Delivery) forwardMany() {
 
 // forwardTo gives the message to a link.
 func (d *Delivery) forwardTo(node string, tag uint64) {
-	f := wire.Forward{
+	r := d.router
+	f := r.forwards.Get().(*wire.Forward)
+	*f = wire.Forward{
 		ID: d.message.ID, All: d.to.All, Account: d.to.Account, Device: d.to.Device, Except: d.to.Except,
 		Kind: d.message.Kind, Wait: d.wait, Payload: d.message.Payload, From: d.message.From,
 		SentMS: d.message.SentMS, TimeoutMS: d.timeoutMS,
 	}
 	d.holds++
-	cluster := d.router.cluster
 	d.mu.Unlock()
-	cluster.Forward(node, &f, d, tag)
+	r.cluster.Forward(node, f, d, tag)
+	r.forwards.Put(f)
 	d.mu.Lock()
 	d.holds--
 }

@@ -46,23 +46,24 @@ type Push struct {
 // Router delivers messages to the devices connected to this node. Any goroutine
 // may call any method; none blocks or touches a store.
 type Router struct {
-	cfg     Config
-	origin  session.Origin
-	reg     *session.Registry
-	sockets Sockets
-	cluster Cluster
-	seeking seeking
-	_       [64]byte      // what every push writes does not share a cache line with what none does
-	newest  atomic.Uint64 // message id
-	acks    acks
-	paced   paced
-	count   counters
-	_       [64]byte
-	scratch sync.Pool // of *[]byte: frames whose sender does not wait
-	spare   sync.Pool // of *Delivery: pushes to many whose sender does not wait
-	recycle func(*Delivery)
-	taken   sync.Pool // of *taken
-	timed   timed
+	cfg      Config
+	origin   session.Origin
+	reg      *session.Registry
+	sockets  Sockets
+	cluster  Cluster
+	seeking  seeking
+	_        [64]byte      // what every push writes does not share a cache line with what none does
+	newest   atomic.Uint64 // message id
+	acks     acks
+	paced    paced
+	count    counters
+	_        [64]byte
+	scratch  sync.Pool // of *[]byte: frames whose sender does not wait
+	spare    sync.Pool // of *Delivery: pushes to many whose sender does not wait
+	recycle  func(*Delivery)
+	taken    sync.Pool // of *taken
+	forwards sync.Pool // of *wire.Forward
+	timed    timed
 }
 
 // NewRouter returns a router of valid configuration. Message ids are made in the
@@ -73,6 +74,7 @@ func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets
 	}
 	r := &Router{cfg: cfg, origin: origin, reg: reg, sockets: sockets, cluster: cluster}
 	r.seeking.init(cfg.SeekingMax)
+	r.forwards.New = func() any { return new(wire.Forward) }
 	r.taken.New = func() any { return newTaken(r) }
 	r.acks.init(cfg.AcksMax)
 	r.paced.max = cfg.PacedMax

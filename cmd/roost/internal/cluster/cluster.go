@@ -55,6 +55,7 @@ type Cluster struct {
 	gossip   *gossip.Gossip
 	ready    chan struct{} // closed once gossip is there
 
+	push     push
 	asked    asked
 	answers  chan struct{} // a token for each question that reads the store
 	replies  sync.Pool     // of *reply

@@ -29,6 +29,9 @@ func (l links) Send(node string, message any) bool {
 	case *wire.Answer:
 		return c.asked.answer(node, m)
 	}
+	if d, ok := message.(*wire.Delta); ok && d.Author == c.self {
+		return c.push.send(c.pool, node, d)
+	}
 	b := c.buffers.Get().(*[]byte)
 	defer c.buffers.Put(b)
 	var t wire.LinkType
@@ -45,6 +48,26 @@ func (l links) Send(node string, message any) bool {
 		panic("cluster: the log sends what no link carries")
 	}
 	return c.pool.Control(node, t, *b)
+}
+
+// push keeps the last delta of the own log as bytes: it goes to every node, on the event
+// loop of whatever was opened or closed, and is encoded once.
+type push struct {
+	mu    sync.Mutex
+	first uint64
+	count int
+	body  []byte
+}
+
+// send queues a delta for a node. A log does not change: a delta is known by where it
+// begins and how long it is.
+func (p *push) send(pool *peer.Pool, node string, d *wire.Delta) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first != d.First || p.count != len(d.Changes) {
+		p.first, p.count, p.body = d.First, len(d.Changes), wire.AppendDelta(p.body[:0], d)
+	}
+	return pool.Control(node, wire.LinkTypeDelta, p.body)
 }
 
 func (l links) Peers(dst []string) []string {

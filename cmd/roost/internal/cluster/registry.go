@@ -3,6 +3,7 @@ package cluster
 import (
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/wire"
 )
 
@@ -36,12 +37,9 @@ func (r registry) Find(address, account uint64) (name session.Address, ok bool) 
 	return name, false
 }
 
-// closeReplaced is PROTOCOL.md's code for a session that a newer one has replaced.
-const closeReplaced = 4001
-
 func (r registry) Displace(address, account, version uint64) {
 	if s, now := r.c.sessions.ByHash(address, account); s != nil && now == version {
-		r.c.node.Sockets.Close(netpoll.ConnID(s.Conn), closeReplaced, "replaced by a newer connection of this device on another node")
+		r.c.node.Sockets.Close(netpoll.ConnID(s.Conn), protocol.CloseReplaced, "replaced by a newer connection of this device on another node")
 	}
 }
 
