@@ -386,14 +386,13 @@ func TestBetweenNodesAllocatesNothing(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	n, _ := newClusterNode(nil)
-	n.Router = NewRouter(Default(), origin, n.reg, n.sockets, &far{wire.Outcomes{Devices: []wire.DeviceOutcome{{Outcome: session.Written}}, Final: true}})
+	n.Router = NewRouter(Default(), origin, n.reg, instant{}, &far{wire.Outcomes{Devices: []wire.DeviceOutcome{{Outcome: session.Written}}, Final: true}})
 	d, p := new(Delivery), to("alice", "phone", session.WaitWritten)
 	settled := func(*Delivery) {}
 	if allocs := testing.AllocsPerRun(1000, func() { d.Reset(session.WaitWritten, settled); n.Deliver(p, d) }); allocs != 0 {
 		t.Errorf("to another node: %v allocations", allocs)
 	}
-	tv := n.open("alice", "tv", 0)
-	n.sockets.now[netpoll.ConnID(tv.Conn)] = netpoll.ResultWritten
+	n.open("alice", "tv", 0)
 	f := &wire.Forward{Ref: 1, Account: "alice", Device: "tv", Payload: []byte("1")}
 	from := session.Origin{Node: "b", Epoch: 1}
 	if allocs := testing.AllocsPerRun(1000, func() { n.Take(from, f, silent{}, 1) }); allocs > 0 {
