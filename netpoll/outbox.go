@@ -41,6 +41,15 @@ type exchange struct {
 	closed  bool
 }
 
+// wants says that the bell must be rung, once until it is silenced. Under mu.
+func (x *exchange) wants() bool {
+	if x.rung.Load() {
+		return false
+	}
+	x.rung.Store(true)
+	return true
+}
+
 // Send sends one message to a connection. Any goroutine may call it; the payload is
 // borrowed. rcpt may be nil. It never blocks and allocates nothing: when the loop's
 // outbox is full the send settles as ResultFull at once.
@@ -65,8 +74,7 @@ func (r *Reactor) Send(id ConnID, op Op, payload []byte, rcpt Receipt, tag uint6
 		return
 	}
 	x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: uint32(len(x.filling.arena)), rcpt: rcpt, tag: tag})
-	ring := !x.rung.Load()
-	x.rung.Store(true)
+	ring := x.wants()
 	x.mu.Unlock()
 	if ring {
 		l.bell.ring()
@@ -120,9 +128,8 @@ func (l *loop) sendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, tag u
 		}
 		x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: to, rcpt: rcpt, tag: tag + uint64(i)})
 	}
-	if framed && !x.rung.Load() {
-		ring = true
-		x.rung.Store(true)
+	if framed {
+		ring = x.wants()
 	}
 	result := ResultFull
 	if x.closed {
@@ -164,8 +171,7 @@ func (r *Reactor) Close(id ConnID, code uint16, reason string) {
 	from := uint32(len(x.filling.arena))
 	x.filling.arena = append(x.filling.arena, reason...)
 	x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: uint32(len(x.filling.arena)), close: code})
-	ring := !x.rung.Load()
-	x.rung.Store(true)
+	ring := x.wants()
 	x.mu.Unlock()
 	if ring {
 		l.bell.ring()
@@ -203,8 +209,7 @@ func (l *loop) do(f func()) bool {
 		return false
 	}
 	x.filling.tasks = append(x.filling.tasks, f)
-	ring := !x.rung.Load()
-	x.rung.Store(true)
+	ring := x.wants()
 	x.mu.Unlock()
 	if ring {
 		l.bell.ring()
