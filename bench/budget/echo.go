@@ -19,6 +19,7 @@ const (
 
 type echoSizes struct {
 	Few, Many             int64
+	FewInflight           int // messages under way on each of the few
 	Payloads              []int
 	RoundsFew, RoundsMany int
 	TimeFew, TimeMany     time.Duration
@@ -26,7 +27,7 @@ type echoSizes struct {
 
 func defaultEcho() echoSizes {
 	return echoSizes{
-		Few: 200, Many: 10_000, Payloads: []int{20, 1 << 10},
+		Few: 200, FewInflight: 8, Many: 10_000, Payloads: []int{20, 1 << 10},
 		RoundsFew: 9, RoundsMany: 5, TimeFew: 700 * time.Millisecond, TimeMany: 2 * time.Second,
 	}
 }
@@ -45,12 +46,12 @@ func runEcho(ctx context.Context, b *board) ([]Row, error) {
 	many := []echoRival{{"poller", echoToPoller}, {"gws", echoToGWSMany}}
 	var rows []Row
 	for _, payload := range z.Payloads {
-		cell, err := b.echoCell(ctx, z.Few, payload, z.RoundsFew, z.TimeFew, few)
+		cell, err := b.echoCell(ctx, z.Few, z.FewInflight, payload, z.RoundsFew, z.TimeFew, few)
 		if err != nil {
 			return rows, err
 		}
 		rows = append(rows, cell...)
-		if cell, err = b.echoCell(ctx, z.Many, payload, z.RoundsMany, z.TimeMany, many); err != nil {
+		if cell, err = b.echoCell(ctx, z.Many, 1, payload, z.RoundsMany, z.TimeMany, many); err != nil {
 			return rows, err
 		}
 		rows = append(rows, cell...)
@@ -58,9 +59,10 @@ func runEcho(ctx context.Context, b *board) ([]Row, error) {
 	return rows, nil
 }
 
-func (b *board) echoCell(ctx context.Context, connections int64, payload, rounds int, each time.Duration, rivals []echoRival) ([]Row, error) {
+func (b *board) echoCell(ctx context.Context, connections int64, inflight, payload, rounds int, each time.Duration, rivals []echoRival) ([]Row, error) {
 	plan := compare.Default(compare.DefaultEcho())
-	plan.Load.Connections, plan.Load.PayloadBytes, plan.Load.Duration, plan.Load.Timeout = connections, payload, each, 5*time.Second
+	plan.Load.Connections, plan.Load.Inflight, plan.Load.PayloadBytes = connections, inflight, payload
+	plan.Load.Duration, plan.Load.Timeout = each, 5*time.Second
 	plan.Rounds, plan.ServerCPU, plan.GeneratorCPU, plan.As.Sources = rounds, b.cfg.ServerCPU, b.cfg.OwnCPU, b.cfg.Sources
 	plan.Targets = []compare.Target{{Name: "roost", Command: []string{b.cfg.Bench, "echo-server", "--listen", "{listen}"}}}
 	for _, r := range rivals {

@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/roostpush/roost/bench"
 	"github.com/roostpush/roost/bench/experiment"
+	"github.com/roostpush/roost/bench/generator"
 	"github.com/roostpush/roost/bench/report"
+	"github.com/roostpush/roost/bench/target"
 )
 
 const (
@@ -56,6 +60,10 @@ func runIdle(ctx context.Context, b *board) ([]Row, error) {
 		return nil, err
 	}
 	b.show("idle devices", r.Run)
+	bare, err := b.bareIdle(ctx, s.High, s.PerSecond, s.Idle)
+	if err != nil {
+		return nil, err
+	}
 	rows := []Row{
 		{
 			What: whatMemory, Budget: fmt.Sprintf("≤ %.0f B, slope from %d to %d", memoryMax, s.Low, s.High), Value: r.RSS, Limit: memoryMax,
@@ -64,6 +72,7 @@ func runIdle(ctx context.Context, b *board) ([]Row, error) {
 		{
 			What: whatIdleCPU, Budget: "≤ 1 µs a connection and second", Value: r.IdleCPU, Limit: float64(idleCPUMax),
 			Figure: fmt.Sprintf("%s a connection and second, %d connections, %s", report.Duration(time.Duration(r.IdleCPU)), s.High, s.Idle),
+			Floor:  fmt.Sprintf("a bare loop, a write for each ping and a read for its pong: %s", report.Duration(time.Duration(bare))),
 		},
 		{
 			What: whatPauses, Budget: "< 1 ms", Value: float64(r.Pauses.P99), Limit: float64(pauseMax) - 1,
@@ -72,6 +81,9 @@ func runIdle(ctx context.Context, b *board) ([]Row, error) {
 			Note: fmt.Sprintf("a cycle cost %s of CPU with %s of live heap", report.Duration(r.CycleCPU), report.Size(r.High.HeapLive)),
 		},
 	}
+	if cpu := &rows[1]; cpu.Value > cpu.Limit && bare > cpu.Limit {
+		cpu.Verdict, cpu.Note = Invalid, "not even a bare loop holds the budget here and now"
+	}
 	if r.Alive != s.High {
 		rows[0].Verdict, rows[0].Note = Broken, "not all devices were alive"
 	}
@@ -79,6 +91,32 @@ func runIdle(ctx context.Context, b *board) ([]Row, error) {
 		rows[2].Verdict, rows[2].Figure = Broken, "the node's metrics have no pauses"
 	}
 	return rows, b.keep("idle-slope", r)
+}
+
+// bareIdle is what idle devices cost a server that does nothing but ping them, in
+// nanoseconds a connection and second.
+func (b *board) bareIdle(ctx context.Context, connections int64, perSecond float64, idle time.Duration) (float64, error) {
+	var addr string
+	floor, err := b.startPeer("pinger", map[string]*string{"pinger server on ": &addr})
+	if err != nil {
+		return 0, err
+	}
+	defer stopPeer(floor)
+	to := target.Default()
+	to.URL, to.Sources = "ws://"+addr+"/", b.cfg.Sources
+	s := bench.DefaultScenario("bare idle", to)
+	s.ServerPID = floor.Process.Pid
+	s.Phases = slices.Insert(bench.IdlePhases(connections, perSecond, idle, 10*time.Second), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+	r, err := b.load(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range r.Phases {
+		if p.Kind == generator.Wait && p.Duration == idle && p.ServerBefore != nil && p.ServerAfter != nil && p.Open == connections {
+			return float64(p.ServerAfter.CPU-p.ServerBefore.CPU) / float64(connections) / p.Wall.Seconds(), nil
+		}
+	}
+	return 0, fmt.Errorf("budget: the floor of idle devices: not all %d connections were there", connections)
 }
 
 // runDensity shows what the virtual machine found, if it was run: it takes 20 minutes

@@ -16,7 +16,7 @@ type Verdict string
 const (
 	Held    Verdict = "held"
 	Broken  Verdict = "FAILED"
-	Invalid Verdict = "INVALID"  // the generator was disturbed, as often as it was tried
+	Invalid Verdict = "INVALID"  // the generator was disturbed, as often as it was tried, or the floor itself is above the budget
 	NotHere Verdict = "not here" // it takes a virtual machine; says nothing about this run
 )
 

@@ -35,7 +35,10 @@ func defaultStorm() stormSizes {
 }
 
 // runStorm resets most connections at once and measures until all are back, a few times
-// on a fresh node each, of which the median counts.
+// on a fresh node each, of which the median counts. Messages to the others count from the
+// line that is handed to the API to the time when the device's kernel has the payload:
+// the generator, which opens thousands of connections a second meanwhile, comes round to
+// reading it when it can. The whole way, from the intended start, is shown beside it.
 func runStorm(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Storm
 	var all []*report.Result
@@ -65,7 +68,7 @@ func runStorm(ctx context.Context, b *board) ([]Row, error) {
 }
 
 func stormRows(z stormSizes, all []*report.Result) []Row {
-	backs, p99s := values(all, "storm.back"), values(all, "push.p99")
+	backs, p99s := values(all, "storm.back"), values(all, "push.arrived.p99")
 	took := func(name string) string { return report.Duration(time.Duration(median(values(all, name)))) }
 	rows := []Row{
 		{
@@ -74,13 +77,18 @@ func stormRows(z stormSizes, all []*report.Result) []Row {
 				took("storm.back"), z.Returns, len(all), total(all, tally.Retried), stormCPU(all[len(all)-1])),
 		},
 		{
-			What: whatStormPush, Budget: "p99 < 20 ms", Value: median(p99s), Limit: float64(stormP99Max) - 1, timed: true,
-			Figure: fmt.Sprintf("p99 %s (storms, ms: %s), p50 %s, max %s, %d pushes to %d others", took("push.p99"), millis(p99s), took("push.p50"),
-				took("push.max"), total(all, tally.Pushed), z.Others),
+			What: whatStormPush, Budget: "p99 < 20 ms, the server's share", Value: median(p99s), Limit: float64(stormP99Max) - 1, timed: true,
+			Figure: fmt.Sprintf("p99 %s (storms, ms: %s), p50 %s, max %s from the API to the device's kernel, %d pushes to %d others",
+				took("push.arrived.p99"), millis(p99s), took("push.arrived.p50"), took("push.arrived.max"), total(all, tally.Pushed), z.Others),
+			Note: fmt.Sprintf("from the intended start to the device's read p99 %s (storms, ms: %s), p50 %s, max %s",
+				took("push.p99"), millis(values(all, "push.p99")), took("push.p50"), took("push.max")),
 		},
 	}
 	if len(backs) != len(all) {
 		rows[0].Verdict, rows[0].Figure = Broken, fmt.Sprintf("%d were not back after 30 s", total(all, tally.Missing))
+	}
+	if len(p99s) != len(all) {
+		rows[1].Verdict, rows[1].Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
 	}
 	if n := total(all, tally.Lost) + total(all, tally.Undelivered) + total(all, tally.Unanswered); n > 0 {
 		rows[1].Verdict, rows[1].Note = Broken, fmt.Sprintf("%d pushes lost, undelivered or unanswered", n)

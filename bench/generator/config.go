@@ -24,7 +24,7 @@ type Config struct {
 	TurnItemsMax     int           `json:"turn_items_max"`    // starts in one turn of a loop before the kernel is asked again
 	BeatInterval     time.Duration `json:"beat_interval"`     // heartbeat by which a loop sees that it is not getting CPU
 	TickInterval     time.Duration `json:"tick_interval"`     // time between two reports of a loop; four for each line of progress, so that a line misses little
-	EventsMax        int           `json:"events_max"`        // epoll events taken at once; about 1 ms of work, so that paced starts are not late
+	EventsMax        int           `json:"events_max"`        // epoll events taken at once; about 1 ms of work
 }
 
 // Default returns limits that suit from one to a few hundred thousand connections.

@@ -81,9 +81,11 @@ type loop struct {
 	tickNS   int64
 }
 
-// mixEventsMax is how many events are handled before a mix looks at what is due. In a
-// storm each is a handshake, and 128 of them would make the messages to the others late.
-const mixEventsMax = 16
+// pacedEvents is how many events are handled before a phase that paces its starts looks
+// at what is due. Some 100 µs of work: whatever waits longer leaves as a burst, and what
+// queues behind it in the server would be called the server's latency. In a storm each
+// event is a handshake.
+const pacedEvents = 8
 
 // run turns until it is ordered to finish.
 func (l *loop) run() error {
@@ -104,7 +106,7 @@ func (l *loop) run() error {
 			return err
 		}
 		for i := range events {
-			if i%mixEventsMax == mixEventsMax-1 && l.spec.Kind == Mix {
+			if i%pacedEvents == pacedEvents-1 && (l.spec.PerSecond > 0 || l.spec.Kind == Mix) {
 				l.nowNS = l.clock.Now()
 				l.turn()
 			}

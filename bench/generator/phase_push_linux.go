@@ -39,6 +39,9 @@ func newPushing(l *loop, spec Phase, atNS int64) *pushing {
 	}
 	p.roster = newRoster(l, p.connections)
 	p.drainNS = p.endNS + int64(spec.Timeout)
+	if spec.PerSecond > 0 {
+		l.stampArrivals(p.connections)
+	}
 	for range max(l.plan.API.Streams, 1) {
 		s, err := l.openStream(p, spec.PerSecond > 0)
 		if err != nil {
@@ -219,6 +222,9 @@ func (p *pushing) received(l *loop, c *conn, payload []byte) {
 	now := l.clock.Now()
 	if p.spec.PerSecond > 0 {
 		l.since.Record(tally.Push, now-m.intendedNS)
+		if l.arrivedNS != 0 {
+			l.since.Record(tally.PushArrived, max(l.arrivedNS-m.sentNS(), 0))
+		}
 	}
 	l.since.Record(tally.PushClosed, now-m.sentNS())
 }

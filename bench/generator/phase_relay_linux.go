@@ -48,7 +48,6 @@ func newRelaying(l *loop, spec Phase, atNS int64) *relaying {
 			p.pairs = append(p.pairs, pair{index, peer})
 		}
 	}
-	l.arrivedNS = 0
 	l.stampArrivals(slices.Collect(maps.Values(p.roster.refs)))
 	if len(p.pairs) == 0 && len(p.roster.refs) > 0 {
 		p.stop(l, "no device has a peer in its account")

@@ -25,7 +25,7 @@ type stamps struct {
 // stampArrivals asks for the time of arrival on the given connections until the phase
 // ends. A kernel that refuses leaves arrivedNS at 0.
 func (l *loop) stampArrivals(connections []ref) {
-	l.stamps.on = true
+	l.stamps.on, l.arrivedNS = true, 0
 	for _, r := range connections {
 		if c := l.slots.live(r); c != nil && unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) != nil {
 			l.stamps.on = false

@@ -35,6 +35,7 @@ var peers = []peer{
 	{"raw", "the cheapest we know: poller with recvfrom(2) and sendto(2) past Go's scheduler", serveRaw},
 	{"upgrade", "floor of upgrades: the same server as poller, gobwas/ws on a poller", serveUpgrade},
 	{"relay", "floor of relays: as much of Roost's protocol as roost-bench relay speaks, a read and two writes a message", serveRelay},
+	{"pinger", "floor of idle devices: a ping to each connection every 30 s, a write and a read", servePinger},
 	{"writeloop", "floor of fan-out: upgrades, and on POST /write a bare loop of write(2)", serveWriteLoop},
 }
 

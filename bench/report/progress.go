@@ -15,6 +15,9 @@ func (s Second) Line() string {
 	if s.Received > 0 {
 		text += fmt.Sprintf("  messages %d", s.Received)
 	}
+	if s.Proved > 0 {
+		text += fmt.Sprintf("  alive +%d", s.Proved)
+	}
 	if s.Max > 0 {
 		text += fmt.Sprintf("  p50 %s  p99 %s  max %s", Duration(s.P50), Duration(s.P99), Duration(s.Max))
 	}

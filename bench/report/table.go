@@ -99,6 +99,7 @@ var timerLabels = []struct {
 	{tally.EchoClosed, "echo, closed"},
 	{tally.Push, "push to its device, open"},
 	{tally.PushClosed, "push to its device, closed"},
+	{tally.PushArrived, "push to its device's kernel"},
 	{tally.Outcome, "push to its result, open"},
 	{tally.OutcomeClosed, "push to its result, closed"},
 	{tally.Fanout, "fan-out to each device"},

@@ -72,6 +72,7 @@ const (
 	Lateness                   // intended start -> really begun: the generator's own delay
 	Push                       // intended start of a push -> its payload read by the device
 	PushClosed                 // line handed to the API's socket -> payload read by the device
+	PushArrived                // line handed to the API's socket -> the device's kernel has the payload: the server's share
 	Outcome                    // intended start of a push -> its result read
 	OutcomeClosed              // line handed to the API's socket -> its result read
 	Fanout                     // intended start of a fan-out -> read by one device, each of them
@@ -87,7 +88,7 @@ const (
 
 var timerNames = [timerCount]string{
 	"connect", "connect.closed", "echo", "echo.closed", "proof", "lateness",
-	"push", "push.closed", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived",
+	"push", "push.closed", "push.arrived", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived",
 	"answer", "answer.closed", "return",
 }
 
