@@ -263,6 +263,9 @@ func (r *told) Outcomes(o *wire.Outcomes) {
 			text += fmt.Sprintf("%d %v ", n, session.Outcome(outcome))
 		}
 	}
+	if o.Collision {
+		text += "collision"
+	}
 	r.list = append(r.list, strings.TrimSpace(text))
 }
 

@@ -73,28 +73,38 @@ func (r *Router) LookAgain(nowMS int64) (left int) {
 	return len(s.list)
 }
 
-// lookAgain looks for the one addressee once more; true: it need not be looked for again.
-// last: if it is not there, it is offline.
+// lookAgain looks for the one addressee once more, or for those that an account lacks; true:
+// it need not look again. last: whoever is not there is offline.
 func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 	d.mu.Lock()
 	defer func() { d.unlock() }()
-	if d.use != use || d.state != running || d.targets[0].outcome != session.Pending {
+	if d.use != use || d.state != running {
+		return true
+	}
+	if d.to.Device == "" {
+		return !d.looks || d.lookForMore(last)
+	}
+	if d.targets[0].outcome != session.Pending {
 		return true
 	}
 	if s := d.router.reg.Lookup(d.to.Account, d.to.Device); s != nil {
 		d.targets[0].session, d.place = s, Place{}
-		if d.message.Ack && !d.router.acks.await(d.key(), d, 1) {
-			d.settle(0, session.Overloaded)
-		} else {
+		if d.awaitAcks(1) {
 			d.send(0)
+		} else {
+			d.settle(0, session.Overloaded)
 		}
 		return true
 	}
-	if p := d.router.cluster.Locate(d.to.Account, d.to.Device); d.isNews(p) {
+	p := d.router.cluster.Locate(d.to.Account, d.to.Device)
+	switch {
+	case d.isNews(p):
 		d.forwardOne(p)
 		return true
-	}
-	if last {
+	case !last:
+	case p.State == Here: // another device here has its hash
+		d.settle(0, session.Misrouted)
+	default:
 		d.settle(0, session.Offline)
 	}
 	return last

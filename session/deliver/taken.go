@@ -87,8 +87,11 @@ func (r *Router) settled(t *taken) {
 			o.Counts[i] = uint32(n)
 		}
 	}
-	if len(o.Devices) == 1 && t.delivery.isToOne() {
-		o.Devices[0].Device = "" // they know
+	if len(o.Devices) == 1 {
+		var one bool
+		if one, o.Collision = d.isToOne(); one {
+			o.Devices[0].Device = "" // they know
+		}
 	}
 	t.reply.Outcomes(o)
 	t.reply, t.push = nil, Push{}
@@ -103,10 +106,12 @@ func (d *Delivery) isToAll() bool {
 	return d.to.All
 }
 
-func (d *Delivery) isToOne() bool {
+// isToOne says whether the message is to one device, and whether that is misrouted because
+// another one has its hash.
+func (d *Delivery) isToOne() (one, collision bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.to.Device != ""
+	return d.to.Device != "", d.collision
 }
 
 // timed are deliveries on behalf of other nodes that wait for acks. The node that
