@@ -70,7 +70,6 @@ func (n *process) knows(other *process, long int64) bool {
 // too, with each device on one node, and that all nodes name the same homes.
 func (w *world) checkUnion() {
 	accounts := map[string]map[string]bool{} // account, node
-	alike := map[string]bool{}               // accounts that have a device whose hash another has
 	for _, d := range w.devices {
 		c := w.connected(d)
 		if c != nil {
@@ -80,7 +79,6 @@ func (w *world) checkUnion() {
 			accounts[d.name.Account][c.at.name] = true
 		}
 		if len(d.twins) > 0 {
-			alike[d.name.Account] = true
 			w.checkTwins(d)
 			continue
 		}
@@ -92,7 +90,7 @@ func (w *world) checkUnion() {
 		}
 	}
 	for _, d := range w.devices {
-		if !alike[d.name.Account] {
+		if !w.alike[d.name.Account] {
 			w.checkAccount(d, accounts[d.name.Account])
 		}
 		w.checkHome(d)

@@ -18,8 +18,9 @@ type world struct {
 	pairs     []*pair
 	devices   []*device
 	named     map[session.Address]*device
-	hash      session.Hasher // by the cluster's hash_key
-	weak      bool           // so weak that some devices share one
+	hash      session.Hasher  // by the cluster's hash_key
+	weak      bool            // so weak that some devices share one
+	alike     map[string]bool // accounts with such devices: the index of accounts may lack them (route.Table.Put)
 	parted    bool
 	quiet     bool  // no faults any more
 	fairSince int64 // and everybody found everybody
@@ -124,7 +125,7 @@ func (w *world) anyDevice() *device {
 func newWorld(seed uint64, nodes, devices int) *world {
 	w := &world{
 		clock: clock{random: rand.New(rand.NewPCG(seed, 1))}, weather: storm,
-		named: map[session.Address]*device{}, byID: map[messageID]*push{},
+		named: map[session.Address]*device{}, alike: map[string]bool{}, byID: map[messageID]*push{},
 		hash: route.Key{1, 2, 3}.Address, weak: seed%weakEvery == 0,
 	}
 	if w.weak {
@@ -146,6 +147,7 @@ func newWorld(seed uint64, nodes, devices int) *world {
 		for _, other := range w.devices {
 			if other.address == d.address {
 				d.twins, other.twins = append(d.twins, other), append(other.twins, d)
+				w.alike[d.name.Account], w.alike[other.name.Account] = true, true
 			}
 		}
 		w.devices = append(w.devices, d)
