@@ -320,8 +320,8 @@ func TestTake(t *testing.T) {
 		t.Errorf("%q", late.list)
 	}
 	n.Tick(1500)
-	if len(late.list) != 1 || late.list[0] != ":timeout" || n.Stats().AcksAwaited != 0 || n.timed.busy.Load() != 0 {
-		t.Errorf("%q, %+v, %d busy", late.list, n.Stats(), n.timed.busy.Load())
+	if len(late.list) != 1 || late.list[0] != ":timeout" || n.Stats().AcksAwaited != 0 || n.busy.Load() != 0 {
+		t.Errorf("%q, %+v, %d busy", late.list, n.Stats(), n.busy.Load())
 	}
 }
 

@@ -132,3 +132,33 @@ func TestAckAwaitedOnce(t *testing.T) {
 		t.Errorf("%s, %+v", said(d), n.Stats())
 	}
 }
+
+// Of many devices a node says before the timeout which have acked: after it, the node that
+// waits would not know their names.
+func TestListedBeforeTimeout(t *testing.T) {
+	n, _ := newClusterNode(nil)
+	phone := n.open("alice", "phone", 0)
+	n.open("alice", "tv", 0)
+	from, r := session.Origin{Node: "b", Epoch: 1}, &told{}
+	n.Take(from, &wire.Forward{ID: 44, Account: "alice", Wait: session.WaitAcked, TimeoutMS: 1000, Payload: []byte("1")}, r, 5000)
+	n.sockets.settle(netpoll.ResultWritten)
+	if !n.Ack(phone, from, 44) {
+		t.Fatal("the ack is refused")
+	}
+	<-n.Sought()
+	if n.LookAgain(5899) != 1 || len(r.list) != 0 {
+		t.Fatalf("%q", r.list)
+	}
+	if n.LookAgain(5900) != 0 || len(r.list) != 1 {
+		t.Fatalf("%q", r.list)
+	}
+	if got := r.list[0]; got != "phone:acked tv:timeout" && got != "tv:timeout phone:acked" || n.Stats().AcksAwaited != 0 || n.busy.Load() != 0 {
+		t.Errorf("%q, %+v, %d busy", got, n.Stats(), n.busy.Load())
+	}
+	// Those that have settled are forgotten.
+	n.Take(from, &wire.Forward{ID: 45, Account: "alice", Device: "", Except: "tv", Wait: session.WaitAcked, TimeoutMS: 60_000, Payload: []byte("1")}, r, 6000)
+	n.sockets.settle(netpoll.ResultWritten)
+	if !n.Ack(phone, from, 45) || n.LookAgain(6010)+n.LookAgain(6010+timedEveryMS) > 1 || n.LookAgain(9000) != 0 {
+		t.Error("it is kept")
+	}
+}

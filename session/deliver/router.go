@@ -61,9 +61,11 @@ type Router struct {
 	scratch  sync.Pool // of *[]byte: frames whose sender does not wait
 	spare    sync.Pool // of *Delivery: pushes to many whose sender does not wait
 	recycle  func(*Delivery)
-	taken    sync.Pool // of *taken
-	forwards sync.Pool // of *wire.Forward
-	timed    timed
+	taken    sync.Pool    // of *taken
+	forwards sync.Pool    // of *wire.Forward
+	busy     atomic.Int64 // messages taken and not settled
+	timed    timed        // of those, the ones to a device that await its ack
+	listing  timed        // and to many
 }
 
 // NewRouter returns a router of valid configuration. Message ids are made in the

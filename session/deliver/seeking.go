@@ -38,20 +38,28 @@ func (s *seeking) enter(d *Delivery) bool {
 		return false
 	}
 	s.list = append(s.list, sought{delivery: d, use: d.use})
+	s.ring()
+	return true
+}
+
+// ring says that there is something to look at.
+func (s *seeking) ring() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return true
 }
 
-// Sought receives a value when pushes wait for a device to turn up: call LookAgain from then
-// on every 10 ms or so, until it says that there are none.
+// Sought receives a value when pushes wait for a device to turn up, or pushes of other nodes
+// for the acks of many: call LookAgain from then on every 10 ms or so, until it says that
+// there are none.
 func (r *Router) Sought() <-chan struct{} { return r.seeking.wake }
 
-// LookAgain looks again for the devices of pushes that wait, and returns how many still do.
+// LookAgain looks again for the devices of pushes that wait, ends the waiting for acks of
+// many whose time is over, and returns how many still wait.
 // One goroutine at a time may call it, with the time in Unix milliseconds.
 func (r *Router) LookAgain(nowMS int64) (left int) {
+	acks := r.listing.tick(nowMS)
 	s := &r.seeking
 	s.mu.Lock()
 	for i := range s.list {
@@ -70,7 +78,7 @@ func (r *Router) LookAgain(nowMS int64) (left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = slices.DeleteFunc(s.list, func(x sought) bool { return over[x] })
-	return len(s.list)
+	return len(s.list) + acks
 }
 
 // lookAgain looks for the one addressee once more, or for those that an account lacks; true:
