@@ -30,6 +30,10 @@ type others struct {
 
 func (o *others) Locate(account, device string) Place { return o.places[account+"/"+device] }
 
+func (o *others) Holds(account, device string) bool {
+	return o.places[account+"/"+device].State == Here
+}
+
 func (o *others) Forget(p Place) {
 	o.forgot = append(o.forgot, p)
 	for name, at := range o.places {
@@ -375,6 +379,7 @@ func TestTakenTimeout(t *testing.T) {
 type far struct{ o wire.Outcomes }
 
 func (*far) Locate(string, string) Place                                   { return there("b", 5) }
+func (*far) Holds(string, string) bool                                     { return false }
 func (*far) Forget(Place)                                                  {}
 func (*far) AppendNodes(dst []string, _ string) []string                   { return dst }
 func (f *far) Forward(_ string, _ *wire.Forward, rcpt Answers, tag uint64) { rcpt.Answered(tag, &f.o) }

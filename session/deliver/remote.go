@@ -50,12 +50,12 @@ func (d *Delivery) seek(gone *session.Session) {
 	}
 }
 
-// misroute ends a message that came over a link (DESIGN.md decision 5). Should the table
-// have the device here all the same, it has come this moment, or another one has its hash:
-// then the sender's entry is right, and is not to be forgotten for this message's sake. The
-// caller holds mu, which may be released meanwhile.
+// misroute ends a message that came over a link (DESIGN.md decision 5). Should this node's
+// log have the device all the same, it has come this moment, or another one has its hash:
+// then the sender's entry is right, and is not to be forgotten for this message's sake, also
+// if by now a third node's is newer. The caller holds mu, which may be released meanwhile.
 func (d *Delivery) misroute(gone *session.Session) {
-	if d.router.cluster.Locate(d.to.Account, d.to.Device).State == Here {
+	if d.router.cluster.Holds(d.to.Account, d.to.Device) {
 		t, s := &d.targets[0], d.router.reg.Lookup(d.to.Account, d.to.Device)
 		switch {
 		case s == nil:

@@ -42,6 +42,14 @@ func (n *process) Locate(account, device string) deliver.Place {
 	return p
 }
 
+// Holds says whether the own log has an open session with the hash of an address
+// (deliver.Cluster).
+func (n *process) Holds(account, device string) bool {
+	address, _ := n.w.hash(account, device)
+	_, closed, ok := n.table.Get(n.replica.Self(), address)
+	return ok && !closed
+}
+
 // Forget takes what Locate said out of the table (deliver.Cluster).
 func (n *process) Forget(p deliver.Place) {
 	n.replica.Misrouted(p.Address, p.Account, replica.Entry{Author: replica.Author(p.Author), Version: p.Version})

@@ -136,7 +136,11 @@ func (w *world) checkTwins(d *device) {
 		e, ok := n.table.Lookup(d.address)
 		if o, _ := n.replica.Origin(e.Author); newest == nil && ok && !e.Closed ||
 			newest != nil && (!ok || e.Closed || o != newest.origin || e.Version != version) {
-			w.fail("%s says %v of the hash of %v: %+v, the newest of %d devices is on %+v", n.name, o, d.name, e, len(d.twins)+1, newest)
+			at := "none"
+			if newest != nil {
+				at = newest.name
+			}
+			w.fail("%s says %v of the hash of %v and %d others: %+v, the newest, %d, is on %s", n.name, o, d.name, len(d.twins), e, version, at)
 		}
 	}
 }

@@ -92,10 +92,14 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-// trace tells the story of the device that -device names.
+// trace tells the story of the device that -device names, and of those with its hash.
 func (w *world) trace(d *device, format string, args ...any) {
-	if *traced == d.name.String() {
-		fmt.Printf("%.4f s: "+format+"\n", append([]any{float64(w.now) / float64(second)}, args...)...)
+	told := *traced == d.name.String()
+	for _, other := range d.twins {
+		told = told || *traced == other.name.String()
+	}
+	if told {
+		fmt.Printf("%.4f s, %v: "+format+"\n", append([]any{float64(w.now) / float64(second), d.name}, args...)...)
 	}
 }
 
