@@ -26,12 +26,13 @@ type others struct {
 	sent   []forwarded
 	now    session.Outcome // Pending: keep; else fail at once with it
 	forgot []Place
+	holds  bool // the own log has whatever hash it is asked for
 }
 
 func (o *others) Locate(account, device string) Place { return o.places[account+"/"+device] }
 
 func (o *others) Holds(account, device string) bool {
-	return o.places[account+"/"+device].State == Here
+	return o.holds
 }
 
 func (o *others) Forget(p Place) {
