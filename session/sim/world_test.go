@@ -180,6 +180,10 @@ func (w *world) live(events int) {
 			w.count.pushes++
 			w.after(w.between(0, 100*ms), func() { w.push(d) })
 		}
+		if w.chance(300) { // to somebody who stays where he is
+			w.count.pushes++
+			w.push(w.devices[w.random.IntN(len(w.devices))])
+		}
 		w.run(10 * ms)
 		if w.count.events%50 == 0 {
 			w.checkRoutable()
