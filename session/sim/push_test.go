@@ -76,13 +76,17 @@ func (n *process) deliver(p *push) {
 		timeout = timeouts[2]
 	}
 	payload := strconv.AppendInt(nil, int64(p.number), 10)
-	x := deliver.Push{To: p.what, Payload: payload, Wait: p.wait, SentMS: n.nowMS(), TimeoutMS: timeout}
+	account, device, except := []byte(p.what.Account), []byte(p.what.Device), []byte(p.what.Except)
+	to := deliver.To{Account: wire.Borrow(account), Device: wire.Borrow(device), Except: wire.Borrow(except), All: p.what.All}
+	x := deliver.Push{To: to, Payload: payload, Wait: p.wait, SentMS: n.nowMS(), TimeoutMS: timeout}
 	if p.to != nil {
 		w.trace(p.to, "push %d from %s to %+v, wait %v", p.number, n.name, p.what, p.wait)
 	}
 	p.id = n.router.Deliver(&x, p.delivery)
 	w.byID[messageID{n.origin, p.id}] = p
-	spoil(payload)
+	for _, b := range [][]byte{payload, account, device, except} {
+		spoil(b)
+	}
 	n.wake()
 	if p.delivery != nil {
 		w.after(int64(timeout)*ms, func() {
