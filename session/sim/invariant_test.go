@@ -31,6 +31,9 @@ func (w *world) checkRoutable() {
 			if !n.up || !w.well(n, bound) {
 				continue
 			}
+			if !w.quiet {
+				w.count.bound++
+			}
 			if e, ok := n.table.Lookup(d.address); !n.holds(e, ok, c) {
 				w.fail("%s does not find %v on %s after %d ms: %+v", n.name, d.name, c.at.name, *boundMS, e)
 			}

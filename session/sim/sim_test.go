@@ -21,7 +21,7 @@ var (
 )
 
 // mustHappen is how many of the totals must not be zero for a run to mean anything.
-const mustHappen = 8
+const mustHappen = 9
 
 // TestSeeds runs the cluster through a storm and a calm for each seed. A seed that fails
 // is printed and replays with -seeds 1 -seed N.
@@ -51,6 +51,7 @@ func TestSeeds(t *testing.T) {
 		{"displacements", sum.Displaced}, {"misroutes", sum.Deliver.Misrouted}, {"snapshots", sum.Snapshots},
 		{"swaps", sum.Swaps}, {"heals", uint64(count.heals)}, {"re-assertions", sum.Reasserted}, {"skews", sum.Skewed},
 		{"collisions", sum.Collisions},
+		{"looks in the storm that must find", uint64(count.bound)},
 		{"misrouted by collision", sum.Deliver.Collisions},
 		{"restarts", uint64(count.restarts)}, {"suffixes", sum.Suffixes}, {"relayed", sum.Relayed}, {"gaps", sum.Gaps},
 		{"abandoned", sum.Abandoned}, {"forgotten", sum.Misrouted}, {"questions", sum.Questions},
@@ -139,6 +140,7 @@ func (c *counts) merge(o *counts) {
 	c.forwards += o.forwards
 	c.written += o.written
 	c.waits += o.waits
+	c.bound += o.bound
 	c.repeats += o.repeats
 	c.missed += o.missed
 }

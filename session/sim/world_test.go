@@ -39,6 +39,7 @@ type world struct {
 type counts struct {
 	events, openings, heals, restarts, outdated int // what befell devices and nodes
 	pushes, forwards, written, waits            int // messages, those between nodes, those taken by sockets; looks for devices on their way
+	bound                                       int // looks in the storm for a device that must be found by now
 	repeats, missed                             int // devices that moved and got a push to their account twice, or not at all
 }
 
