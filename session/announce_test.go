@@ -84,6 +84,42 @@ func TestRegistryAnnounces(t *testing.T) {
 	}
 }
 
+func TestAppendOpeningsInParts(t *testing.T) {
+	r := NewAnnouncedRegistry(plain, nil)
+	var kept []*Session
+	for i := range 500 { // some 8 in each shard, but for one that has a few pages
+		s := New(fmt.Sprint("acc", i%250), fmt.Sprint("dev", i))
+		if i >= 250 {
+			s = New("acc", fmt.Sprint("dev", i))
+		}
+		r.Open(s)
+		kept = append(kept, s)
+	}
+	for i, s := range kept {
+		if i%3 == 0 {
+			r.Close(s)
+		}
+	}
+	for _, n := range []int{1, 2, 16, 63, 64, 65, 1000} {
+		seen := map[uint64]bool{}
+		for next, first := uint64(0), true; first || next != 0; first = false {
+			var part []Opening
+			if part, next = r.AppendOpenings(part, next, n); len(part) > n {
+				t.Fatalf("%d openings in a part of %d", len(part), n)
+			}
+			for _, o := range part {
+				if seen[o.Address] {
+					t.Fatalf("%x twice in parts of %d", o.Address, n)
+				}
+				seen[o.Address] = true
+			}
+		}
+		if len(seen) != r.Len() {
+			t.Errorf("parts of %d have %d openings of %d", n, len(seen), r.Len())
+		}
+	}
+}
+
 func TestByHashComparesWhole(t *testing.T) {
 	// All that the index looks at is the same for every device.
 	r := NewAnnouncedRegistry(func(account, device string) (uint64, uint64) { return uint64(device[0])<<32 | 7, 9 }, nil)

@@ -190,29 +190,48 @@ func (r *Registry) Reassert(s *Session, announce func() (version uint64)) bool {
 // Opening is what a log says of an open session.
 type Opening struct{ Address, Account, Version uint64 }
 
-// AppendOpenings appends the openings of a part of the sessions, some n of them, and
-// returns where the next part begins; 0 at the end, and for the first one. Whoever goes
-// through all parts sees each session that was open throughout.
+// AppendOpenings appends the openings of a part of the sessions, at most n, and
+// returns where the next part begins; 0 at the end, and for the first one. A part in which
+// there are few may have none. Whoever goes through all parts sees each session that was
+// open throughout.
 func (r *Registry) AppendOpenings(dst []Opening, from uint64, n int) (_ []Opening, next uint64) {
-	shard, page := int(from>>32), int(uint32(from))
-	for ; n > 0; n -= pageSlots {
+	shard, slot := int(from>>32), uint32(from)
+	for n > 0 {
 		sh := &r.shards[shard]
 		sh.mu.RLock()
-		if page < len(sh.slots.pages) {
-			sh.slots.pages[page].each(func(s *Session) {
-				address, account := r.hash(s.Account, s.Device)
-				dst = append(dst, Opening{address, account, s.version})
-			})
-		}
-		end := page+1 >= len(sh.slots.pages)
+		first := len(dst)
+		dst, slot = r.appendPage(dst, &sh.slots, slot, n)
+		end := int(slot/pageSlots) >= len(sh.slots.pages)
 		sh.mu.RUnlock()
-		if page++; end {
-			if shard, page = shard+1, 0; shard == shardCount {
+		n -= max(1, len(dst)-first) // an empty page is work, too
+		if end {
+			if shard, slot = shard+1, 0; shard == shardCount {
 				return dst, 0
 			}
 		}
 	}
-	return dst, uint64(shard)<<32 | uint64(page)
+	return dst, uint64(shard)<<32 | uint64(slot)
+}
+
+// appendPage appends at most n openings of the page of a slot, from there on, and returns
+// the slot after the last one that it looked at. The caller holds mu.
+func (r *Registry) appendPage(dst []Opening, t *slots, slot uint32, n int) ([]Opening, uint32) {
+	number := slot / pageSlots
+	if int(number) >= len(t.pages) {
+		return dst, slot
+	}
+	p := &t.pages[number]
+	for taken := ^p.vacant >> (slot % pageSlots) << (slot % pageSlots); taken != 0; taken &= taken - 1 {
+		bit := uint32(bits.TrailingZeros64(taken))
+		if n == 0 {
+			return dst, number*pageSlots + bit
+		}
+		s := p.sessions[bit]
+		address, account := r.hash(s.Account, s.Device)
+		dst = append(dst, Opening{address, account, s.version})
+		n--
+	}
+	return dst, (number + 1) * pageSlots
 }
 
 // AppendAccount appends the account's sessions, in no particular order.

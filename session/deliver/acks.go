@@ -39,6 +39,16 @@ type awaited struct {
 	acks     int
 }
 
+// awaitAcks enters the delivery, once, among those that wait for n acks, if it is one that
+// does; false when that would be too many in all. The caller holds mu.
+func (d *Delivery) awaitAcks(n int) bool {
+	if !d.message.Ack || d.awaits {
+		return true
+	}
+	d.awaits = d.router.acks.await(d.key(), d, n)
+	return d.awaits
+}
+
 func (a *acks) init(max int) {
 	a.max = int64(max)
 	for i := range a.shards {

@@ -10,6 +10,9 @@ import (
 type Cluster interface {
 	// Locate says where the table has a device.
 	Locate(account, device string) Place
+	// Holds says whether this node's own log has an open session with the hash of that
+	// address, whoever's it is and whatever other nodes' logs say.
+	Holds(account, device string) bool
 	// Forget takes what Locate said out of the table, unless the table has learnt better
 	// meanwhile (DESIGN.md decision 5).
 	Forget(p Place)
@@ -54,6 +57,7 @@ const (
 type alone struct{}
 
 func (alone) Locate(string, string) Place                    { return Place{} }
+func (alone) Holds(string, string) bool                      { return false }
 func (alone) Forget(Place)                                   {}
 func (alone) AppendNodes(dst []string, _ string) []string    { return dst }
 func (alone) Forward(string, *wire.Forward, Answers, uint64) { panic("deliver: a node alone forwards") }

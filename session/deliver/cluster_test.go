@@ -26,9 +26,14 @@ type others struct {
 	sent   []forwarded
 	now    session.Outcome // Pending: keep; else fail at once with it
 	forgot []Place
+	holds  bool // the own log has whatever hash it is asked for
 }
 
 func (o *others) Locate(account, device string) Place { return o.places[account+"/"+device] }
+
+func (o *others) Holds(account, device string) bool {
+	return o.holds
+}
 
 func (o *others) Forget(p Place) {
 	o.forgot = append(o.forgot, p)
@@ -263,6 +268,9 @@ func (r *told) Outcomes(o *wire.Outcomes) {
 			text += fmt.Sprintf("%d %v ", n, session.Outcome(outcome))
 		}
 	}
+	if o.Collision {
+		text += "collision"
+	}
 	r.list = append(r.list, strings.TrimSpace(text))
 }
 
@@ -317,8 +325,8 @@ func TestTake(t *testing.T) {
 		t.Errorf("%q", late.list)
 	}
 	n.Tick(1500)
-	if len(late.list) != 1 || late.list[0] != ":timeout" || n.Stats().AcksAwaited != 0 || n.timed.busy.Load() != 0 {
-		t.Errorf("%q, %+v, %d busy", late.list, n.Stats(), n.timed.busy.Load())
+	if len(late.list) != 1 || late.list[0] != ":timeout" || n.Stats().AcksAwaited != 0 || n.busy.Load() != 0 {
+		t.Errorf("%q, %+v, %d busy", late.list, n.Stats(), n.busy.Load())
 	}
 }
 
@@ -372,6 +380,7 @@ func TestTakenTimeout(t *testing.T) {
 type far struct{ o wire.Outcomes }
 
 func (*far) Locate(string, string) Place                                   { return there("b", 5) }
+func (*far) Holds(string, string) bool                                     { return false }
 func (*far) Forget(Place)                                                  {}
 func (*far) AppendNodes(dst []string, _ string) []string                   { return dst }
 func (f *far) Forward(_ string, _ *wire.Forward, rcpt Answers, tag uint64) { rcpt.Answered(tag, &f.o) }

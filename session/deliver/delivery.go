@@ -54,9 +54,14 @@ type Delivery struct {
 	isPaced  bool
 
 	// For addressees that are not connected here.
-	remotes []remote
-	place   Place // where the one addressee is believed to be
-	asked   int   // nodes that said misrouted of the one addressee
+	remotes   []remote
+	place     Place // where the one addressee is believed to be
+	asked     int   // nodes that said misrouted of the one addressee
+	collision bool  // it is misrouted because another device here has its hash
+	awaits    bool  // it is among those that wait for acks
+	lacks     bool  // a device of the account may be on its way to another node
+	looks     bool  // and is looked for
+	looked    bool  // or was
 
 	nodes     []string // buffer
 	timeoutMS uint32
@@ -105,6 +110,7 @@ func (d *Delivery) Reset(wait session.Wait, call func(*Delivery)) {
 	d.next, d.raw, d.inFlight = 0, 0, 0
 	d.router, d.to, d.message, d.index = nil, To{}, session.Message{}, nil
 	d.local, d.place, d.asked, d.timeoutMS = false, Place{}, 0, 0
+	d.collision, d.awaits, d.lacks, d.looks, d.looked = false, false, false, false, false
 	clear(d.remotes)
 	d.remotes = d.remotes[:0]
 	d.payload, d.names, d.frame = kept(d.payload), d.names[:0], kept(d.frame)
@@ -251,11 +257,15 @@ func (d *Delivery) end() {
 // unlock releases the mutex and, if that was the last thing to wait for, says that
 // the delivery is settled. It may be somebody else's after that.
 func (d *Delivery) unlock() {
+	if d.lacks && d.state == running && d.open == 0 && d.holds == 0 {
+		d.lookFurther()
+	}
 	if d.state != running || d.open > 0 || d.holds > 0 {
 		d.mu.Unlock()
 		return
 	}
-	if d.message.Ack {
+	d.merge()
+	if d.awaits {
 		d.router.acks.forget(d.key())
 	}
 	if d.isPaced {

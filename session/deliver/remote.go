@@ -10,6 +10,7 @@ import (
 // A message whose addressees are connected to other nodes, in order:
 //
 //	seek         one device that is not here: where does the table have it?
+//	misroute     one that another node believed here: say so, it goes no further
 //	forwardOne   to that node; Answered brings its outcome
 //	forwardMany  of an account or everybody: one frame for each node, however many devices
 //	Answered     misrouted: forget, seek once more; else the outcome is final
@@ -29,11 +30,11 @@ func (r *remote) device(i int) string { return r.devices[i] }
 // remoteTag marks the tags of messages to many; what is below it numbers the remote.
 const remoteTag = 1 << 31
 
-// seek finds the one addressee, which is not connected here. The caller holds mu, which
-// may be released meanwhile.
-func (d *Delivery) seek() {
-	if d.local {
-		d.settle(0, session.Misrouted)
+// seek finds the one addressee, which is not connected here, or only by a session whose
+// connection is gone. The caller holds mu, which may be released meanwhile.
+func (d *Delivery) seek(gone *session.Session) {
+	if d.local && ruleOneHop {
+		d.misroute(gone)
 		return
 	}
 	p := d.router.cluster.Locate(d.to.Account, d.to.Device)
@@ -47,6 +48,29 @@ func (d *Delivery) seek() {
 		d.router.count.seekingRefused.Add(1)
 		d.settle(0, session.Offline)
 	}
+}
+
+// misroute ends a message that came over a link (DESIGN.md decision 5). Should this node's
+// log have the device all the same, it has come this moment, or another one has its hash:
+// then the sender's entry is right, and is not to be forgotten for this message's sake, also
+// if by now a third node's is newer. The caller holds mu, which may be released meanwhile.
+func (d *Delivery) misroute(gone *session.Session) {
+	if d.router.cluster.Holds(d.to.Account, d.to.Device) {
+		t, s := &d.targets[0], d.router.reg.Lookup(d.to.Account, d.to.Device)
+		switch {
+		case s == nil:
+			d.collision = true
+		case s == gone || t.moved: // its end is not noted yet
+		case !d.awaitAcks(1):
+			d.settle(0, session.Overloaded)
+			return
+		default:
+			t.session, t.moved = s, true
+			d.send(0)
+			return
+		}
+	}
+	d.settle(0, session.Misrouted)
 }
 
 // isNews says that a place is worth asking: another node, or another session than the
@@ -66,15 +90,20 @@ func (d *Delivery) forwardOne(p Place) {
 // forwardMany takes the message to all other nodes that may hold addressees. The caller
 // holds mu, which is released meanwhile.
 func (d *Delivery) forwardMany() {
-	if d.local {
+	if d.local && ruleOneHop {
 		return
 	}
 	d.nodes = d.router.cluster.AppendNodes(d.nodes[:0], d.to.Account)
 	for _, node := range d.nodes {
 		d.remotes = append(d.remotes, remote{node: node})
 	}
-	d.open += len(d.remotes)
-	for i := range d.remotes {
+	d.forwardFrom(0)
+}
+
+// forwardFrom forwards to remotes from a number on.
+func (d *Delivery) forwardFrom(first int) {
+	d.open += len(d.remotes) - first
+	for i := first; i < len(d.remotes); i++ {
 		d.router.count.forwarded.Add(1)
 		d.forwardTo(d.remotes[i].node, d.tag(remoteTag|i))
 	}
@@ -124,9 +153,16 @@ func (d *Delivery) answeredOne(o *wire.Outcomes) {
 	if outcome == session.Misrouted && d.asked == 0 {
 		d.asked++
 		d.router.count.misrouted.Add(1)
-		d.router.cluster.Forget(d.place)
-		d.seek()
-		return
+		if !o.Collision {
+			d.router.cluster.Forget(d.place)
+			d.seek(nil)
+			return
+		}
+		d.router.count.collisions.Add(1)
+		if p := d.router.cluster.Locate(d.to.Account, d.to.Device); d.isNews(p) {
+			d.forwardOne(p)
+			return
+		}
 	}
 	d.settle(0, outcome)
 }
@@ -155,31 +191,40 @@ func (d *Delivery) answeredMany(r *remote, o *wire.Outcomes) {
 	for outcome, n := range o.Counts {
 		d.remoteCount(session.Outcome(outcome), int(n))
 	}
+	if len(o.Devices) == 0 && o.Counts == [session.OutcomeCount]uint32{} {
+		d.lack()
+	}
 	var all strings.Builder // one string for all names
 	for _, one := range o.Devices {
 		all.WriteString(one.Device)
+		if one.Outcome == session.Offline {
+			d.lack()
+		}
 	}
 	rest := all.String()
 	for _, one := range o.Devices {
 		r.devices = append(r.devices, rest[:len(one.Device)])
-		r.outcomes = append(r.outcomes, one.Outcome)
+		r.outcomes = append(r.outcomes, d.remoteCount(one.Outcome, 1))
 		rest = rest[len(one.Device):]
-		d.remoteCount(one.Outcome, 1)
 	}
 }
 
 // remoteCount counts n addressees of another node, which has counted them in its own
-// metrics.
-func (d *Delivery) remoteCount(o session.Outcome, n int) {
+// metrics, and returns what is said of them.
+func (d *Delivery) remoteCount(o session.Outcome, n int) session.Outcome {
 	if o == session.Pending { // not an outcome; see oneOutcome
 		o = session.Lost
 	}
 	d.counts[o] += n
 	d.total += n
+	return o
 }
 
-// expireRemotes ends waiting for nodes that have not answered. The caller holds mu.
+// expireRemotes ends waiting for nodes that have not answered, and looking for more. The
+// caller holds mu.
 func (d *Delivery) expireRemotes() {
+	d.lacks, d.looked = false, true
+	d.endLooking()
 	for i := range d.remotes {
 		if r := &d.remotes[i]; !r.answered {
 			d.answeredMany(r, &wire.Outcomes{Devices: []wire.DeviceOutcome{{Outcome: session.Timeout}}})

@@ -61,9 +61,11 @@ type Router struct {
 	scratch  sync.Pool // of *[]byte: frames whose sender does not wait
 	spare    sync.Pool // of *Delivery: pushes to many whose sender does not wait
 	recycle  func(*Delivery)
-	taken    sync.Pool // of *taken
-	forwards sync.Pool // of *wire.Forward
-	timed    timed
+	taken    sync.Pool    // of *taken
+	forwards sync.Pool    // of *wire.Forward
+	busy     atomic.Int64 // messages taken and not settled
+	timed    timed        // of those, the ones to a device that await its ack
+	listing  timed        // and to many
 }
 
 // NewRouter returns a router of valid configuration. Message ids are made in the
@@ -115,8 +117,8 @@ func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
 	case len(p.Payload) > r.cfg.PayloadBytesMax:
 		d.refuse(session.TooLarge)
 	case s == nil:
-		d.seek()
-	case p.Wait == session.WaitAcked && !r.acks.await(d.key(), d, 1):
+		d.seek(nil)
+	case !d.awaitAcks(1):
 		d.refuse(session.Overloaded)
 	default:
 		d.send(0)
@@ -136,7 +138,7 @@ func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refuse
 	case len(p.Payload) > r.cfg.PayloadBytesMax:
 		refused = session.TooLarge
 	case n > r.cfg.InFlightMax && !r.paced.enter(d),
-		p.Wait == session.WaitAcked && n > 0 && !r.acks.await(d.key(), d, n):
+		n > 0 && !d.awaitAcks(n):
 		refused = session.Overloaded
 	}
 	if refused != session.Pending {

@@ -38,20 +38,28 @@ func (s *seeking) enter(d *Delivery) bool {
 		return false
 	}
 	s.list = append(s.list, sought{delivery: d, use: d.use})
+	s.ring()
+	return true
+}
+
+// ring says that there is something to look at.
+func (s *seeking) ring() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return true
 }
 
-// Sought receives a value when pushes wait for a device to turn up: call LookAgain from then
-// on every 10 ms or so, until it says that there are none.
+// Sought receives a value when pushes wait for a device to turn up, or pushes of other nodes
+// for the acks of many: call LookAgain from then on every 10 ms or so, until it says that
+// there are none.
 func (r *Router) Sought() <-chan struct{} { return r.seeking.wake }
 
-// LookAgain looks again for the devices of pushes that wait, and returns how many still do.
+// LookAgain looks again for the devices of pushes that wait, ends the waiting for acks of
+// many whose time is over, and returns how many still wait.
 // One goroutine at a time may call it, with the time in Unix milliseconds.
 func (r *Router) LookAgain(nowMS int64) (left int) {
+	acks := r.listing.tick(nowMS)
 	s := &r.seeking
 	s.mu.Lock()
 	for i := range s.list {
@@ -70,31 +78,41 @@ func (r *Router) LookAgain(nowMS int64) (left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = slices.DeleteFunc(s.list, func(x sought) bool { return over[x] })
-	return len(s.list)
+	return len(s.list) + acks
 }
 
-// lookAgain looks for the one addressee once more; true: it need not be looked for again.
-// last: if it is not there, it is offline.
+// lookAgain looks for the one addressee once more, or for those that an account lacks; true:
+// it need not look again. last: whoever is not there is offline.
 func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 	d.mu.Lock()
 	defer func() { d.unlock() }()
-	if d.use != use || d.state != running || d.targets[0].outcome != session.Pending {
+	if d.use != use || d.state != running {
+		return true
+	}
+	if d.to.Device == "" {
+		return !d.looks || d.lookForMore(last)
+	}
+	if d.targets[0].outcome != session.Pending {
 		return true
 	}
 	if s := d.router.reg.Lookup(d.to.Account, d.to.Device); s != nil {
 		d.targets[0].session, d.place = s, Place{}
-		if d.message.Ack && !d.router.acks.await(d.key(), d, 1) {
-			d.settle(0, session.Overloaded)
-		} else {
+		if d.awaitAcks(1) {
 			d.send(0)
+		} else {
+			d.settle(0, session.Overloaded)
 		}
 		return true
 	}
-	if p := d.router.cluster.Locate(d.to.Account, d.to.Device); d.isNews(p) {
+	p := d.router.cluster.Locate(d.to.Account, d.to.Device)
+	switch {
+	case d.isNews(p):
 		d.forwardOne(p)
 		return true
-	}
-	if last {
+	case !last:
+	case p.State == Here: // another device here has its hash
+		d.settle(0, session.Misrouted)
+	default:
 		d.settle(0, session.Offline)
 	}
 	return last

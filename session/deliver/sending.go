@@ -124,11 +124,13 @@ func (d *Delivery) sendAgain(i int) {
 	switch {
 	case !t.moved && s != nil && s != t.session:
 	case d.to.Device != "": // it has left, or is being closed because it is on another node by now
+		gone := t.session
 		t.session = nil
-		d.seek()
+		d.seek(gone)
 		return
 	default:
 		d.settle(i, session.Offline)
+		d.lack()
 		return
 	}
 	t.session, t.moved = s, true

@@ -19,6 +19,7 @@ type Stats struct {
 	Forwarded   uint64                       `metric:"roost_deliver_forwarded_total" doc:"messages forwarded to another node, one for each node"`
 	Taken       uint64                       `metric:"roost_deliver_taken_total" doc:"messages that other nodes forwarded here"`
 	Misrouted   uint64                       `metric:"roost_deliver_misrouted_total" doc:"forwarded messages whose node did not hold the device: the table was behind, and is asked once more"`
+	Collisions  uint64                       `metric:"roost_deliver_collisions_total" doc:"of those the ones whose node holds another device with the same hash, so that the table is right"`
 	SeekRefused uint64                       `metric:"roost_deliver_seeking_refused_total" doc:"pushes that were offline at once, because seeking_max of them waited for a device to turn up"`
 	Stalls      uint64                       `metric:"roost_deliver_stalls_total" doc:"times a paced push went on past receivers that took nothing for a tick"`
 	AcksUnknown uint64                       `metric:"roost_deliver_acks_unknown_total" doc:"acks refused because nobody waits: unknown, given up or told already"`
@@ -28,7 +29,7 @@ type Stats struct {
 }
 
 type counters struct {
-	forwarded, taken, misrouted, seekingRefused atomic.Uint64
+	forwarded, taken, misrouted, collisions, seekingRefused atomic.Uint64
 
 	messages, untracked, moved, stalls, acksUnknown, acksForeign atomic.Uint64
 
@@ -45,6 +46,7 @@ func (r *Router) Stats() Stats {
 		Forwarded:   c.forwarded.Load(),
 		Taken:       c.taken.Load(),
 		Misrouted:   c.misrouted.Load(),
+		Collisions:  c.collisions.Load(),
 		SeekRefused: c.seekingRefused.Load(),
 		Stalls:      c.stalls.Load(),
 		AcksUnknown: c.acksUnknown.Load(),

@@ -2,9 +2,9 @@ package deliver
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/wire"
@@ -54,8 +54,8 @@ func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS
 	if p.Wait == session.WaitNone {
 		p.Wait = session.WaitWritten // whoever forwards wants to know if it went astray
 	}
-	if r.timed.busy.Add(1) > int64(r.cfg.TakenMax) {
-		r.timed.busy.Add(-1)
+	if r.busy.Add(1) > int64(r.cfg.TakenMax) {
+		r.busy.Add(-1)
 		o := wire.Outcomes{Ref: f.Ref, Final: true, Devices: []wire.DeviceOutcome{{Outcome: session.Overloaded}}}
 		reply.Outcomes(&o)
 		return
@@ -64,15 +64,33 @@ func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS
 	t.reply, t.ref = reply, f.Ref
 	d := &t.delivery
 	d.Reset(p.Wait, t.call)
-	if p.Wait == session.WaitAcked {
-		r.timed.enter(d, nowMS+cmp.Or(int64(f.TimeoutMS), takenTimeoutMS))
-	}
 	t.push = p
-	if f.Device != "" && !f.All {
+	one := f.Device != "" && !f.All
+	if p.Wait == session.WaitAcked {
+		r.limit(d, one, nowMS, cmp.Or(int64(f.TimeoutMS), takenTimeoutMS))
+	}
+	if one {
 		r.one(f.ID, &t.push, d)
 	} else {
 		r.many(f.ID, &t.push, d)
 	}
+}
+
+// listingMS is how long before a timeout the outcomes of many devices are on their way; at
+// most a tenth of it.
+const listingMS = 250
+
+// limit ends the waiting for acks. The node that forwarded the message gives its caller
+// the timeout itself, and precisely: of one device that is all there is to say, and what is
+// held here goes with the next tick. Of many it must hear before, or it would not know the
+// names of those that have acked.
+func (r *Router) limit(d *Delivery, one bool, nowMS, timeoutMS int64) {
+	if one {
+		r.timed.enter(d, nowMS+timeoutMS)
+		return
+	}
+	r.listing.enter(d, nowMS+timeoutMS-min(listingMS, timeoutMS/10))
+	r.seeking.ring()
 }
 
 // settled replies, and keeps t for the next one.
@@ -87,13 +105,16 @@ func (r *Router) settled(t *taken) {
 			o.Counts[i] = uint32(n)
 		}
 	}
-	if len(o.Devices) == 1 && t.delivery.isToOne() {
-		o.Devices[0].Device = "" // they know
+	if len(o.Devices) == 1 {
+		var one bool
+		if one, o.Collision = d.isToOne(); one {
+			o.Devices[0].Device = "" // they know
+		}
 	}
 	t.reply.Outcomes(o)
 	t.reply, t.push = nil, Push{}
 	clear(o.Devices)
-	r.timed.busy.Add(-1)
+	r.busy.Add(-1)
 	r.taken.Put(t)
 }
 
@@ -103,48 +124,62 @@ func (d *Delivery) isToAll() bool {
 	return d.to.All
 }
 
-func (d *Delivery) isToOne() bool {
+// isToOne says whether the message is to one device, and whether that is misrouted because
+// another one has its hash.
+func (d *Delivery) isToOne() (one, collision bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.to.Device != ""
+	return d.to.Device != "", d.collision
 }
 
-// timed are deliveries on behalf of other nodes that wait for acks. The node that
-// forwarded them gives its caller the timeout itself, and precisely; here only what is
-// held for it must end.
+// timed are deliveries on behalf of other nodes that wait for acks.
 type timed struct {
-	busy atomic.Int64 // messages taken and not settled
-	mu   sync.Mutex
-	list []sought
+	mu     sync.Mutex
+	list   []sought
+	nextMS int64 // when the first of them is due, at the earliest
+	tickMS int64 // when those that have settled were forgotten
 }
+
+// timedEveryMS is how long a delivery that has settled may stay among the timed.
+const timedEveryMS = 1000
 
 func (t *timed) enter(d *Delivery, untilMS int64) {
 	d.mu.Lock()
 	use := d.use
 	d.mu.Unlock()
 	t.mu.Lock()
+	if len(t.list) == 0 || untilMS < t.nextMS {
+		t.nextMS = untilMS
+	}
 	t.list = append(t.list, sought{d, use, untilMS})
 	t.mu.Unlock()
 }
 
-// tick expires those whose time is over and forgets those that have settled.
-func (t *timed) tick(nowMS int64) {
+// tick expires those whose time is over, forgets those that have settled, and returns how
+// many there still are.
+func (t *timed) tick(nowMS int64) (left int) {
 	var due []sought
 	t.mu.Lock()
-	t.list = slices.DeleteFunc(t.list, func(x sought) bool {
-		if x.delivery.hasEnded(x.use) {
-			return true
-		}
-		if nowMS >= x.untilMS {
-			due = append(due, x)
-			return true
-		}
-		return false
-	})
+	if since := nowMS - t.tickMS; nowMS >= t.nextMS || since >= timedEveryMS || since < 0 {
+		t.tickMS, t.nextMS = nowMS, math.MaxInt64
+		t.list = slices.DeleteFunc(t.list, func(x sought) bool {
+			if x.delivery.hasEnded(x.use) {
+				return true
+			}
+			if nowMS >= x.untilMS {
+				due = append(due, x)
+				return true
+			}
+			t.nextMS = min(t.nextMS, x.untilMS)
+			return false
+		})
+	}
+	left = len(t.list)
 	t.mu.Unlock()
 	for _, x := range due {
 		x.delivery.expire(x.use)
 	}
+	return left
 }
 
 // hasEnded says that a use of the delivery is over.

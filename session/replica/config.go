@@ -52,7 +52,7 @@ func Default() Config {
 		QuestionMS:     250,
 		QuestionTries:  8,
 		AuditMS:        60_000,
-		AuditStep:      16_384,
+		AuditStep:      2048,
 		AgeMS:          1000,
 		SweepStep:      1 << 16,
 		DriftMS:        2 * 3_600_000,

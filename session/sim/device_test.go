@@ -1,6 +1,10 @@
 package sim
 
-import "github.com/roostpush/roost/session"
+import (
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
 
 // device connects, moves, vanishes and comes back. The node it was on may know of it at
 // once or keep a half-open connection until it is displaced or notices.
@@ -9,8 +13,11 @@ type device struct {
 	name    session.Address
 	address uint64
 	account uint64
+	raw     bool        // speaks roost.raw
+	twins   []*device   // others whose address has the same hash
 	current *connection // what the device itself believes in
-	steady  int64       // online since, but for moves of a few milliseconds, a second between two
+	all     []*connection
+	steady  int64 // online since, but for moves of a few milliseconds, a second between two
 }
 
 // shortest gap is how long a device that moves cleanly is on no node at most.
@@ -39,18 +46,18 @@ func (d *device) act() {
 	case 6, 7: // the old node does not notice
 		if c.at.up {
 			w.after(w.between(5*second, 60*second), func() {
-				if !w.quiet {
-					c.at.disconnect(c)
+				if !w.quiet || w.weak { // of two devices with one hash the older is not displaced
+					c.at.hangUp(c)
 				}
 			})
 		}
 		d.connect(w.anyNode())
 	case 8: // goes
-		c.at.disconnect(c)
+		c.at.hangUp(c)
 		d.current = nil
 	case 9: // vanishes
 		d.current = nil
-		w.after(w.between(5*second, 30*second), func() { c.at.disconnect(c) })
+		w.after(w.between(5*second, 30*second), func() { c.at.hangUp(c) })
 	}
 }
 
@@ -60,9 +67,12 @@ func (d *device) move(to *process, gap int64) {
 	if d.w.now-c.opened < second {
 		steady = d.w.now // its last entry is not everywhere yet
 	}
-	c.at.disconnect(c)
+	c.at.hangUp(c)
 	d.w.after(gap, func() {
-		if d.current == c && to.up {
+		if d.current == c {
+			if !to.up {
+				to = d.w.anyNode()
+			}
 			d.connect(to)
 			d.steady = steady
 		}
@@ -84,6 +94,48 @@ func (d *device) dropped(c *connection, later int64) {
 	d.w.after(later, func() {
 		if d.current == c {
 			d.connect(d.w.anyNode())
+		}
+	})
+}
+
+// take is given what the kernel took for a connection. The device reads it if it is
+// there, and acks it mostly.
+func (c *connection) take(op netpoll.Op, body []byte) {
+	d, w := c.device, c.device.w
+	if op == netpoll.OpPing { // behind a message to a roost.raw device: its pong is the ack
+		if origin, number, ok := session.ParseID(string(body)); ok {
+			d.ack(c, origin, session.MessageID(number))
+		} else {
+			w.fail("%v on %s is pinged with %q", d.name, c.at.name, body)
+		}
+		return
+	}
+	if d.raw {
+		w.took(c, body, "")
+		return
+	}
+	var f wire.ServerFrame
+	if err := wire.ParseServer(body, &f); err != nil || f.Type != wire.ServerMessage {
+		w.fail("%v on %s gets %q: %v", d.name, c.at.name, body, err)
+		return
+	}
+	w.took(c, f.Payload, string(f.ID))
+	if origin, number, ok := session.ParseID(string(f.ID)); ok && f.Ack {
+		d.ack(c, origin, session.MessageID(number))
+	}
+}
+
+// ack says soon, by the same connection, that the device has the message.
+func (d *device) ack(c *connection, origin session.Origin, id session.MessageID) {
+	w := d.w
+	if w.chance(w.weather.unacked) {
+		return
+	}
+	w.after(w.between(ms, 30*ms), func() {
+		if d.current == c && !c.closed && c.at.up {
+			w.acked(d, origin, id)
+			c.at.router.Ack(c.session, origin, id)
+			c.at.wake()
 		}
 	})
 }

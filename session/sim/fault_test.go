@@ -17,7 +17,11 @@ func (w *world) faults() {
 	default:
 		w.restart(a)
 	}
-	w.after(w.between(300*ms, 2*second), w.faults)
+	pause := w.between(300*ms, 2*second)
+	if w.random.IntN(12) == 0 {
+		pause = w.between(8*second, 14*second) // long enough for checkRoutable to have something to hold
+	}
+	w.after(pause, w.faults)
 }
 
 // partition parts the nodes into two sides for a while.

@@ -10,11 +10,20 @@ import (
 // pair is the connection between two nodes. As TCP is, it is in order in each
 // direction, and what is on the way is lost when it is reset.
 type pair struct {
-	up   bool
-	cut  bool
-	use  int      // how often it came up: what is on the way belongs to one
-	last [2]int64 // arrival of the newest message, by direction
-	calm int64    // up without a break since
+	up      bool
+	cut     bool
+	use     int      // how often it came up: what is on the way belongs to one
+	last    [2]int64 // arrival of the log's newest message, by direction
+	carried [2]int64 // the same of messages to devices and their outcomes
+	calm    int64    // up without a break since
+}
+
+// direction numbers the two of a pair.
+func direction(from, to int) int {
+	if from > to {
+		return 1
+	}
+	return 0
 }
 
 // weather is how bad the network is.
@@ -22,17 +31,21 @@ type weather struct {
 	delayMax   int64   // of a message
 	spike      float64 // thousandths of messages that take up to a second
 	full       float64 // thousandths of messages a queue has no room for
-	duplicated float64 // thousandths of messages that arrive again, later, out of order
+	duplicated float64 // thousandths of the log's messages that arrive again, later, out of order
+	torn       float64 // thousandths of messages whose socket ends in the middle
+	slow       float64 // thousandths of messages for which a device's queue has no room
+	unacked    float64 // thousandths of messages that a device does not ack
 }
 
 var (
-	storm = weather{delayMax: 40 * ms, spike: 2, full: 4, duplicated: 4}
+	storm = weather{delayMax: 40 * ms, spike: 2, full: 4, duplicated: 4, torn: 5, slow: 5, unacked: 30}
 	fair  = weather{delayMax: 20 * ms}
 )
 
 func (w *world) pair(a, b int) *pair { return w.pairs[min(a, b)*len(w.nodes)+max(a, b)] }
 
-// send queues a message on the link to a node; false: there is no link, or no room.
+// send queues a message of the log on the link to a node; false: there is no link, or no
+// room.
 func (w *world) send(from *process, to int, message any) bool {
 	p := w.pair(from.id, to)
 	target := w.nodes[to]
@@ -44,12 +57,8 @@ func (w *world) send(from *process, to int, message any) bool {
 	if w.chance(w.weather.spike) {
 		delay = w.between(w.weather.delayMax, second)
 	}
-	direction := 0
-	if from.id > to {
-		direction = 1
-	}
-	at := max(w.now+delay, p.last[direction])
-	p.last[direction] = at
+	at := max(w.now+delay, p.last[direction(from.id, to)])
+	p.last[direction(from.id, to)] = at
 	use := p.use
 	w.after(at-w.now, func() {
 		if p.up && p.use == use {
@@ -60,24 +69,6 @@ func (w *world) send(from *process, to int, message any) bool {
 		w.after(at-w.now+w.between(1, 3*second), func() { target.receive(from.name, message) })
 	}
 	return true
-}
-
-// forward carries a message between devices: another link than the log's, and a slower
-// one, so that each may overtake the other. It comes to arrived or to lost.
-func (w *world) forward(from *process, to int, arrived func(target *process), lost func()) {
-	p := w.pair(from.id, to)
-	target, use := w.nodes[to], p.use
-	if !p.up {
-		w.after(0, lost)
-		return
-	}
-	w.after(w.between(ms/2, 4*w.weather.delayMax), func() {
-		if p.up && p.use == use && target.up && from.up {
-			arrived(target)
-		} else {
-			lost()
-		}
-	})
 }
 
 // reset breaks a link. It comes back, unless it is cut.
@@ -97,7 +88,7 @@ func (w *world) connect(a, b int) {
 	if p.up || p.cut || !w.nodes[a].up || !w.nodes[b].up {
 		return
 	}
-	p.up, p.calm, p.last = true, w.now, [2]int64{}
+	p.up, p.calm, p.last, p.carried = true, w.now, [2]int64{}, [2]int64{}
 	p.use++
 	w.nodes[a].linked(w.nodes[b])
 	w.nodes[b].linked(w.nodes[a])

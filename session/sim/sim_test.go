@@ -3,12 +3,17 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/roostpush/roost/session"
 )
 
 var (
-	seeds   = flag.Int("seeds", 3, "how many seeds to run")
+	seeds   = flag.Int("seeds", 20, "how many seeds to run")
 	seed    = flag.Uint64("seed", 1, "the first seed")
 	size    = flag.Int("events", 10_000, "what devices do in one seed, count")
 	traced  = flag.String("device", "", "the device whose story is printed, as account/device")
@@ -16,40 +21,83 @@ var (
 )
 
 // mustHappen is how many of the totals must not be zero for a run to mean anything.
-const mustHappen = 7
+const mustHappen = 9
 
 // TestSeeds runs the cluster through a storm and a calm for each seed. A seed that fails
 // is printed and replays with -seeds 1 -seed N.
 func TestSeeds(t *testing.T) {
+	worlds := runSeeds(*seed, *seeds)
 	var sum totals
 	var count counts
-	for n := *seed; n < *seed+uint64(*seeds); n++ {
-		w := runSeed(n)
+	var outcomes [session.OutcomeCount]int
+	for i, w := range worlds {
+		if w == nil {
+			continue // an earlier one failed
+		}
 		if len(w.problems) > 0 {
+			n := *seed + uint64(i)
 			t.Fatalf("seed %d (replay: go test ./session/sim -seeds 1 -seed %d -events %d):\n%s", n, n, *size, strings.Join(w.problems, "\n"))
 		}
 		sum.merge(&w.total)
 		count.merge(&w.count)
+		for o, n := range w.outcomes {
+			outcomes[o] += n
+		}
 	}
 	summary := []struct {
 		name string
 		n    uint64
 	}{
-		{"displacements", sum.Displaced}, {"misroutes", uint64(count.misroutes)}, {"snapshots", sum.Snapshots},
+		{"displacements", sum.Displaced}, {"misroutes", sum.Deliver.Misrouted}, {"snapshots", sum.Snapshots},
 		{"swaps", sum.Swaps}, {"heals", uint64(count.heals)}, {"re-assertions", sum.Reasserted}, {"skews", sum.Skewed},
+		{"collisions", sum.Collisions},
+		{"looks in the storm that must find", uint64(count.bound)},
+		{"misrouted by collision", sum.Deliver.Collisions},
 		{"restarts", uint64(count.restarts)}, {"suffixes", sum.Suffixes}, {"relayed", sum.Relayed}, {"gaps", sum.Gaps},
 		{"abandoned", sum.Abandoned}, {"forgotten", sum.Misrouted}, {"questions", sum.Questions},
-		{"events", uint64(count.events)}, {"openings", uint64(count.openings)}, {"pushes", uint64(count.pushes)},
-		{"written", uint64(count.written)}, {"waits", uint64(count.waits)},
+		{"found missing", sum.Missing}, {"events", uint64(count.events)}, {"openings", uint64(count.openings)},
+		{"pushes", uint64(count.pushes)}, {"forwards", uint64(count.forwards)}, {"taken", sum.Deliver.Taken},
+		{"taken by sockets", uint64(count.written)}, {"waits", uint64(count.waits)}, {"moved", sum.Deliver.Moved},
+		{"stalls", sum.Deliver.Stalls}, {"repeats", uint64(count.repeats)}, {"missed", uint64(count.missed)},
 	}
 	var line strings.Builder
 	for i, x := range summary {
 		fmt.Fprintf(&line, "%s %d, ", x.name, x.n)
-		if x.n == 0 && i < mustHappen {
+		if x.n == 0 && i < mustHappen && *seeds >= weakEvery {
 			t.Errorf("no %s: the simulation is too tame to mean anything", x.name)
 		}
 	}
 	t.Logf("%d seeds from %d: %s", *seeds, *seed, strings.TrimSuffix(line.String(), ", "))
+	line.Reset()
+	for o, n := range outcomes {
+		if n > 0 {
+			fmt.Fprintf(&line, "%s %d, ", session.Outcome(o), n)
+		}
+	}
+	t.Logf("outcomes: %s", strings.TrimSuffix(line.String(), ", "))
+}
+
+// runSeeds runs seeds on all processors, each alone with its time, and begins none after
+// one failed. It returns worlds by seed.
+func runSeeds(first uint64, n int) []*world {
+	worlds := make([]*world, n)
+	var next atomic.Int64
+	var failed atomic.Bool
+	var wait sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && !failed.Load(); i = int(next.Add(1)) - 1 {
+				w := runSeed(first + uint64(i))
+				w.forget()
+				worlds[i] = w
+				if len(w.problems) > 0 {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return worlds
 }
 
 // runSeed lives through one seed.
@@ -61,8 +109,9 @@ func runSeed(n uint64) *world {
 	w.calm()
 	w.checkUnion()
 	w.live(*size * 2 / 10)
-	w.run(10 * second)
+	w.run(25 * second)
 	w.checkUnion()
+	w.checkSilence()
 	w.end()
 	return w
 }
@@ -71,33 +120,27 @@ func runSeed(n uint64) *world {
 func TestSeedRepeats(t *testing.T) {
 	*size = min(*size, 1000)
 	one, two := runSeed(*seed), runSeed(*seed)
-	if one.total != two.total || one.count != two.count {
-		t.Errorf("two runs differ:\n%+v %+v\n%+v %+v", one.count, one.total, two.count, two.total)
+	if one.total != two.total || one.count != two.count || one.outcomes != two.outcomes {
+		t.Errorf("two runs differ:\n%+v %+v %v\n%+v %+v %v", one.count, one.total, one.outcomes, two.count, two.total, two.outcomes)
 	}
 }
 
 func (t *totals) merge(o *totals) {
-	t.Displaced += o.Displaced
-	t.Reasserted += o.Reasserted
-	t.Snapshots += o.Snapshots
-	t.Suffixes += o.Suffixes
-	t.Relayed += o.Relayed
-	t.Swaps += o.Swaps
-	t.Skewed += o.Skewed
-	t.Gaps += o.Gaps
-	t.Abandoned += o.Abandoned
-	t.Misrouted += o.Misrouted
-	t.Questions += o.Questions
+	t.add(o.Stats)
+	t.deliver(o.Deliver)
 }
 
 func (c *counts) merge(o *counts) {
 	c.events += o.events
 	c.openings += o.openings
-	c.pushes += o.pushes
-	c.written += o.written
-	c.waits += o.waits
-	c.misroutes += o.misroutes
 	c.heals += o.heals
 	c.restarts += o.restarts
 	c.outdated += o.outdated
+	c.pushes += o.pushes
+	c.forwards += o.forwards
+	c.written += o.written
+	c.waits += o.waits
+	c.bound += o.bound
+	c.repeats += o.repeats
+	c.missed += o.missed
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 )
@@ -16,20 +17,56 @@ type world struct {
 	nodes     []*process
 	pairs     []*pair
 	devices   []*device
+	named     map[session.Address]*device
+	hash      session.Hasher  // by the cluster's hash_key
+	weak      bool            // so weak that some devices share one
+	alike     map[string]bool // accounts with such devices: the index of accounts may lack them (route.Table.Put)
 	parted    bool
 	quiet     bool  // no faults any more
 	fairSince int64 // and everybody found everybody
 
+	connections uint64 // opened so far
+	pushes      []*push
+	byID        map[messageID]*push
+
 	count    counts
+	outcomes [session.OutcomeCount]int
 	total    totals // of processes that are gone
 	problems []string
 }
 
 // counts of what the world did.
-type counts struct{ events, openings, pushes, written, waits, misroutes, heals, restarts, outdated int }
+type counts struct {
+	events, openings, heals, restarts, outdated int // what befell devices and nodes
+	pushes, forwards, written, waits            int // messages, those between nodes, those taken by sockets; looks for devices on their way
+	bound                                       int // looks in the storm for a device that must be found by now
+	repeats, missed                             int // devices that moved and got a push to their account twice, or not at all
+}
 
-// totals of what the replicas counted.
-type totals replica.Stats
+// totals of what the nodes counted.
+type totals struct {
+	replica.Stats
+	Deliver deliver.Stats
+}
+
+// retire adds what a process has counted.
+func (w *world) retire(n *process) {
+	w.total.add(n.replica.Stats())
+	w.total.deliver(n.router.Stats())
+}
+
+func (t *totals) deliver(s deliver.Stats) {
+	d := &t.Deliver
+	d.Forwarded += s.Forwarded
+	d.Taken += s.Taken
+	d.Misrouted += s.Misrouted
+	d.Collisions += s.Collisions
+	d.Moved += s.Moved
+	d.Stalls += s.Stalls
+	d.SeekRefused += s.SeekRefused
+	d.AcksUnknown += s.AcksUnknown
+	d.AcksForeign += s.AcksForeign
+}
 
 func (t *totals) add(s replica.Stats) {
 	t.Displaced += s.Displaced
@@ -45,6 +82,7 @@ func (t *totals) add(s replica.Stats) {
 	t.Questions += s.Questions
 	t.Collisions += s.Collisions
 	t.DroppedContests += s.DroppedContests
+	t.Missing += s.Missing
 }
 
 const problemsMax = 10
@@ -55,10 +93,14 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-// trace tells the story of the device that -device names.
+// trace tells the story of the device that -device names, and of those with its hash.
 func (w *world) trace(d *device, format string, args ...any) {
-	if *traced == d.name.String() {
-		fmt.Printf("%.4f s: "+format+"\n", append([]any{float64(w.now) / float64(second)}, args...)...)
+	told := *traced == d.name.String()
+	for _, other := range d.twins {
+		told = told || *traced == other.name.String()
+	}
+	if told {
+		fmt.Printf("%.4f s, %v: "+format+"\n", append([]any{float64(w.now) / float64(second), d.name}, args...)...)
 	}
 }
 
@@ -86,8 +128,14 @@ func (w *world) anyDevice() *device {
 
 // newWorld returns a cluster that has just started, with nobody connected.
 func newWorld(seed uint64, nodes, devices int) *world {
-	w := &world{clock: clock{random: rand.New(rand.NewPCG(seed, 1))}, weather: storm}
-	key := route.Key{1, 2, 3}
+	w := &world{
+		clock: clock{random: rand.New(rand.NewPCG(seed, 1))}, weather: storm,
+		named: map[session.Address]*device{}, alike: map[string]bool{}, byID: map[messageID]*push{},
+		hash: route.Key{1, 2, 3}.Address, weak: seed%weakEvery == 0,
+	}
+	if w.weak {
+		w.hash = weakHash
+	}
 	for range nodes * nodes {
 		w.pairs = append(w.pairs, &pair{})
 	}
@@ -99,11 +147,27 @@ func newWorld(seed uint64, nodes, devices int) *world {
 		w.boot(id)
 	}
 	for i := range devices {
-		d := &device{w: w, name: session.Address{Account: fmt.Sprint("account-", i/3), Device: fmt.Sprint("device-", i)}}
-		d.address, d.account = key.Address(d.name.Account, d.name.Device)
+		d := &device{w: w, raw: i%5 == 0, name: session.Address{Account: fmt.Sprint("account-", i/3), Device: fmt.Sprint("device-", i)}}
+		d.address, d.account = w.hash(d.name.Account, d.name.Device)
+		for _, other := range w.devices {
+			if other.address == d.address {
+				d.twins, other.twins = append(d.twins, other), append(other.twins, d)
+				w.alike[d.name.Account], w.alike[other.name.Account] = true, true
+			}
+		}
 		w.devices = append(w.devices, d)
+		w.named[d.name] = d
 	}
 	return w
+}
+
+// weakEvery is in how many seeds one has hashes of addresses with 12 bits: then some 20 pairs
+// of 400 devices share one.
+const weakEvery = 4
+
+func weakHash(account, device string) (address, ofAccount uint64) {
+	address, ofAccount = route.Key{1, 2, 3}.Address(account, device)
+	return (address>>52 + 1) * 0x9e3779b97f4a7c15, ofAccount // spread, as the table counts on it
 }
 
 // live lets devices act, one every 10 ms, and messages be sent to those that do, a little
@@ -114,7 +178,12 @@ func (w *world) live(events int) {
 		w.count.events++
 		w.after(60*ms, d.act)
 		for range w.random.IntN(4) {
+			w.count.pushes++
 			w.after(w.between(0, 100*ms), func() { w.push(d) })
+		}
+		if w.chance(300) { // to somebody who stays where he is
+			w.count.pushes++
+			w.push(w.devices[w.random.IntN(len(w.devices))])
 		}
 		w.run(10 * ms)
 		if w.count.events%50 == 0 {
@@ -129,6 +198,11 @@ func (w *world) calm() {
 	w.run(22 * second) // what was planned to heal or restart does
 	w.weather = fair
 	w.run(60 * second)
+	opened := w.opened()
+	w.run(20 * second)
+	if again := w.opened() - opened; again > 0 {
+		w.fail("nobody moves, and %d sessions are opened or re-asserted", again)
+	}
 	w.fairSince = w.now
 }
 
@@ -137,10 +211,15 @@ func (w *world) end() {
 	for _, n := range w.nodes {
 		if n.up {
 			n.up = false
-			w.total.add(n.Stats())
+			w.retire(n)
 			if err := n.table.Close(); err != nil {
 				panic(err)
 			}
 		}
 	}
+}
+
+// forget lets go of everything but what the world counted.
+func (w *world) forget() {
+	*w = world{count: w.count, total: w.total, outcomes: w.outcomes, problems: w.problems}
 }

@@ -61,6 +61,7 @@ var linkCodecs = []linkCodec{
 	codec("snapshot", SnapshotChunk{authorSample, 99, 3, true, []Change{changeSample}}, AppendSnapshotChunk, ParseSnapshotChunk),
 	codec("question", LinkQuestion{Ref: 4, Kind: QuestionHolds, Account: "alice", Device: "phone", Version: 300, Session: 1, Body: []byte("more")}, AppendLinkQuestion, ParseLinkQuestion),
 	codec("answer", LinkAnswer{Ref: 4, Held: true, Version: 301, Error: "why", Body: []byte("[]")}, AppendLinkAnswer, ParseLinkAnswer),
+	codec("outcomes-collision", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Misrouted}}, Final: true, Collision: true}, AppendOutcomes, single(ParseOutcomes)),
 }
 
 // TestLinkGolden holds the bytes between nodes: a change there is another major

@@ -27,13 +27,18 @@ type Outcomes struct {
 	Devices []DeviceOutcome
 	Counts  [session.OutcomeCount]uint32 // of addressees that are not in Devices
 	Final   bool                         // nothing more will be said of that message
+
+	// Collision comes with misrouted: the node holds another device that has the hash of
+	// the one addressee, so the entry that led to it is right.
+	Collision bool
 }
 
 // The first byte of an entry.
 const (
-	outcomesFinal  = 1
-	outcomesCounts = 2
-	outcomesOne    = 4 // one device without a name: its outcome follows and that is all
+	outcomesFinal     = 1
+	outcomesCounts    = 2
+	outcomesOne       = 4 // one device without a name: its outcome follows and that is all
+	outcomesCollision = 8
 )
 
 // deviceOutcomeBytesMin is the least that a listed device takes.
@@ -53,6 +58,9 @@ func AppendOutcomes(dst []byte, o *Outcomes) []byte {
 	var first byte
 	if o.Final {
 		first = outcomesFinal
+	}
+	if o.Collision {
+		first |= outcomesCollision
 	}
 	var counted uint64 // a bit for each outcome with a count
 	for i, n := range o.Counts {
@@ -92,11 +100,11 @@ func ParseOutcomes(b []byte, o *Outcomes) (rest []byte, err error) {
 	r := linkBody{b: b}
 	first := r.byte("flags")
 	o.Ref = r.uint64("ref")
-	o.Final = first&outcomesFinal != 0
+	o.Final, o.Collision = first&outcomesFinal != 0, first&outcomesCollision != 0
 	o.Devices, o.Counts = o.Devices[:0], [session.OutcomeCount]uint32{}
 	switch {
 	case r.err != nil:
-	case first&^(outcomesFinal|outcomesCounts|outcomesOne) != 0 || first&(outcomesCounts|outcomesOne) == outcomesCounts|outcomesOne:
+	case first&^(outcomesFinal|outcomesCounts|outcomesOne|outcomesCollision) != 0 || first&(outcomesCounts|outcomesOne) == outcomesCounts|outcomesOne:
 		r.fail(CodeValue, fmt.Sprintf("flags %#02x", first))
 	case first&outcomesOne != 0:
 		o.Devices = append(o.Devices, DeviceOutcome{Outcome: r.outcome()})

@@ -268,6 +268,14 @@ func (c *Cluster) Locate(account, device string) deliver.Place {
 	return p
 }
 
+// Holds says whether the own log has an open session with the hash of an address
+// (deliver.Cluster).
+func (c *Cluster) Holds(account, device string) bool {
+	address, _ := c.settings.Key.Address(account, device)
+	_, closed, ok := c.table.Get(c.replica.Self(), address)
+	return ok && !closed
+}
+
 // Forget takes what Locate said out of the table (deliver.Cluster).
 func (c *Cluster) Forget(p deliver.Place) {
 	c.replica.Misrouted(p.Address, p.Account, replica.Entry{Author: replica.Author(p.Author), Version: p.Version})

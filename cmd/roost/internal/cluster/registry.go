@@ -23,11 +23,17 @@ type registry struct{ c *Cluster }
 
 func (r registry) AppendOpen(dst []wire.Change, cursor uint64, n int) ([]wire.Change, uint64) {
 	var room [256]session.Opening
-	list, next := r.c.sessions.AppendOpenings(room[:0], cursor, min(n, len(room)/2))
-	for _, o := range list {
-		dst = append(dst, wire.Change{Address: o.Address, Account: o.Account, Version: o.Version})
+	for n > 0 {
+		list, next := r.c.sessions.AppendOpenings(room[:0], cursor, min(n, len(room)))
+		for _, o := range list {
+			dst = append(dst, wire.Change{Address: o.Address, Account: o.Account, Version: o.Version})
+		}
+		if cursor = next; next == 0 {
+			break
+		}
+		n -= max(1, len(list))
 	}
-	return dst, next
+	return dst, cursor
 }
 
 func (r registry) Find(address, account uint64) (name session.Address, ok bool) {
