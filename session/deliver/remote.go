@@ -42,11 +42,20 @@ func (d *Delivery) seek() {
 		d.forwardOne(p)
 	case p.State == Nowhere && d.asked == 0:
 		d.settle(0, session.Offline)
+	case p.State == Unsure && d.asked == 0:
+		d.settleUnsure()
 	case d.router.seeking.enter(d):
 	default:
 		d.router.count.seekingRefused.Add(1)
 		d.settle(0, session.Offline)
 	}
+}
+
+// settleUnsure ends a message to a device that may be anywhere: the table is full, so that
+// saying offline could be a lie. The caller holds mu.
+func (d *Delivery) settleUnsure() {
+	d.router.count.unsure.Add(1)
+	d.settle(0, session.Overloaded)
 }
 
 // isNews says that a place is worth asking: another node, or another session than the

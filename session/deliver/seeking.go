@@ -50,7 +50,7 @@ func (s *seeking) enter(d *Delivery) bool {
 func (r *Router) Sought() <-chan struct{} { return r.seeking.wake }
 
 // LookAgain looks again for the devices of pushes that wait, and returns how many still do.
-// One goroutine at a time may call it, with the time in Unix milliseconds.
+// One goroutine at a time may call it, with the clock of Tick.
 func (r *Router) LookAgain(nowMS int64) (left int) {
 	s := &r.seeking
 	s.mu.Lock()
@@ -90,11 +90,14 @@ func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 		}
 		return true
 	}
-	if p := d.router.cluster.Locate(d.to.Account, d.to.Device); d.isNews(p) {
+	p := d.router.cluster.Locate(d.to.Account, d.to.Device)
+	switch {
+	case d.isNews(p):
 		d.forwardOne(p)
 		return true
-	}
-	if last {
+	case last && p.State == Unsure:
+		d.settleUnsure()
+	case last:
 		d.settle(0, session.Offline)
 	}
 	return last

@@ -42,7 +42,7 @@ func filledTable(b *testing.B) (*Table, []Author) {
 		return filled.table, filled.authors
 	}
 	cfg := Default()
-	cfg.EntriesMax = *benchEntries + *benchEntries/4
+	cfg.EntriesMax, cfg.OwnEntries = *benchEntries+*benchEntries/4, 0
 	table, err := New(cfg)
 	if err != nil {
 		b.Fatal(err)
