@@ -9,15 +9,19 @@ import "sync/atomic"
 // that touches some of those that come next before it makes them waits for all of them
 // at once. It changes nothing and says nothing.
 func (t *Table) Touch(address, account uint64) {
+	t.touchSlot(address)
+	x := t.accounts[account>>shardShift].array.Load()
+	if home := x.home(tagged(account)); home < x.slots {
+		atomic.LoadUint64(x.word(home))
+	}
+}
+
+func (t *Table) touchSlot(address uint64) {
 	a := t.shards[address>>shardShift].array.Load()
 	if home := a.home(address); home < a.slots {
 		atomic.LoadUint64(&a.pair(home).key)
 		if beyond := home + 4; beyond < a.slots { // the next cache line
 			atomic.LoadUint64(&a.pair(beyond).key)
 		}
-	}
-	x := t.accounts[account>>shardShift].array.Load()
-	if home := x.home(tagged(account)); home < x.slots {
-		atomic.LoadUint64(x.word(home))
 	}
 }
