@@ -234,9 +234,7 @@ func (l *loop) tick() {
 }
 
 func (l *loop) finish() {
-	if !l.plan.Config.LeaveOpen {
-		l.slots.each(func(c *conn) { l.drop(c) })
-	}
+	l.slots.each(func(c *conn) { l.drop(c) })
 	for _, s := range l.streams {
 		_ = unix.Close(s.fd)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,13 +21,7 @@ func startCluster(t *testing.T, count int) []*testNode {
 	var nodes []*testNode
 	var join []string
 	for i := range count {
-		n := startNode(t, func(c *config.Config) {
-			c.Node = fmt.Sprint("n", i+1)
-			c.Cluster.Enabled, c.Cluster.HashKey = true, testHashKey
-			c.Gossip.Listen, c.Gossip.Join = "127.0.0.1:0", join
-			c.Gossip.RejoinMin = 50 * time.Millisecond
-			c.Peer.Listen = "127.0.0.1:0"
-		})
+		n := startClusterNode(t, fmt.Sprint("n", i+1), join, nil)
 		join = append(join, n.node.cluster.GossipAddr())
 		nodes = append(nodes, n)
 	}
@@ -34,6 +29,26 @@ func startCluster(t *testing.T, count int) []*testNode {
 		n.eventually("all nodes are linked", func() bool { return n.linked() == count-1 })
 	}
 	return nodes
+}
+
+// startClusterNode runs one that looks for others at the gossip addresses of join.
+func startClusterNode(t *testing.T, name string, join []string, change func(*config.Config)) *testNode {
+	t.Helper()
+	return startClusterNodeAt(t, time.Now, name, join, change)
+}
+
+func startClusterNodeAt(t *testing.T, now func() time.Time, name string, join []string, change func(*config.Config)) *testNode {
+	t.Helper()
+	return startNodeAt(t, now, func(c *config.Config) {
+		c.Node = name
+		c.Cluster.Enabled, c.Cluster.HashKey = true, testHashKey
+		c.Gossip.Listen, c.Gossip.Join = "127.0.0.1:0", join
+		c.Gossip.RejoinMin = 50 * time.Millisecond
+		c.Peer.Listen = "127.0.0.1:0"
+		if change != nil {
+			change(c)
+		}
+	})
 }
 
 func (n *testNode) linked() (linked int) {
@@ -71,6 +86,29 @@ func (d *testDevice) line() string {
 		d.t.Fatalf("read: %v", err)
 	}
 	return string(text)
+}
+
+// metric returns the value of a metric without labels.
+func (n *testNode) metric(name string) float64 {
+	n.t.Helper()
+	_, text := n.call("GET", "/metrics", "")
+	return metricIn(n.t, text, name)
+}
+
+// metricIn finds it, with its labels, in the text of /metrics.
+func metricIn(t *testing.T, text, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // call calls the node's API and returns the status and the answer.

@@ -37,15 +37,21 @@ type node struct {
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
+	now      func() time.Time // may be set, by whoever sets the host's
+	began    time.Time
 }
 
-// newNode opens the store and makes the parts; nothing listens yet.
-func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node, err error) {
+// steadyMS is a clock for how long something takes: nobody sets it.
+func (n *node) steadyMS() int64 { return time.Since(n.began).Milliseconds() + 1 }
+
+// newNode opens the store and makes the parts; nothing listens yet. now is the node's
+// clock, which other nodes' need not agree with.
+func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (n *node, err error) {
 	host, err := os.Hostname()
 	if err != nil && cfg.Node == "" {
 		return nil, fmt.Errorf("the host has no name: set node: %w", err)
 	}
-	n = &node{cfg: cfg, log: log, ended: make(chan struct{})}
+	n = &node{cfg: cfg, log: log, ended: make(chan struct{}), now: now, began: time.Now()}
 	n.origin.Node = cfg.NodeID(host)
 	if cfg.Cluster.Enabled {
 		known, err := cluster.Epoch(ctx, cfg.Gossip, n.origin.Node, log)
@@ -54,7 +60,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		}
 		cfg.Store.EpochMin = known + 1
 	}
-	if n.store, err = store.Open(cfg.Store, n.origin.Node, log, time.Now); err != nil {
+	if n.store, err = store.Open(cfg.Store, n.origin.Node, log, now); err != nil {
 		return nil, err
 	}
 	n.origin.Epoch = n.store.Epoch()
@@ -63,7 +69,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		return nil, err
 	}
 	n.store.ResyncWith(liveSessions{n.sessions})
-	if n.verifier, err = auth.New(cfg.Auth, log, time.Now); err != nil {
+	if n.verifier, err = auth.New(cfg.Auth, log, now); err != nil {
 		n.leaveCluster()
 		n.store.Close()
 		return nil, err
@@ -89,6 +95,7 @@ func (n *node) newCluster() (err error) {
 	}
 	n.cluster, err = cluster.New(cluster.Settings{
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
+		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -116,7 +123,7 @@ func (n *node) connect() (err error) {
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
 		Journal: n.store, Acks: n.router, Relay: n.relay,
 		Directory: n.directory(),
-		Refusals:  n.refusals, Now: time.Now, Log: n.log,
+		Refusals:  n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
 	})
 	if n.reactor, err = netpoll.New(n.cfg.Netpoll, n.gate, n.log); err != nil {

@@ -27,11 +27,18 @@ type testNode struct {
 	public   string
 	internal string
 	node     *node
+	log      *testLog
 	stop     func() error
 }
 
 // startNode runs a node on ports of the kernel's choice until the test ends.
 func startNode(t *testing.T, change func(*config.Config)) *testNode {
+	t.Helper()
+	return startNodeAt(t, time.Now, change)
+}
+
+// startNodeAt runs one with a clock of its own.
+func startNodeAt(t *testing.T, now func() time.Time, change func(*config.Config)) *testNode {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Node = "n1"
@@ -43,7 +50,8 @@ func startNode(t *testing.T, change func(*config.Config)) *testNode {
 	if change != nil {
 		change(&cfg)
 	}
-	n, err := newNode(context.Background(), cfg, slog.New(slog.DiscardHandler))
+	log := new(testLog)
+	n, err := newNode(context.Background(), cfg, slog.New(slog.NewTextHandler(log, nil)), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +68,7 @@ func startNode(t *testing.T, change func(*config.Config)) *testNode {
 			t.Fatal(err)
 		}
 	}
-	tn := &testNode{t: t, node: n, public: n.reactor.Addr().String(), internal: internal.Addr().String()}
+	tn := &testNode{t: t, node: n, log: log, public: n.reactor.Addr().String(), internal: internal.Addr().String()}
 	left := false
 	tn.stop = func() error {
 		if left {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,14 +22,36 @@ import (
 type process struct {
 	t                *testing.T
 	cmd              *exec.Cmd
+	dir              string
 	public, internal string
-	log              bytes.Buffer
+	log              testLog
 	ended            chan struct{} // closed once err is there
 	err              error
 }
 
-// startProcess runs this test binary as roost serve, with a descriptor limit.
+// startProcess runs this test binary as roost serve, with a descriptor limit, until it is up.
 func startProcess(t *testing.T, descriptors int, args ...string) *process {
+	t.Helper()
+	p := runProcess(t, descriptors, args...)
+	eventually(t, "the addresses file", func() bool {
+		select {
+		case <-p.ended:
+			t.Fatalf("it ended with %v:\n%s", p.err, p.log.String())
+		default:
+		}
+		var a struct{ Public, Internal string }
+		text, err := os.ReadFile(filepath.Join(p.dir, "addresses.json"))
+		if err == nil {
+			err = json.Unmarshal(text, &a)
+		}
+		p.public, p.internal = a.Public, a.Internal
+		return err == nil
+	})
+	return p
+}
+
+// runProcess runs it, whether it comes up or not. Later arguments are stronger.
+func runProcess(t *testing.T, descriptors int, args ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	roost := filepath.Join(dir, "roost") // by this name the test binary is the command
@@ -41,26 +62,30 @@ func startProcess(t *testing.T, descriptors int, args ...string) *process {
 	if err := os.Symlink(exe, roost); err != nil {
 		t.Fatal(err)
 	}
-	addresses := filepath.Join(dir, "addresses.json")
 	all := append([]string{"-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, descriptors), roost, "serve", "--auth", "none",
-		"--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", "--data", filepath.Join(dir, "data"), "--addresses-file", addresses}, args...)
-	p := &process{t: t, cmd: exec.Command("sh", all...), ended: make(chan struct{})}
+		"--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", "--data", filepath.Join(dir, "data"), "--addresses-file", filepath.Join(dir, "addresses.json")}, args...)
+	p := &process{t: t, dir: dir, cmd: exec.Command("sh", all...), ended: make(chan struct{})}
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { p.err = p.cmd.Wait(); close(p.ended) }()
 	t.Cleanup(func() { _ = p.cmd.Process.Kill(); <-p.ended })
-	eventually(t, "the addresses file", func() bool {
-		var a struct{ Public, Internal string }
-		text, err := os.ReadFile(addresses)
-		if err == nil {
-			err = json.Unmarshal(text, &a)
-		}
-		p.public, p.internal = a.Public, a.Internal
-		return err == nil
-	})
 	return p
+}
+
+// fails waits until the process has ended with that code and said those words.
+func (p *process) fails(code int, words ...string) {
+	p.t.Helper()
+	var exit *exec.ExitError
+	if err := p.wait(); !errors.As(err, &exit) || exit.ExitCode() != code {
+		p.t.Errorf("it ended with %v, want exit code %d", err, code)
+	}
+	for _, word := range words {
+		if !p.log.has(word) {
+			p.t.Errorf("its log lacks %q:\n%s", word, p.log.String())
+		}
+	}
 }
 
 // wait returns how the process ended.

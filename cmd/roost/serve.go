@@ -28,7 +28,7 @@ import (
 // addresses names a file that gets the addresses as JSON; empty: none.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses string) error {
 	tuneCollector(log)
-	n, err := newNode(ctx, cfg, log)
+	n, err := newNode(ctx, cfg, log, time.Now)
 	if err != nil {
 		return err
 	}
@@ -103,10 +103,10 @@ func (n *node) tick() {
 		select {
 		case <-n.ended:
 			return
-		case now := <-sweep.C:
-			n.relay.Sweep(now.UnixMilli())
+		case <-sweep.C:
+			n.relay.Sweep(n.now().UnixMilli())
 		case <-pace.C:
-			n.router.Tick(time.Now().UnixMilli())
+			n.router.Tick(n.steadyMS())
 		}
 	}
 }

@@ -12,6 +12,9 @@ import (
 type Cluster interface {
 	// Members returns the other nodes, as this one sees them.
 	Members() []Member
+	// Self returns this node's addresses as the others are told them; ok is false as long
+	// as it has not joined.
+	Self() (m Member, ok bool)
 	// Where says what the table has of a device.
 	Where(a session.Address) Where
 	// Known asks the other nodes that may know it for an account's devices or, with a
@@ -42,7 +45,7 @@ type Member struct {
 
 // Where is what the table has of a device.
 type Where struct {
-	State   string `json:"state"`              // here, there, closed (it left a moment ago), nowhere
+	State   string `json:"state"`              // here, there, closed (it left a moment ago), nowhere, unsure (the table had no room for some devices)
 	Node    string `json:"node,omitempty"`     // that holds it, or whose log says so
 	Epoch   uint64 `json:"epoch,omitempty"`    // of that node
 	Linked  bool   `json:"linked"`             // a message from here would reach that node

@@ -14,6 +14,7 @@ type rest struct {
 }
 
 func (r *rest) Members() []Member                                   { return []Member{{Node: "n2", Linked: true, State: "active"}} }
+func (r *rest) Self() (Member, bool)                                { return Member{Public: "192.0.2.1:8080"}, true }
 func (r *rest) Where(session.Address) Where                         { return Where{State: "there", Node: "n2"} }
 func (r *rest) Session(session.Origin, uint64) (Known, bool, error) { return Known{}, false, nil }
 
@@ -43,7 +44,7 @@ func TestKnownElsewhere(t *testing.T) {
 	if w := n.call("GET", "/v1/accounts/bob/devices", ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"node":"n2"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if w := n.call("GET", "/v1/nodes", ""); !strings.Contains(w.Body.String(), `"node":"n2"`) {
+	if w := n.call("GET", "/v1/nodes", ""); !strings.Contains(w.Body.String(), `"node":"n2"`) || !strings.Contains(w.Body.String(), `"public":"192.0.2.1:8080"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	before := others.asked

@@ -179,4 +179,7 @@ func TestOperate(t *testing.T) {
 			t.Errorf("%s: %d %.200s", path, w.Code, w.Body)
 		}
 	}
+	if w := n.call("GET", "/debug/pprof", ""); w.Code != 301 || w.Header().Get("Location") != "/debug/pprof/" {
+		t.Errorf("/debug/pprof: %d %v", w.Code, w.Header())
+	}
 }

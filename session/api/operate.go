@@ -92,6 +92,9 @@ type nodeEntry struct {
 	Sessions  int      `json:"sessions"`
 	StartedMS int64    `json:"started_ms"`
 	Version   string   `json:"version,omitempty"`
+	Public    string   `json:"public,omitempty"` // as the other nodes are told, like the next two
+	Internal  string   `json:"internal,omitempty"`
+	Links     string   `json:"links,omitempty"`
 }
 
 // getNodes answers GET /v1/nodes: the cluster as this node sees it, itself first.
@@ -100,12 +103,16 @@ func (s *Server) getNodes(w http.ResponseWriter, _ *http.Request) *Problem {
 	if s.node.Ready != nil {
 		reasons = s.node.Ready()
 	}
-	nodes := []any{nodeEntry{
+	self := nodeEntry{
 		Node: s.node.Origin.Node, Epoch: s.node.Origin.Epoch, Self: true,
 		Ready: len(reasons) == 0, Reasons: reasons,
 		Sessions: s.node.Sessions.Len(), StartedMS: s.started.UnixMilli(), Version: s.node.Version,
-	}}
+	}
+	nodes := []any{&self}
 	if s.node.Cluster != nil {
+		if m, ok := s.node.Cluster.Self(); ok {
+			self.Public, self.Internal, self.Links = m.Public, m.Internal, m.Links
+		}
 		for _, m := range s.node.Cluster.Members() {
 			nodes = append(nodes, m)
 		}
@@ -130,6 +137,12 @@ func (s *Server) getProfile(w http.ResponseWriter, r *http.Request) *Problem {
 	default:
 		pprof.Index(w, r)
 	}
+	return nil
+}
+
+// getProfiles sends who leaves the last slash out to where the links of the list work.
+func (s *Server) getProfiles(w http.ResponseWriter, r *http.Request) *Problem {
+	http.Redirect(w, r, "/debug/pprof/", http.StatusMovedPermanently)
 	return nil
 }
 

@@ -47,6 +47,7 @@ func routes() []*route {
 		{name: "readyz", method: "GET", pattern: "/readyz", access: byAnyone, always: true, serve: (*Server).getReady},
 		{name: "metrics", method: "GET", pattern: "/metrics", always: true, serve: (*Server).getMetrics},
 		{name: "pprof", method: "GET", pattern: "/debug/pprof/*", always: true, serve: (*Server).getProfile},
+		{name: "pprof", method: "GET", pattern: "/debug/pprof", always: true, serve: (*Server).getProfiles},
 		{name: "pprof", method: "POST", pattern: "/debug/pprof/symbol", always: true, serve: (*Server).getProfile},
 		{name: "index", method: "GET", pattern: "/", serve: (*Server).getIndex},
 	}

@@ -51,6 +51,7 @@ const (
 	Closed                    // a tombstone: the device has left a moment ago, and may be on its way
 	Here                      // on this node, whose registry knows better
 	There                     // on another node
+	Unsure                    // the table has nothing, and had no room for some devices
 )
 
 // alone is the cluster of a node that has none.

@@ -43,6 +43,8 @@ func (d *Delivery) seek(gone *session.Session) {
 		d.forwardOne(p)
 	case p.State == Nowhere && d.asked == 0:
 		d.settle(0, session.Offline)
+	case p.State == Unsure && d.asked == 0:
+		d.settleUnsure()
 	case d.router.seeking.enter(d):
 	default:
 		d.router.count.seekingRefused.Add(1)
@@ -71,6 +73,13 @@ func (d *Delivery) misroute(gone *session.Session) {
 		}
 	}
 	d.settle(0, session.Misrouted)
+}
+
+// settleUnsure ends a message to a device that may be anywhere: the table is full, so that
+// saying offline could be a lie. The caller holds mu.
+func (d *Delivery) settleUnsure() {
+	d.router.count.unsure.Add(1)
+	d.settle(0, session.Overloaded)
 }
 
 // isNews says that a place is worth asking: another node, or another session than the

@@ -252,8 +252,8 @@ func (r *Router) Ack(s *session.Session, from session.Origin, id session.Message
 }
 
 // Tick lets paced pushes go on past receivers that take their time, and ends waiting for
-// acks on behalf of other nodes. Call it about once a second, with the time in Unix
-// milliseconds.
+// acks on behalf of other nodes. Call it about once a second, with a time in
+// milliseconds that is never set back.
 func (r *Router) Tick(nowMS int64) {
 	r.paced.tick()
 	r.timed.tick(nowMS)

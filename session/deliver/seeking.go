@@ -57,7 +57,7 @@ func (r *Router) Sought() <-chan struct{} { return r.seeking.wake }
 
 // LookAgain looks again for the devices of pushes that wait, ends the waiting for acks of
 // many whose time is over, and returns how many still wait.
-// One goroutine at a time may call it, with the time in Unix milliseconds.
+// One goroutine at a time may call it, with the clock of Tick.
 func (r *Router) LookAgain(nowMS int64) (left int) {
 	acks := r.listing.tick(nowMS)
 	s := &r.seeking
@@ -112,6 +112,8 @@ func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 	case !last:
 	case p.State == Here: // another device here has its hash
 		d.settle(0, session.Misrouted)
+	case p.State == Unsure:
+		d.settleUnsure()
 	default:
 		d.settle(0, session.Offline)
 	}

@@ -21,6 +21,7 @@ type Stats struct {
 	Misrouted   uint64                       `metric:"roost_deliver_misrouted_total" doc:"forwarded messages whose node did not hold the device: the table was behind, and is asked once more"`
 	Collisions  uint64                       `metric:"roost_deliver_collisions_total" doc:"of those the ones whose node holds another device with the same hash, so that the table is right"`
 	SeekRefused uint64                       `metric:"roost_deliver_seeking_refused_total" doc:"pushes that were offline at once, because seeking_max of them waited for a device to turn up"`
+	Unsure      uint64                       `metric:"roost_deliver_unsure_total" doc:"pushes to a device that the table does not have that were overloaded instead of offline, because it had no room for some devices"`
 	Stalls      uint64                       `metric:"roost_deliver_stalls_total" doc:"times a paced push went on past receivers that took nothing for a tick"`
 	AcksUnknown uint64                       `metric:"roost_deliver_acks_unknown_total" doc:"acks refused because nobody waits: unknown, given up or told already"`
 	AcksForeign uint64                       `metric:"roost_deliver_acks_foreign_total" doc:"acks refused because the message was for another device"`
@@ -29,7 +30,7 @@ type Stats struct {
 }
 
 type counters struct {
-	forwarded, taken, misrouted, collisions, seekingRefused atomic.Uint64
+	forwarded, taken, misrouted, collisions, seekingRefused, unsure atomic.Uint64
 
 	messages, untracked, moved, stalls, acksUnknown, acksForeign atomic.Uint64
 
@@ -48,6 +49,7 @@ func (r *Router) Stats() Stats {
 		Misrouted:   c.misrouted.Load(),
 		Collisions:  c.collisions.Load(),
 		SeekRefused: c.seekingRefused.Load(),
+		Unsure:      c.unsure.Load(),
 		Stalls:      c.stalls.Load(),
 		AcksUnknown: c.acksUnknown.Load(),
 		AcksForeign: c.acksForeign.Load(),

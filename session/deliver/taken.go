@@ -43,7 +43,7 @@ const takenTimeoutMS = 5000
 
 // Take delivers what the node of from has forwarded, to devices of this node only, and
 // replies once with what became of it; a device that is not here is misrouted. It
-// borrows f until it returns. nowMS is Unix time in milliseconds, the clock of Tick.
+// borrows f until it returns. nowMS is the clock of Tick.
 func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS int64) {
 	r.count.taken.Add(1)
 	p := Push{

@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,13 @@ func (r *repeats) due(key string) bool {
 	if at, known := r.last[key]; known && now.Sub(at) < r.every {
 		return false
 	}
-	if r.last == nil || len(r.last) >= repeatsMax {
+	if len(r.last) >= repeatsMax {
+		maps.DeleteFunc(r.last, func(_ string, at time.Time) bool { return now.Sub(at) >= r.every })
+		if len(r.last) >= repeatsMax {
+			return false // whoever says this much is not worth more lines
+		}
+	}
+	if r.last == nil {
 		r.last = make(map[string]time.Time)
 	}
 	r.last[key] = now

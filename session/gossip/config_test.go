@@ -135,6 +135,9 @@ func TestComplaintsAreRare(t *testing.T) {
 	for i := range 10 * repeatsMax {
 		c.repeat.due(strings.Repeat("x", i))
 	}
+	if c.repeat.due("one more") {
+		t.Error("there is no end to what is logged")
+	}
 	if len(c.repeat.last) > repeatsMax {
 		t.Error("it remembers without end")
 	}

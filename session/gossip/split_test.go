@@ -18,7 +18,10 @@ func TestSplitHeals(t *testing.T) {
 	var net switchboard
 	start := func(id string, join ...string) *node { return startNode(t, quick(join...), id, 1, net.tune) }
 	a := start("a")
-	b, c, d, e := start("b", a.addr()), start("c", a.addr()), start("d", a.addr()), start("e", a.addr())
+	b, c, d := start("b", a.addr()), start("c", a.addr()), start("d", a.addr())
+	stays := quick(a.addr())
+	stays.MinorityReady = true
+	e := startNode(t, stays, "e", 1, net.tune)
 	all := []*node{a, b, c, d, e}
 	const whole = "a#1 b#1 c#1 d#1 e#1"
 	eventually(t, "all meet", allSee(whole, all...), all...)
@@ -29,6 +32,9 @@ func TestSplitHeals(t *testing.T) {
 	}, all...)
 	if ok, why := d.Ready(); ok || why != "minority side: 2 of 5 nodes are reachable" {
 		t.Error(ok, why)
+	}
+	if ok, why := e.Ready(); !ok {
+		t.Errorf("with minority_ready it is not ready: %s", why)
 	}
 	if ok, why := a.Ready(); !ok {
 		t.Error(why)

@@ -71,7 +71,7 @@ func (t *transport) listen() error {
 	if err != nil {
 		return fmt.Errorf("gossip: listen on %s: %w", t.cfg.Listen, err)
 	}
-	t.advertise, err = t.advertised(ip)
+	t.advertise, err = t.advertised()
 	return err
 }
 
@@ -95,19 +95,33 @@ func bind(ip net.IP, port int) (*net.TCPListener, *net.UDPConn, error) {
 }
 
 // advertised decides on the address that the others are told.
-func (t *transport) advertised(ip net.IP) (netip.AddrPort, error) {
+func (t *transport) advertised() (netip.AddrPort, error) {
 	if t.cfg.Advertise != "" {
 		a, err := netip.ParseAddrPort(t.cfg.Advertise)
 		return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), err
 	}
-	port := uint16(t.listener.Addr().(*net.TCPAddr).Port)
+	ip, err := t.cfg.Host()
+	return netip.AddrPortFrom(ip, uint16(t.listener.Addr().(*net.TCPAddr).Port)), err
+}
+
+// Host returns the IP address at which the other nodes reach this one for gossip: that of
+// advertise or of listen or, where that is a wildcard, a private address of this host.
+func (c Config) Host() (netip.Addr, error) {
+	addr := c.Listen
+	if c.Advertise != "" {
+		addr = c.Advertise
+	}
+	ip, _, err := splitIP(addr)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("gossip: %w", err)
+	}
 	if ip.IsUnspecified() {
 		if ip = privateIP(); ip == nil {
-			return netip.AddrPort{}, errors.New("gossip: this host has no private address to advertise: set advertise")
+			return netip.Addr{}, errors.New("gossip: this host has no private address that other nodes could be told: set advertise to the one at which they reach it, or listen to an address")
 		}
 	}
 	a, _ := netip.AddrFromSlice(ip)
-	return netip.AddrPortFrom(a.Unmap(), port), nil
+	return a.Unmap(), nil
 }
 
 // privateIP returns the first private address of this host (RFC 1918, RFC 4193); nil:

@@ -18,13 +18,13 @@ func (p *Pool) dialPair(ctx context.Context, rm *remote, addr string) (*pair, er
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout+p.cfg.HelloTimeout)
 	defer cancel()
 	number := rand.Uint64()
-	control, in, theirs, err := p.dialChannel(ctx, rm.node, addr, wire.ChannelControl, number)
+	control, in, theirs, err := p.dialChannel(ctx, rm.node, addr, wire.ChannelControl, number, 0)
 	if err != nil {
 		return nil, err
 	}
 	pr := p.newPair(theirs, true)
 	pr.control = newLink(pr, wire.ChannelControl, control, in, theirs)
-	messages, in, again, err := p.dialChannel(ctx, rm.node, addr, wire.ChannelMessages, number)
+	messages, in, again, err := p.dialChannel(ctx, rm.node, addr, wire.ChannelMessages, number, theirs.Challenge)
 	if err != nil {
 		_ = control.Close()
 		return nil, err
@@ -50,8 +50,10 @@ func (p *Pool) dialPair(ctx context.Context, rm *remote, addr string) (*pair, er
 }
 
 // dialChannel makes one connection, whose hellos have been exchanged.
-func (p *Pool) dialChannel(ctx context.Context, node, addr string, channel wire.LinkChannel, number uint64) (net.Conn, inbox, *wire.LinkHello, error) {
-	c, in, theirs, err := dial(ctx, &p.cfg, p.secrets, p.self.hello(&p.cfg, channel, number), addr)
+func (p *Pool) dialChannel(ctx context.Context, node, addr string, channel wire.LinkChannel, number, challenge uint64) (net.Conn, inbox, *wire.LinkHello, error) {
+	mine := p.self.hello(&p.cfg, channel, number)
+	mine.Challenge = challenge
+	c, in, theirs, err := dial(ctx, &p.cfg, p.secrets, mine, addr)
 	var o *RefusedError
 	if errors.As(err, &o) {
 		count(&p.count.refused, o.Reason)
@@ -95,6 +97,9 @@ func dial(ctx context.Context, cfg *Config, secrets *credentials, mine *wire.Lin
 		err = readHello(c, &in, theirs)
 	}
 	var o *RefusedError
+	if notTLS := (tls.RecordHeaderError{}); errors.As(err, &notTLS) {
+		err = fmt.Errorf("the other node does not encrypt its links: %w", err)
+	}
 	if err != nil && !errors.As(err, &o) {
 		err = fmt.Errorf("peer: hello with %s: %w", addr, err)
 	}

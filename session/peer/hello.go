@@ -162,7 +162,15 @@ func (p *Pool) attach(pr *pair, messages *link) (before *pair, o *RefusedError) 
 // the goodbye timeout.
 func (p *Pool) refuse(c net.Conn, o *RefusedError) {
 	_ = c.SetDeadline(time.Now().Add(p.cfg.GoodbyeTimeout))
-	if _, err := c.Write(goodbyeFrame(o.Reason, o.Detail)); err == nil {
+	goodbye := goodbyeFrame(o.Reason, o.Detail)
+	_, err := c.Write(goodbye)
+	if secure, ok := c.(*tls.Conn); err != nil && ok {
+		// The handshake failed. Who speaks no TLS can read the goodbye in the clear; to who
+		// does an alert is under way, which a reset would overtake.
+		c = secure.NetConn()
+		_, err = c.Write(goodbye)
+	}
+	if err == nil {
 		closeWrite(c)
 		drain(c)
 	}

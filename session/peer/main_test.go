@@ -46,15 +46,18 @@ func (j *journal) Write(b []byte) (int, error) {
 	return j.text.Write(b)
 }
 
-func (j *journal) has(words ...string) bool {
+func (j *journal) has(words ...string) bool { return j.count(words...) > 0 }
+
+// count returns how many lines have all of the words.
+func (j *journal) count(words ...string) (lines int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for line := range strings.Lines(j.text.String()) {
 		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-			return true
+			lines++
 		}
 	}
-	return false
+	return lines
 }
 
 func (n *node) note(format string, args ...any) {
@@ -296,10 +299,17 @@ func (r *raw) say(t testing.TB, h *wire.LinkHello) {
 func fake(t testing.TB, n *node, name string, epoch, number uint64) (control, messages *raw) {
 	t.Helper()
 	var conns []*raw
+	var theirs wire.LinkHello
 	for _, channel := range []wire.LinkChannel{wire.ChannelControl, wire.ChannelMessages} {
 		r := dialRaw(t, n.addr)
-		r.say(t, Identity{Cluster: "test", Node: name, Epoch: epoch}.hello(&n.cfg, channel, number))
-		if typ, _, err := r.next(); typ != wire.LinkTypeHello || err != nil {
+		mine := Identity{Cluster: "test", Node: name, Epoch: epoch}.hello(&n.cfg, channel, number)
+		mine.Challenge = theirs.Challenge
+		r.say(t, mine)
+		typ, body, err := r.next()
+		if err == nil {
+			err = wire.ParseLinkHello(body, &theirs)
+		}
+		if typ != wire.LinkTypeHello || err != nil {
 			t.Fatalf("answered by %v, %v", typ, err)
 		}
 		conns = append(conns, r)

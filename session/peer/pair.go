@@ -19,7 +19,10 @@ type pair struct {
 	remote *remote
 	origin session.Origin // the other node
 	number uint64         // LinkHello.Pair
-	minor  uint16         // what both nodes speak at least
+
+	challenge uint64 // of a link that was not dialled here: LinkHello.Challenge
+
+	minor  uint16 // what both nodes speak at least
 	dialed bool
 
 	control, messages *link

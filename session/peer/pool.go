@@ -58,8 +58,7 @@ type Pool struct {
 	listeners map[net.Listener]struct{}
 	pending   map[net.Conn]struct{} // in their hello
 	halves    map[half]*pair        // wait for their messages connection
-	said      refusal               // logged last
-	saidAt    uint32                // the tick of that
+	said      map[refusal]uint32    // logged, and the tick of that
 }
 
 // New returns a pool without links. It is over once Close has returned.
@@ -76,7 +75,7 @@ func New(cfg Config, self Identity, handlers Handlers, log *slog.Logger) (*Pool,
 	}
 	p := &Pool{
 		cfg: cfg, self: self, handlers: handlers, log: log, secrets: secrets,
-		listeners: map[net.Listener]struct{}{}, pending: map[net.Conn]struct{}{}, halves: map[half]*pair{},
+		listeners: map[net.Listener]struct{}{}, pending: map[net.Conn]struct{}{}, halves: map[half]*pair{}, said: map[refusal]uint32{},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.ticks.Store(1)

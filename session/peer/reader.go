@@ -33,6 +33,10 @@ func (in *inbox) next() (t wire.LinkType, body []byte, err error) {
 	return 0, nil, nil
 }
 
+// isTLS reports whether what came first is how TLS begins: a handshake record, of version
+// 3.x (RFC 8446 section 5.1).
+func (in *inbox) isTLS() bool { return in.w >= 2 && in.buf[0] == 22 && in.buf[1] == 3 }
+
 // reserve makes room for a frame of that size, which has begun to arrive or is not
 // known yet (0).
 func (in *inbox) reserve(size int) {

@@ -1,8 +1,11 @@
 package peer
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/wire"
@@ -188,6 +191,85 @@ func TestReplays(t *testing.T) {
 	until(t, "they are counted", func() bool { return b.Stats().LateAnswers == 3 })
 	if b.live("a") == nil {
 		t.Error("the link is down")
+	}
+}
+
+// TestReplayedLink sends, byte for byte, what a node has said on a link that is over: the
+// messages connection does not know the new link's challenge, so no link comes about and
+// nothing is delivered again.
+func TestReplayedLink(t *testing.T) {
+	b := start(t, "b", 1)
+	m := message("tv")
+	m.Ref = 7
+	forward := wire.AppendLinkFrame(nil, wire.LinkTypeForward, wire.AppendForward(nil, m))
+	hello := func(channel wire.LinkChannel, challenge uint64) []byte {
+		h := Identity{Cluster: "test", Node: "a", Epoch: 1}.hello(&b.cfg, channel, 1)
+		h.Challenge = challenge
+		return wire.AppendLinkFrame(nil, wire.LinkTypeHello, wire.AppendLinkHello(nil, h))
+	}
+	link := func(challenge func(drawn uint64) uint64) (control, messages *raw, tape []byte) {
+		t.Helper()
+		control, messages = dialRaw(t, b.addr), dialRaw(t, b.addr)
+		if _, err := control.Write(hello(wire.ChannelControl, 0)); err != nil {
+			t.Fatal(err)
+		}
+		var theirs wire.LinkHello
+		if typ, body, err := control.next(); typ != wire.LinkTypeHello || err != nil || wire.ParseLinkHello(body, &theirs) != nil {
+			t.Fatalf("answered by %v, %v", typ, err)
+		}
+		tape = append(hello(wire.ChannelMessages, challenge(theirs.Challenge)), forward...)
+		if _, err := messages.Write(tape); err != nil {
+			t.Fatal(err)
+		}
+		return control, messages, tape
+	}
+	var recorded uint64
+	control, messages, tape := link(func(drawn uint64) uint64 { recorded = drawn; return drawn })
+	const delivered = `forwarded a alice/tv {"a":1}`
+	until(t, "it is delivered", func() bool { return b.heard(delivered) })
+	control.Close()
+	messages.Close()
+	until(t, "the link is over", func() bool { return b.heard("down a 1 lost") })
+
+	_, messages, again := link(func(uint64) uint64 { return recorded })
+	if !bytes.Equal(again, tape) {
+		t.Fatal("this is no replay")
+	}
+	if why := messages.goodbye(t); why != wire.GoodbyeDuplicate {
+		t.Errorf("told %v", why)
+	}
+	if b.count(delivered) != 1 || b.count("up a 1") != 1 || b.Stats().Refused[wire.GoodbyeDuplicate] != 1 {
+		t.Errorf("delivered %d times, linked %d times, refused %v", b.count(delivered), b.count("up a 1"), b.Stats().Refused)
+	}
+}
+
+// TestRefusalsAreLoggedOnce has strangers that come again and again, for reasons and under
+// names that take turns.
+func TestRefusalsAreLoggedOnce(t *testing.T) {
+	b := start(t, "b", 1, func(_ *node, cfg *Config, _ *Identity, _ *Handlers) {
+		cfg.Tick, cfg.PingInterval = 100*time.Millisecond, 100*time.Millisecond
+	})
+	texts := [][]byte{[]byte("GET / HTTP/1.1\r\n\r\n"), {0, 0, 0, 0}}
+	for i := range 40 {
+		r := dialRaw(t, b.addr)
+		if _, err := r.Write(texts[i%2]); err != nil {
+			t.Fatal(err)
+		}
+		r.goodbye(t)
+	}
+	if n := b.log.count("a node was not linked"); n != 2 {
+		t.Errorf("two reasons are logged in %d lines", n)
+	}
+	for i := range 2 * saidMax {
+		r := dialRaw(t, b.addr)
+		r.say(t, Identity{Cluster: "other", Node: fmt.Sprint("a", i), Epoch: 1}.hello(&b.cfg, wire.ChannelControl, 1))
+		r.goodbye(t)
+	}
+	if n := b.log.count("a node was not linked"); n != saidMax {
+		t.Errorf("%d lines, want %d", n, saidMax)
+	}
+	if s := b.Stats(); s.Refused[wire.GoodbyeCluster] != 2*saidMax || s.Refused[wire.GoodbyeTooLarge] != 20 {
+		t.Errorf("refused are %v", s.Refused)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"time"
@@ -87,7 +89,7 @@ func (p *Pool) greet(c net.Conn) {
 	in := newInbox()
 	var theirs wire.LinkHello
 	if err := readHello(c, &in, &theirs); err != nil {
-		p.turnAway(c, &theirs, p.strange(err))
+		p.turnAway(c, &theirs, p.strange(&in, err))
 		return
 	}
 	if o := p.objection(&theirs, c, ""); o != nil {
@@ -111,14 +113,19 @@ func (p *Pool) answer(theirs *wire.LinkHello) *wire.LinkHello {
 }
 
 // strange is the refusal of a connection whose hello could not be read.
-func (p *Pool) strange(err error) *RefusedError {
+func (p *Pool) strange(in *inbox, err error) *RefusedError {
 	var o *RefusedError
 	var bad *wire.Error
+	var notTLS tls.RecordHeaderError
 	switch {
 	case errors.As(err, &o):
 		return o
+	case errors.As(err, &bad) && in.isTLS():
+		return &RefusedError{Reason: wire.GoodbyeBadFrame, Detail: "what came is TLS, and this node does not encrypt its links: peer.tls_cert is not set"}
 	case errors.As(err, &bad):
 		return &RefusedError{Reason: reasonOf(err), Detail: err.Error()}
+	case errors.As(err, &notTLS):
+		return &RefusedError{Reason: wire.GoodbyeBadFrame, Detail: "what came is not TLS, and this node encrypts its links: peer.tls_cert is set"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &RefusedError{Reason: wire.GoodbyeSilent, Detail: fmt.Sprintf("no hello within %v", p.cfg.HelloTimeout)}
 	case errors.Is(err, io.EOF):
@@ -149,12 +156,21 @@ func (p *Pool) loudness(node string, o *RefusedError) slog.Level {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, said := p.ticks.Load(), refusal{node, o.Reason}
-	if o.Reason == wire.GoodbyeLost || said == p.said && int32(now-p.saidAt) < repeatTicks {
+	old := func(_ refusal, at uint32) bool { return int32(now-at) >= repeatTicks }
+	if at, known := p.said[said]; o.Reason == wire.GoodbyeLost || known && !old(said, at) {
 		return slog.LevelDebug
 	}
-	p.said, p.saidAt = said, now
+	if len(p.said) >= saidMax {
+		if maps.DeleteFunc(p.said, old); len(p.said) >= saidMax {
+			return slog.LevelDebug
+		}
+	}
+	p.said[said] = now
 	return slog.LevelWarn
 }
+
+// saidMax bounds how many refusals are logged in that time: strangers choose their names.
+const saidMax = 64
 
 // refusal is what makes one refusal the same as another in the log.
 type refusal struct {
@@ -181,6 +197,7 @@ func (pr *pair) half() half { return half{pr.origin.Node, pr.number} }
 // is its reader.
 func (p *Pool) takeControl(c net.Conn, in inbox, theirs *wire.LinkHello) {
 	pr := p.newPair(theirs, false)
+	pr.challenge = rand.Uint64()
 	pr.control = newLink(pr, wire.ChannelControl, c, in, theirs)
 	pr.work.Add(1)
 	p.mu.Lock()
@@ -193,7 +210,9 @@ func (p *Pool) takeControl(c net.Conn, in inbox, theirs *wire.LinkHello) {
 		p.turnAway(c, theirs, &RefusedError{Reason: wire.GoodbyeDuplicate, Detail: "that link has its control connection"})
 		return
 	}
-	if err := writeHello(c, p.answer(theirs)); err != nil {
+	mine := p.answer(theirs)
+	mine.Challenge = pr.challenge
+	if err := writeHello(c, mine); err != nil {
 		pr.end(wire.GoodbyeLost, err.Error(), false)
 	}
 	pr.control.readLink()
@@ -229,7 +248,7 @@ func (p *Pool) unpair(pr *pair) bool {
 func (p *Pool) takeMessages(c net.Conn, in inbox, theirs *wire.LinkHello) {
 	p.mu.Lock()
 	pr := p.halves[half{theirs.Node, theirs.Pair}]
-	if pr != nil && pr.origin == theirs.Origin() {
+	if pr != nil && pr.origin == theirs.Origin() && pr.challenge == theirs.Challenge {
 		delete(p.halves, pr.half())
 	} else {
 		pr = nil

@@ -65,8 +65,11 @@ func (s *credentials) client() (*tls.Config, error) {
 		return nil, err
 	}
 	return &tls.Config{
-		MinVersion:         tls.VersionTLS13,
-		Certificates:       []tls.Certificate{cert},
+		MinVersion: tls.VersionTLS13,
+		// Certificates would send none to a node that trusts another authority, and both logs
+		// would say that it is missing instead of what is wrong with it.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil },
+
 		InsecureSkipVerify: true, // VerifyConnection does it, all but the name
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			if len(cs.PeerCertificates) == 0 {

@@ -61,6 +61,9 @@ func (r *Replica) auditSession(c *wire.Change, nowMS int64, fx *effects) {
 	if !ok || closed && own < c.Version {
 		if c.Version != 0 {
 			r.stats.Missing++
+			if r.Table.Room(r.own.set) == 0 {
+				return // it would be refused again; the other nodes have it
+			}
 			fx.verdicts = append(fx.verdicts, verdict{address: c.Address, account: c.Account, version: c.Version})
 		}
 		return

@@ -25,10 +25,14 @@ type author struct {
 	known  uint64 // newest change anybody mentioned
 	newest uint64 // highest version applied
 
+	clockMS int64 // how far its clock was ahead of ours when heads were compared last
+	skewed  bool  // further than skew_ms
+
 	relayed    bool // the set came from a peer and is not in the account index
-	incomplete bool // the table was full for some of it
+	incomplete bool // the table was full for some of it; see room.go
 	loadedMS   int64
-	reload     bool // though live, it is to be loaded again: one of the above can be mended
+	unfitMS    int64 // when a snapshot that was to mend it did not fit; 0: none
+	reload     bool  // though live, it is to be loaded again: one of the above can be mended
 
 	recent ring  // for peers that have no link to it
 	early  early // changes that wait for what precedes them
@@ -65,7 +69,7 @@ func (r *Replica) Left(o session.Origin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if a := r.byNode[o.Node]; a != nil && a.member && o.Epoch >= a.origin.Epoch {
-		a.member = false
+		a.member, a.clockMS, a.skewed = false, 0, false
 		r.drop(a)
 		r.stats.Left++
 	}
@@ -84,7 +88,7 @@ func (r *Replica) Linked(node string, nowMS int64) {
 		}
 	}
 	r.askAgain(node, nowMS, fx)
-	fx.heads = append(fx.heads, reply{node, wire.Heads{Heads: r.headsLocked(nil)}})
+	fx.heads = append(fx.heads, reply{node, wire.Heads{SentMS: max(nowMS, 0), Heads: r.headsLocked(nil)}})
 	r.mu.Unlock()
 	r.run(fx)
 }
@@ -161,7 +165,8 @@ func (r *Replica) drop(a *author) {
 		r.name(a.set, a.origin)
 		_ = r.Table.Publish(a.set, 0)
 	}
-	a.relayed, a.incomplete, a.reload = false, false, false
+	a.relayed, a.reload, a.unfitMS = false, false, 0
+	r.lack(a, false)
 }
 
 // put opens an entry of a foreign set.
@@ -174,8 +179,13 @@ func (r *Replica) put(a *author, set Author, c *wire.Change, relayed bool, nowMS
 	if c.Version > uint64(max(nowMS+int64(r.cfg.SkewMS), 0)) {
 		r.stats.Skewed++
 	}
-	if r.Table.Put(set, c.Address, account, c.Version) != nil {
-		r.stats.DroppedFull++
-		a.incomplete = true
+	if r.Table.Put(set, c.Address, account, c.Version) == nil {
+		return
 	}
+	r.stats.DroppedFull++
+	if set != a.set {
+		a.load.incomplete = true
+		return
+	}
+	r.lack(a, true)
 }

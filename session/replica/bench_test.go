@@ -28,7 +28,7 @@ var theAuthor = session.Origin{Node: "author", Epoch: 1}
 // solitary is a replica over a real table that follows one author, which is live.
 func solitary(tb testing.TB, entries int) (*Replica, *route.Table) {
 	cfg := route.Default()
-	cfg.EntriesMax = entries
+	cfg.EntriesMax, cfg.OwnEntries = entries, 0
 	table, err := route.New(cfg)
 	if err != nil {
 		tb.Fatal(err)

@@ -155,7 +155,7 @@ func clone(message any) any {
 		x.Changes = slices.Clone(m.Changes)
 		return &x
 	case *wire.Heads:
-		return &wire.Heads{Answer: m.Answer, Heads: slices.Clone(m.Heads)}
+		return &wire.Heads{Answer: m.Answer, SentMS: m.SentMS, Heads: slices.Clone(m.Heads)}
 	case *wire.LogRequest:
 		x := *m
 		return &x

@@ -28,7 +28,7 @@ type Config struct {
 	AgeMS         int `yaml:"age_ms" doc:"time in which tombstones grow one older, milliseconds; with route.tombstone_ages 2 one stays for 2 to 3 s, longer than a device needs to be seen on its next node"`
 	SweepStep     int `yaml:"sweep_step" doc:"slots of the table swept in one tick, count; they are only looked at when something is to be reclaimed"`
 	DriftMS       int `yaml:"drift_ms" doc:"how far ahead of this node's clock a version may be to be taken over by it, milliseconds; twice the largest difference between clocks that is to be expected"`
-	SkewMS        int `yaml:"skew_ms" doc:"how far ahead of this node's clock a version may be before it counts as skewed, milliseconds"`
+	SkewMS        int `yaml:"skew_ms" doc:"how far ahead of this node's clock a version may be before it counts as skewed, and how far apart two nodes' clocks may be before both log it, milliseconds"`
 }
 
 // Default returns the configuration of a node that nobody configured.

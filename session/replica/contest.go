@@ -65,6 +65,7 @@ func (r *Replica) settle(q *contest, nowMS int64, fx *effects) {
 	var closed, ok bool
 	if a := r.byNode[q.rival]; a != nil && a.set != 0 {
 		_, closed, ok = r.Table.Get(a.set, q.address)
+		ok = ok || a.incomplete // there may have been no room for it: the rival knows
 	}
 	switch {
 	case !ok: // the rival's entry is gone; a third node's may be there

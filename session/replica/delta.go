@@ -46,6 +46,9 @@ func (r *Replica) delta(d *wire.Delta, nowMS int64, fx *effects) {
 func (r *Replica) apply(a *author, changes []wire.Change, nowMS int64, fx *effects) {
 	newest := uint64(0)
 	for i := range changes {
+		if i%touched == 0 {
+			r.touch(changes[i:])
+		}
 		c := &changes[i]
 		newest = max(newest, c.Version)
 		r.unbury(a, c)
@@ -68,6 +71,20 @@ func (r *Replica) apply(a *author, changes []wire.Change, nowMS int64, fx *effec
 	r.stats.Changes += uint64(len(changes))
 	if r.Online != nil && len(changes) > 0 {
 		fx.online = append(fx.online, online{a.origin.Node, changes})
+	}
+}
+
+// touched is how many changes are fetched at once: as many as a processor has loads under
+// way, and few enough to be there still when their turn comes.
+const touched = 16
+
+// touch fetches what the next changes will look at.
+func (r *Replica) touch(changes []wire.Change) {
+	if len(changes) < 2 {
+		return
+	}
+	for i := range changes[:min(touched, len(changes))] {
+		r.Table.Touch(changes[i].Address, changes[i].Account)
 	}
 }
 

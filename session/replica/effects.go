@@ -12,6 +12,7 @@ type effects struct {
 	heads     []reply
 	verdicts  []verdict
 	online    []online
+	skews     []skew
 	outdated  uint64 // the newest epoch of this node that a peer named, if it is newer
 }
 
@@ -28,6 +29,13 @@ type answer struct {
 type reply struct {
 	to string
 	wire.Heads
+}
+
+// skew is news of another node's clock.
+type skew struct {
+	node    string
+	aheadMS int64
+	skewed  bool
 }
 
 // verdict is what is to become of an own session.
@@ -73,6 +81,11 @@ func (r *Replica) run(fx *effects) {
 	for i := range fx.online {
 		r.Online(fx.online[i].node, fx.online[i].changes)
 	}
+	for _, s := range fx.skews {
+		if r.Skewed != nil {
+			r.Skewed(s.node, s.aheadMS, s.skewed)
+		}
+	}
 	if fx.outdated != 0 && r.Outdated != nil {
 		r.Outdated(fx.outdated)
 	}
@@ -81,7 +94,7 @@ func (r *Replica) run(fx *effects) {
 	clear(fx.answers)
 	clear(fx.heads)
 	clear(fx.online)
-	*fx = effects{fx.requests[:0], fx.questions[:0], fx.answers[:0], fx.heads[:0], fx.verdicts[:0], fx.online[:0], 0}
+	*fx = effects{fx.requests[:0], fx.questions[:0], fx.answers[:0], fx.heads[:0], fx.verdicts[:0], fx.online[:0], fx.skews[:0], 0}
 	r.effects.Put(fx)
 }
 

@@ -7,14 +7,14 @@ import (
 
 // sendHeads begins a comparison with one random peer. Both sides learn what they lack: the
 // peer from the heads, this node from the answer.
-func (r *Replica) sendHeads() {
+func (r *Replica) sendHeads(nowMS int64) {
 	peers := r.Links.Peers(nil)
 	if len(peers) == 0 {
 		return
 	}
 	r.mu.Lock()
 	peer := peers[r.random.IntN(len(peers))]
-	m := wire.Heads{Heads: r.headsLocked(nil)}
+	m := wire.Heads{SentMS: max(nowMS, 0), Heads: r.headsLocked(nil)}
 	r.mu.Unlock()
 	r.send(peer, &m)
 }
@@ -44,6 +44,7 @@ func (r *Replica) passes(a *author) uint64 {
 
 // compare notes what the peer is ahead in and asks for it, and says what it is behind in.
 func (r *Replica) compare(from string, m *wire.Heads, nowMS int64, fx *effects) {
+	r.compareClocks(from, m.SentMS, nowMS, fx)
 	var theirs map[session.Origin]uint64
 	if !m.Answer {
 		theirs = make(map[session.Origin]uint64, len(m.Heads))
@@ -65,7 +66,7 @@ func (r *Replica) compare(from string, m *wire.Heads, nowMS int64, fx *effects) 
 		if h.Seq > 0 && (h.Seq > a.seq || a.state != live) {
 			a.asking.hint = from
 		}
-		if from == a.origin.Node && (a.relayed || a.incomplete && nowMS-a.loadedMS >= int64(r.cfg.AuditMS)) {
+		if from == a.origin.Node && r.mendable(a, nowMS) {
 			a.reload = true
 		}
 		r.want(a, nowMS, fx)
@@ -80,6 +81,6 @@ func (r *Replica) compare(from string, m *wire.Heads, nowMS int64, fx *effects) 
 		}
 	}
 	if len(ahead) > 0 {
-		fx.heads = append(fx.heads, reply{from, wire.Heads{Answer: true, Heads: ahead}})
+		fx.heads = append(fx.heads, reply{from, wire.Heads{Answer: true, SentMS: max(nowMS, 0), Heads: ahead}})
 	}
 }

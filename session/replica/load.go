@@ -13,6 +13,9 @@ type load struct {
 	seq    uint64
 	next   uint32 // index of the chunk that must follow
 	lastMS int64  // when the newest came
+
+	incomplete bool // the table was full for some of it
+
 	beaten []wire.Change
 }
 
@@ -46,6 +49,9 @@ func (r *Replica) chunk(from string, c *wire.SnapshotChunk, nowMS int64, fx *eff
 	relayed := from != a.origin.Node
 	newest := uint64(0)
 	for i := range c.Changes {
+		if i%touched == 0 {
+			r.touch(c.Changes[i:])
+		}
 		e := &c.Changes[i]
 		newest = max(newest, e.Version)
 		r.put(a, l.set, e, relayed, nowMS)
@@ -54,7 +60,13 @@ func (r *Replica) chunk(from string, c *wire.SnapshotChunk, nowMS int64, fx *eff
 		}
 	}
 	r.clock.saw(newest, nowMS, int64(r.cfg.DriftMS))
-	if c.Last {
+	switch {
+	case a.isWorse():
+		a.unfitMS, a.reload = nowMS, false
+		r.abandon(a)
+		a.asking.done()
+		r.want(a, nowMS, fx)
+	case c.Last:
 		r.swap(a, nowMS, fx)
 	}
 }
@@ -77,7 +89,6 @@ func (r *Replica) begin(a *author, from string, c *wire.SnapshotChunk) bool {
 		r.name(set, a.origin)
 	}
 	a.load = load{active: true, from: from, set: set, seq: c.Seq}
-	a.incomplete = false
 	if a.state == none {
 		a.state = loading
 	}
@@ -108,7 +119,8 @@ func (r *Replica) swap(a *author, nowMS int64, fx *effects) {
 	}
 	a.set, a.seq, a.state = l.set, l.seq, live
 	a.relayed, a.reload = l.from != a.origin.Node, false
-	a.loadedMS = nowMS
+	r.lack(a, l.incomplete)
+	a.loadedMS, a.unfitMS = nowMS, 0
 	a.asking.done()
 	r.stats.Swaps++
 	for i := range l.beaten {

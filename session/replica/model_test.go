@@ -22,7 +22,7 @@ func TestConvergence(t *testing.T) {
 		var tables []*route.Table
 		converges(t, func() accountTable {
 			cfg := route.Default()
-			cfg.EntriesMax, cfg.AuthorsMax = 1000, 200
+			cfg.EntriesMax, cfg.OwnEntries, cfg.AuthorsMax = 1000, 0, 200
 			table, err := route.New(cfg)
 			if err != nil {
 				t.Fatal(err)

@@ -28,6 +28,10 @@ type Ports struct {
 	// start remembered. Its owner ends it, or starts it anew with an epoch above that one.
 	Outdated func(epoch uint64)
 
+	// Skewed, if there is one, is told once when another node's clock is found to be more
+	// than SkewMS ahead of this one's or, negative, behind it, and once when it no longer is.
+	Skewed func(node string, aheadMS int64, skewed bool)
+
 	// Seed makes the choice of peers for comparisons repeatable.
 	Seed uint64
 }
@@ -43,6 +47,7 @@ type (
 // interface should, because it stands for one type and not for a role.
 type Table interface {
 	NewSet() (Author, error)
+	NewOwnSet() (Author, error)
 	Publish(a, replaces Author) error
 	Drop(a Author) bool
 
@@ -50,9 +55,13 @@ type Table interface {
 	Remove(a Author, address, account, version uint64) bool
 	Forget(a Author, address, account, version uint64) bool
 
+	Touch(address, account uint64)
 	Lookup(address uint64) (Entry, bool)
 	Get(a Author, address uint64) (version uint64, closed, ok bool)
 	Each(a Author, from uint64, slots int, f func(address, version uint64, closed bool)) (next uint64, more bool)
+
+	SetLen(a Author) int
+	Room(a Author) int
 
 	Age()
 	Sweep(budget int) (more bool)

@@ -40,8 +40,10 @@ type Replica struct {
 	stats     Stats
 	headsMS   int64 // of the last comparison
 	agedMS    int64 // of the last generation of tombstones
+	tickMS    int64 // of the last tick
 
 	clock   hybrid
+	lacking atomic.Int32                     // authors that are incomplete
 	names   atomic.Pointer[[]session.Origin] // by Author; replaced, never changed
 	unsent  atomic.Uint64
 	ticking sync.Mutex // held by who sends pieces of transfers, or audits
@@ -67,7 +69,7 @@ func New(cfg Config, self session.Origin, ports Ports) (*Replica, error) {
 	r.effects.New = func() any { return new(effects) }
 	r.own.log.max = cfg.LogChanges
 	var err error
-	if r.own.set, err = ports.Table.NewSet(); err != nil {
+	if r.own.set, err = ports.Table.NewOwnSet(); err != nil {
 		return nil, fmt.Errorf("replica: own set: %w", err)
 	}
 	r.names.Store(&[]session.Origin{})
@@ -161,6 +163,7 @@ func (r *Replica) receive(from string, message any, nowMS int64, fx *effects) er
 // the audit, tombstones. Its caller ticks every BatchMS or more often. A tick that
 // comes while another runs is left out.
 func (r *Replica) Tick(nowMS int64) {
+	r.rewind(nowMS)
 	r.push(nowMS)
 	fx := r.effects.Get().(*effects)
 	r.mu.Lock()
@@ -177,7 +180,7 @@ func (r *Replica) Tick(nowMS int64) {
 	r.mu.Unlock()
 	r.run(fx)
 	if heads {
-		r.sendHeads()
+		r.sendHeads(nowMS)
 	}
 	r.pump(nowMS)
 	r.auditStep(nowMS)

@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -221,6 +222,100 @@ func TestTableIsFull(t *testing.T) {
 	c.nodes[1].table.(*twin).max = 1000
 	c.quiet(8000)
 	c.agree(t, names)
+}
+
+// TestTableStaysFull: as long as the table is too small nothing of what is in it goes,
+// however often the rest is tried; the node knows that it lacks some; and when devices
+// leave, those that were left out come in.
+func TestTableStaysFull(t *testing.T) {
+	const room = 30
+	c := newCluster(3, func(cfg *Config) { cfg.AuditMS = 1000 })
+	full := c.nodes[1]
+	full.table.(*twin).max = room
+	names := devices(50)
+	for _, name := range names {
+		c.nodes[0].connect(name)
+	}
+	c.quiet(1000)
+	var there []session.Address
+	for _, name := range names {
+		address, _ := hashes(name)
+		if _, ok := full.table.Lookup(address); ok {
+			there = append(there, name)
+		}
+	}
+	if len(there) != room {
+		t.Fatalf("%d devices are in a table of %d", len(there), room)
+	}
+	for range 60 {
+		c.quiet(250)
+		c.agree(t, there)
+	}
+	if !full.Lacks() || !slices.Equal(full.AppendIncomplete(nil), []string{"n0"}) || full.Stats().Incomplete != 1 {
+		t.Error("the node does not know that it lacks devices")
+	}
+	if heads := full.Heads(nil); slices.ContainsFunc(heads, func(h wire.Head) bool { return h.Author.Node == "n0" && h.Seq > 0 }) {
+		t.Error("it would pass on a log of which it has a part")
+	}
+	for _, name := range names[:35] {
+		c.nodes[0].disconnect(name)
+	}
+	c.quiet(8000)
+	c.agree(t, names)
+	if full.Lacks() {
+		t.Error("the node still believes that it lacks devices")
+	}
+}
+
+// TestNewerSnapshotIsTaken: a log that cannot be followed any more is loaded anew, although
+// not all of it fits: what was there is no longer true.
+func TestNewerSnapshotIsTaken(t *testing.T) {
+	c := newCluster(2, func(cfg *Config) { cfg.AuditMS, cfg.LogChanges, cfg.BatchChanges = 1000, 16, 16 })
+	full := c.nodes[1]
+	full.table.(*twin).max = 30
+	names := devices(40)
+	for _, name := range names[:20] {
+		c.nodes[0].connect(name)
+	}
+	c.quiet(1000)
+	c.cut[[2]string{"n0", "n1"}] = true
+	for i, name := range names {
+		if i < 20 {
+			c.nodes[0].disconnect(name)
+		} else {
+			c.nodes[0].connect(name)
+		}
+		c.tick(50)
+	}
+	delete(c.cut, [2]string{"n0", "n1"})
+	c.quiet(10_000)
+	c.agree(t, names)
+	if full.Lacks() {
+		t.Error("the node believes that it lacks devices")
+	}
+}
+
+// TestClocks: a node hears once how far another's clock is off, and once that it is not.
+func TestClocks(t *testing.T) {
+	c := newCluster(2, nil)
+	type news struct {
+		node    string
+		aheadMS int64
+		skewed  bool
+	}
+	var heard []news
+	c.nodes[0].Skewed = func(node string, aheadMS int64, skewed bool) { heard = append(heard, news{node, aheadMS, skewed}) }
+	c.quiet(5000)
+	c.nodes[1].skewMS = 3_600_000
+	c.quiet(10_000)
+	if ms := c.nodes[0].Stats().ClockMS; ms != 3_600_000 {
+		t.Errorf("the clocks are %d ms apart", ms)
+	}
+	c.nodes[1].skewMS = 0
+	c.quiet(5000)
+	if !slices.Equal(heard, []news{{"n1", 3_600_000, true}, {"n1", 0, false}}) {
+		t.Errorf("heard %v", heard)
+	}
 }
 
 func TestMisroutedForgetsOnlyThatVersion(t *testing.T) {

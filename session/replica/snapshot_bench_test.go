@@ -41,7 +41,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	const entries = 1_000_000
 	node := func(name string, sessions Sessions, links *bridge) *Replica {
 		cfg := route.Default()
-		cfg.EntriesMax = 2 * entries
+		cfg.EntriesMax, cfg.OwnEntries = 2*entries, 0
 		table, err := route.New(cfg)
 		if err != nil {
 			b.Fatal(err)

@@ -28,7 +28,7 @@ type Stats struct {
 	Answers    uint64 `metric:"roost_replica_answers_total" doc:"such questions answered"`
 	Collisions uint64 `metric:"roost_replica_collisions_total" doc:"live devices whose hash another device has on another node; they are misrouted until one leaves"`
 	Misrouted  uint64 `metric:"roost_replica_misrouted_total" doc:"entries closed because their node did not hold the device"`
-	Skewed     uint64 `metric:"roost_replica_skewed_total" doc:"openings with a version ahead of this node's clock"`
+	Skewed     uint64 `metric:"roost_replica_skewed_total" doc:"openings with a version ahead of this node's clock by more than skew_ms"`
 	Outdated   uint64 `metric:"roost_replica_outdated_total" doc:"times a peer knew a newer epoch of this node or a longer log, so that it must start anew"`
 	Missing    uint64 `metric:"roost_replica_missing_total" doc:"own sessions the audit found without an entry"`
 	Audits     uint64 `metric:"roost_replica_audits_total" doc:"audits of the own sessions finished"`
@@ -36,16 +36,18 @@ type Stats struct {
 	DroppedStrange   uint64 `metric:"roost_replica_dropped_strange_total" doc:"messages about a node or an epoch that is no member; asked for when it joins"`
 	DroppedEarly     uint64 `metric:"roost_replica_dropped_early_total" doc:"changes for which there was no room before their turn; asked for again"`
 	DroppedChunks    uint64 `metric:"roost_replica_dropped_chunks_total" doc:"snapshot chunks nobody asked for or out of order"`
-	DroppedFull      uint64 `metric:"roost_replica_dropped_full_total" doc:"openings for which the table had no room; the set is loaded again later"`
+	DroppedFull      uint64 `metric:"roost_replica_dropped_full_total" doc:"openings for which the table had no room; they come in when devices leave, see incomplete"`
 	DroppedTransfers uint64 `metric:"roost_replica_dropped_transfers_total" doc:"requests for a log not taken; the peer asks again"`
 	DroppedContests  uint64 `metric:"roost_replica_dropped_contests_total" doc:"beaten sessions not asked about, or not answered for; the audit finds them again"`
 	DroppedAuthors   uint64 `metric:"roost_replica_dropped_authors_total" doc:"joins beyond authors_max"`
 	DroppedStale     uint64 `metric:"roost_replica_dropped_stale_total" doc:"closings of a session that has a newer entry, and answers nobody waits for"`
 
-	Authors   int `metric:"roost_replica_authors" doc:"nodes whose log is live here"`
-	Loading   int `metric:"roost_replica_loading" doc:"nodes whose log is not live here though they are members"`
-	Contests  int `metric:"roost_replica_contests" doc:"own sessions that are beaten and asked about now"`
-	Transfers int `metric:"roost_replica_transfers" doc:"peers being helped now"`
+	Authors    int   `metric:"roost_replica_authors" doc:"nodes whose log is live here"`
+	Loading    int   `metric:"roost_replica_loading" doc:"nodes whose log is not live here though they are members"`
+	ClockMS    int64 `metric:"roost_replica_clock_skew_ms" doc:"how far the clock of another node is from this one's, milliseconds, of the node where that is most"`
+	Incomplete int   `metric:"roost_replica_incomplete" doc:"nodes of whose devices the table had no room for some: pushes to devices it does not have are overloaded instead of offline"`
+	Contests   int   `metric:"roost_replica_contests" doc:"own sessions that are beaten and asked about now"`
+	Transfers  int   `metric:"roost_replica_transfers" doc:"peers being helped now"`
 }
 
 // Stats returns the counters.
@@ -60,6 +62,8 @@ func (r *Replica) Stats() Stats {
 			s.Loading++
 		}
 	}
+	s.ClockMS = r.clockSkewMS()
+	s.Incomplete = int(r.lacking.Load())
 	s.Contests, s.Transfers = len(r.contests), len(r.transfers)
 	r.mu.Unlock()
 	r.own.mu.Lock()

@@ -40,6 +40,29 @@ func (t *twin) NewSet() (Author, error) {
 	return t.last, nil
 }
 
+func (t *twin) NewOwnSet() (Author, error) { return t.NewSet() }
+
+func (t *twin) SetLen(a Author) (open int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.sets[a]; s != nil {
+		for _, e := range s.entries {
+			if !e.closed {
+				open++
+			}
+		}
+	}
+	return open
+}
+
+func (t *twin) Room(Author) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(0, t.max-t.entries)
+}
+
+func (t *twin) Touch(address, account uint64) {}
+
 func (t *twin) Publish(a, replaces Author) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

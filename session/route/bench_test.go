@@ -42,7 +42,7 @@ func filledTable(b *testing.B) (*Table, []Author) {
 		return filled.table, filled.authors
 	}
 	cfg := Default()
-	cfg.EntriesMax = *benchEntries + *benchEntries/4
+	cfg.EntriesMax, cfg.OwnEntries = *benchEntries+*benchEntries/4, 0
 	table, err := New(cfg)
 	if err != nil {
 		b.Fatal(err)
@@ -177,40 +177,58 @@ func onThread(b *testing.B, run func()) {
 
 // BenchmarkChange is what deltas do to a table of -entries, on one core: devices at
 // random close at one node and open at another. An operation is one of the two;
-// tombstones go as they would within some seconds.
+// tombstones go as they would within some seconds. alone: one after the other; together:
+// touched 16 at a time before they are made, as package replica does with a delta.
 func BenchmarkChange(b *testing.B) {
 	table, authors := filledTable(b)
-	entries := uint64(*benchEntries)
-	b.ReportAllocs()
-	moving := uint64(0)
-	open := func() {
-		filled.owners[moving] = (filled.owners[moving] + 1) % benchAuthors
-		if err := table.Put(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), filled.version); err != nil {
+	for _, bench := range []struct {
+		name  string
+		batch uint64
+	}{{"alone", 1}, {"together", 16}} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			onThread(b, func() {
+				for n := uint64(0); b.Loop(); n++ {
+					if n%bench.batch == 0 && bench.batch > 1 {
+						for k := n; k < n+bench.batch; k++ {
+							device := movingDevice(k)
+							table.Touch(addressNo(device), accountNo(device))
+						}
+					}
+					move(b, table, authors, n)
+				}
+			})
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+			if b.N%2 == 1 {
+				move(b, table, authors, uint64(b.N))
+			}
+		})
+	}
+}
+
+// movingDevice is the device of the n-th change: it closes, and then opens elsewhere.
+func movingDevice(n uint64) uint64 { return mix(n/2^1<<61) % uint64(*benchEntries) }
+
+func move(b *testing.B, table *Table, authors []Author, n uint64) {
+	device := movingDevice(n)
+	owner := &filled.owners[device]
+	filled.version++
+	if n%2 == 1 {
+		*owner = (*owner + 1) % benchAuthors
+		if err := table.Put(authors[*owner], addressNo(device), accountNo(device), filled.version); err != nil {
 			b.Fatal(err)
 		}
+		return
 	}
-	onThread(b, func() {
-		for n := uint64(0); b.Loop(); n++ {
-			filled.version++
-			if n%2 == 1 {
-				open()
-				continue
-			}
-			moving = mix(n^1<<61) % entries
-			if !table.Remove(authors[filled.owners[moving]], addressNo(moving), accountNo(moving), filled.version) {
-				b.Fatal("a device is not where it was")
-			}
-			if n%(200_000) == 0 {
-				table.Age()
-			}
-			if n%64 == 0 {
-				table.Sweep(64)
-			}
-		}
-	})
-	b.StopTimer()
-	if b.N%2 == 1 {
-		open()
+	if !table.Remove(authors[*owner], addressNo(device), accountNo(device), filled.version) {
+		b.Fatal("a device is not where it was")
+	}
+	if n%(200_000) == 0 {
+		table.Age()
+	}
+	if n%64 == 0 {
+		table.Sweep(64)
 	}
 }
 

@@ -11,7 +11,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // newTable returns a table that holds what a test needs.
 func newTable(t testing.TB, change func(*Config)) *Table {
 	cfg := Default()
-	cfg.EntriesMax = 100_000
+	cfg.EntriesMax, cfg.OwnEntries = 100_000, 0
 	cfg.AuthorsMax = 64
 	if change != nil {
 		change(&cfg)

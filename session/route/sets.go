@@ -23,6 +23,7 @@ type sets struct {
 
 type set struct {
 	state    atomic.Uint32
+	own      bool // may take own_entries; written before state says that there is a set
 	open     atomic.Int64
 	tombs    atomic.Int64
 	accounts atomic.Int64  // slots in the index
@@ -89,7 +90,12 @@ func (s *sets) showLocked(come, goes Author) {
 
 // NewSet returns the number of an empty set that Lookup does not see: what a
 // snapshot is loaded into, until Publish.
-func (t *Table) NewSet() (Author, error) {
+func (t *Table) NewSet() (Author, error) { return t.newSet(false) }
+
+// NewOwnSet does the same for the node's own sessions, which may take own_entries.
+func (t *Table) NewOwnSet() (Author, error) { return t.newSet(true) }
+
+func (t *Table) newSet(own bool) (Author, error) {
 	s := &t.sets
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,6 +112,7 @@ func (t *Table) NewSet() (Author, error) {
 		return 0, ErrAuthors
 	}
 	s.all[a].life.Add(1)
+	s.all[a].own = own
 	s.all[a].state.Store(setLoading)
 	return a, nil
 }

@@ -13,7 +13,7 @@ type Stats struct {
 	Sets       uint64 `metric:"roost_route_sets" doc:"sets of authors in use, those included that load or are being reclaimed"`
 	Bytes      uint64 `metric:"roost_route_bytes" doc:"memory of the table and its index"`
 
-	Full              uint64 `metric:"roost_route_full_total" doc:"entries refused because the table was at entries_max"`
+	Full              uint64 `metric:"roost_route_full_total" doc:"entries refused because the table was at entries_max, or others' at that less own_entries"`
 	SetsRefused       uint64 `metric:"roost_route_sets_refused_total" doc:"sets refused because there were authors_max"`
 	Stale             uint64 `metric:"roost_route_stale_total" doc:"news of a session that the set had already, or had newer"`
 	TombstonesSkipped uint64 `metric:"roost_route_tombstones_skipped_total" doc:"closed entries that went at once because there were tombstones_max"`

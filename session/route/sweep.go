@@ -31,6 +31,9 @@ func (t *Table) Sweep(budget int) (more bool) {
 			break
 		}
 		for i := range due[:n] {
+			t.touchSlot(^due[i].key)
+		}
+		for i := range due[:n] {
 			t.raze(&due[i])
 		}
 		budget -= n

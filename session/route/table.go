@@ -18,9 +18,10 @@ type Entry struct {
 }
 
 var (
-	// ErrFull says that the table holds as many entries as it may. What is there
-	// stays and can be changed; the new one is not there.
-	ErrFull = errors.New("route: the table is full (entries_max)")
+	// ErrFull says that the table holds as many entries as it may, or as many as any but
+	// the own set may have. What is there stays and can be changed; the new one is not
+	// there.
+	ErrFull = errors.New("route: the table is full (entries_max, own_entries)")
 	// ErrAuthors says that no number is left for another set.
 	ErrAuthors = errors.New("route: no author's set is left (authors_max)")
 	// ErrNoSet says that the author is not the number of a set, or of one that was
@@ -59,17 +60,19 @@ type Table struct {
 	accounts [shardCount]shard // of words, by the account's hash
 }
 
-// shard is one array and what its writers need. A reader looks at the first line
-// only.
+// shard is one array and what its writers need. What every change writes is apart from
+// the array: a reader whose way to a slot led through a line that another processor has
+// just written would wait for that line first and for the slot after it, instead of for
+// both at once.
 type shard struct {
-	array   atomic.Pointer[array]
-	changes atomic.Uint64 // counted up before each change, see lookup.go
-	_       [48]byte
+	array atomic.Pointer[array]
+	_     [56]byte
 
-	mu   sync.Mutex
-	live int // entries
-	used int // entries and dead slots
-	_    [40]byte
+	changes atomic.Uint64 // counted up before each change, see lookup.go
+	mu      sync.Mutex
+	live    int // entries
+	used    int // entries and dead slots
+	_       [32]byte
 }
 
 // New returns an empty table.
@@ -138,7 +141,7 @@ func (t *Table) Put(a Author, address, account, version uint64) error {
 // openLocked makes an entry that is not there.
 func (t *Table) openLocked(sh *shard, address, account, value uint64) error {
 	a := authorOf(value)
-	if t.entries.Add(1) > int64(t.cfg.EntriesMax) {
+	if t.entries.Add(1) > t.limit(a) {
 		t.entries.Add(-1)
 		t.count.full.Add(1)
 		return ErrFull
@@ -155,6 +158,17 @@ func (t *Table) openLocked(sh *shard, address, account, value uint64) error {
 	t.count.full.Add(1)
 	return err
 }
+
+// limit returns how many entries there may be for the set to get another one.
+func (t *Table) limit(a Author) int64 {
+	if t.sets.of(a).own {
+		return int64(t.cfg.EntriesMax)
+	}
+	return int64(t.cfg.EntriesMax - t.cfg.OwnEntries)
+}
+
+// Room returns how many entries the set may still get, as long as no other gets any.
+func (t *Table) Room(a Author) int { return int(max(0, t.limit(a)-t.entries.Load())) }
 
 // Remove says that the author's session of that address is closed. The version is
 // that of the session; the set's entry becomes a tombstone unless it is newer. False

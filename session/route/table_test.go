@@ -14,6 +14,7 @@ func TestConfig(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Config){
 		"entries_max is 0":     func(c *Config) { c.EntriesMax = 0 },
+		"own_entries is 9":     func(c *Config) { c.EntriesMax, c.OwnEntries = 9, 9 },
 		"authors_max is 65536": func(c *Config) { c.AuthorsMax = 1 << 16 },
 		"authors_max is 1":     func(c *Config) { c.AuthorsMax = 1 },
 		"tombstones_max is -1": func(c *Config) { c.TombstonesMax = -1 },
@@ -161,6 +162,40 @@ func TestFull(t *testing.T) {
 	}
 	if s := table.Stats(); s.Full != 2 || s.Entries != size {
 		t.Errorf("stats %+v", s)
+	}
+	if err := table.check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOwnEntries holds that others leave to the own set what is its own.
+func TestOwnEntries(t *testing.T) {
+	const size, kept = 100, 10
+	table := testTable(t, func(c *Config) { c.EntriesMax, c.OwnEntries = size, kept })
+	own, err := table.NewOwnSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Publish(own, 0); err != nil {
+		t.Fatal(err)
+	}
+	other := table.publish(t)
+	put := func(a Author, n uint64) error { return table.Put(a, addressNo(n), accountNo(n), 1) }
+	for n := range uint64(size - kept) {
+		if err := put(other, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := put(other, size); !errors.Is(err, ErrFull) || table.Room(other) != 0 || table.Room(own) != kept {
+		t.Errorf("%v; room for others %d, for the own set %d", err, table.Room(other), table.Room(own))
+	}
+	for n := range uint64(kept) {
+		if err := put(own, size+n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := put(own, 2*size); !errors.Is(err, ErrFull) {
+		t.Errorf("one too many: %v", err)
 	}
 	if err := table.check(); err != nil {
 		t.Error(err)

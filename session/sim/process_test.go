@@ -70,7 +70,7 @@ func (w *world) start(id int, persisted uint64) {
 	}
 	n.skewMS = []int64{0, 0, 40, -2000, 3_600_000, -3_600_000}[w.random.IntN(6)]
 	cfg := route.Default()
-	cfg.EntriesMax, cfg.AuthorsMax = 20_000, 256
+	cfg.EntriesMax, cfg.OwnEntries, cfg.AuthorsMax = 20_000, 0, 256
 	var err error
 	if n.table, err = route.New(cfg); err != nil {
 		panic(err)

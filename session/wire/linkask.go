@@ -6,7 +6,8 @@ import "github.com/roostpush/roost/session"
 // each author's log, its own included. A Seq of 0 says only that the author's epoch is
 // known. An answer names just the authors of which the asker is behind.
 type Heads struct {
-	Answer bool // nobody answers an answer
+	Answer bool  // nobody answers an answer
+	SentMS int64 // by the sender's clock, Unix milliseconds; so clocks are compared too
 	Heads  []Head
 }
 

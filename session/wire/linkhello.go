@@ -56,6 +56,10 @@ type LinkHello struct {
 	KeyFingerprint [8]byte // of the cluster's hash_key
 	FrameBytesMax  uint32  // of a frame, header included, that the sender of the hello takes
 	Addr           string  // where the sender takes connections from nodes; empty: not said
+
+	// Challenge is drawn by who answers the hello of a control connection, and repeated in
+	// the hello of the messages connection: what was recorded from another link does not.
+	Challenge uint64
 }
 
 // Origin is the node that says hello.
@@ -72,7 +76,8 @@ func AppendLinkHello(dst []byte, h *LinkHello) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, h.FrameBytesMax)
 	dst = appendName8(dst, h.Cluster)
 	dst = appendName8(dst, h.Node)
-	return appendName8(dst, h.Addr)
+	dst = appendName8(dst, h.Addr)
+	return binary.BigEndian.AppendUint64(dst, h.Challenge)
 }
 
 // ParseLinkHello reads the body of a hello. Of another major version it understands
@@ -96,6 +101,7 @@ func ParseLinkHello(b []byte, h *LinkHello) error {
 	h.Cluster = string(r.take(int(r.byte("cluster")), "cluster"))
 	h.Node = string(r.take(int(r.byte("node")), "node"))
 	h.Addr = string(r.take(int(r.byte("addr")), "addr"))
+	h.Challenge = r.uint64("challenge")
 	if r.err != nil {
 		return r.err
 	}

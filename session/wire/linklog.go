@@ -102,6 +102,7 @@ func AppendHeads(dst []byte, h *Heads) []byte {
 		answer = 1
 	}
 	dst = append(dst, answer)
+	dst = binary.AppendUvarint(dst, uint64(h.SentMS))
 	dst = binary.AppendUvarint(dst, uint64(len(h.Heads)))
 	for i := range h.Heads {
 		dst = appendOrigin(dst, h.Heads[i].Author)
@@ -109,6 +110,9 @@ func AppendHeads(dst []byte, h *Heads) []byte {
 	}
 	return dst
 }
+
+// sentMax bounds a time: it must be possible to reckon with it.
+const sentMax = 1 << 56
 
 // headBytesMin is the least that a head takes: a node of one byte, epoch, sequence.
 const headBytesMin = 4
@@ -122,6 +126,7 @@ func ParseHeads(b []byte, h *Heads) error {
 		r.fail(CodeValue, fmt.Sprintf("answer is %d", answer))
 	}
 	h.Answer = answer == 1
+	h.SentMS = int64(r.bounded("sent", sentMax))
 	n := int(r.bounded("heads", HeadsMax))
 	if n*headBytesMin > r.left() {
 		r.fail(CodeTruncated, "heads")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -26,6 +25,10 @@ type Settings struct {
 	Peer    peer.Config
 	Route   route.Config
 	Replica replica.Config
+
+	Now       func() time.Time // the node's clock, which may be set
+	SteadyMS  func() int64     // the clock of Router.Tick, which is never set, milliseconds
+	Advertise Addresses        // what the others are told instead of the listeners' addresses
 }
 
 // Sockets closes connections; netpoll's Reactor is one.
@@ -61,6 +64,7 @@ type Cluster struct {
 	replies  sync.Pool     // of *reply
 	buffers  sync.Pool     // of *[]byte
 	overtook chan string
+	crowded  bool // that the table is full was logged; of the ticking goroutine
 	running  sync.WaitGroup
 	ended    chan struct{}
 }
@@ -93,7 +97,8 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 		Outdated: func(epoch uint64) {
 			c.overtaken(fmt.Sprintf("a peer knows epoch %d of this node, which runs with %d", epoch, self.Epoch))
 		},
-		Seed: uint64(time.Now().UnixNano()),
+		Skewed: c.skewed,
+		Seed:   uint64(time.Now().UnixNano()),
 	})
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
@@ -114,15 +119,24 @@ func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 func (c *Cluster) Attach(n Node) { c.node = n }
 
 // Start opens the listeners for links and gossip and looks for other nodes. internal and
-// public are told to the others.
+// public are the addresses of those listeners. It fails when others could not dial this
+// node.
 func (c *Cluster) Start(ctx context.Context, internal, public string) (err error) {
 	addr, err := c.pool.Listen()
 	if err != nil {
 		return err
 	}
+	host, err := c.settings.Gossip.Host()
+	if err != nil {
+		return err
+	}
+	told, err := advertised(host, Addresses{Public: public, Internal: internal, Links: addr.String()}, c.settings.Advertise)
+	if err != nil {
+		return err
+	}
 	g, err := gossip.Start(ctx, c.settings.Gossip, gossip.Member{
 		Node: c.self.Node, Epoch: c.self.Epoch,
-		PeerAddr: reachable(addr.String(), c.settings.Gossip.Advertise), InternalAddr: internal, PublicAddr: public,
+		PeerAddr: told.Links, InternalAddr: told.Internal, PublicAddr: told.Public,
 	}, members{c}, c.log)
 	if err != nil {
 		return err
@@ -132,21 +146,8 @@ func (c *Cluster) Start(ctx context.Context, internal, public string) (err error
 	c.running.Go(c.tick)
 	c.running.Go(c.seek)
 	c.running.Go(c.watch)
-	c.log.Info("cluster", "name", c.settings.Gossip.Cluster, "links", addr.String(), "gossip", c.gossip.Self().GossipAddr)
+	c.log.Info("cluster", "name", c.settings.Gossip.Cluster, "links", told.Links, "gossip", c.gossip.Self().GossipAddr, "public", told.Public, "internal", told.Internal)
 	return nil
-}
-
-// reachable is a listener's address as others may dial it: a wildcard's host is that of
-// the gossip's advertised address, if there is one.
-func reachable(listen, advertise string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
-		return listen
-	}
-	if other, _, err := net.SplitHostPort(advertise); err == nil && other != "" {
-		return net.JoinHostPort(other, port)
-	}
-	return listen
 }
 
 // GossipAddr is where other nodes find this one; empty before Start.
@@ -215,8 +216,9 @@ func (c *Cluster) tick() {
 		select {
 		case <-c.ended:
 			return
-		case now := <-t.C:
-			c.replica.Tick(now.UnixMilli())
+		case <-t.C:
+			c.replica.Tick(c.nowMS())
+			c.watchRoom()
 		}
 	}
 }
@@ -231,13 +233,14 @@ func (c *Cluster) seek() {
 			return
 		case <-c.node.Router.Sought():
 		}
-		for c.node.Router.LookAgain(nowMS()) > 0 {
+		for c.node.Router.LookAgain(c.settings.SteadyMS()) > 0 {
 			time.Sleep(seekEvery)
 		}
 	}
 }
 
-func nowMS() int64 { return time.Now().UnixMilli() }
+// nowMS is the node's clock, which may be anything: versions go by it.
+func (c *Cluster) nowMS() int64 { return c.settings.Now().UnixMilli() }
 
 // Ready says whether the cluster has something against this node's taking traffic.
 func (c *Cluster) Ready() (ok bool, why string) {
@@ -253,7 +256,10 @@ func (c *Cluster) Ready() (ok bool, why string) {
 func (c *Cluster) Locate(account, device string) deliver.Place {
 	address, ofAccount := c.settings.Key.Address(account, device)
 	e, ok := c.table.Lookup(address)
-	if !ok {
+	switch {
+	case !ok && c.replica.Lacks():
+		return deliver.Place{State: deliver.Unsure}
+	case !ok:
 		return deliver.Place{}
 	}
 	p := deliver.Place{Author: uint16(e.Author), Address: address, Account: ofAccount, Version: e.Version}
@@ -294,7 +300,7 @@ func (c *Cluster) AppendNodes(dst []string, account string) []string {
 			dst = append(dst, o.Node)
 		}
 	}
-	return dst
+	return c.appendIncomplete(dst)
 }
 
 func (c *Cluster) appendMembers(dst []string) []string {

@@ -139,7 +139,7 @@ func (a *asked) answer(node string, m *wire.Answer) bool {
 
 // receive gives the replica what came over a link.
 func (c *Cluster) receive(from string, message any) {
-	if err := c.replica.Receive(from, message, nowMS()); err != nil {
+	if err := c.replica.Receive(from, message, c.nowMS()); err != nil {
 		c.log.Warn("a node sends nonsense about sessions", "node", from, "error", err)
 	}
 }
@@ -164,7 +164,7 @@ func (r *reply) Outcomes(o *wire.Outcomes) {
 func (i incoming) Forwarded(from session.Origin, f *wire.Forward, way peer.Reply) {
 	r := i.c.replies.Get().(*reply)
 	r.Reply, r.c = way, i.c
-	i.c.node.Router.Take(from, f, r, nowMS())
+	i.c.node.Router.Take(from, f, r, i.c.settings.SteadyMS())
 }
 
 func (i incoming) Delta(from session.Origin, d *wire.Delta)           { i.c.receive(from.Node, d) }
@@ -184,7 +184,7 @@ func (i incoming) Asked(from session.Origin, q *wire.LinkQuestion, way peer.Answ
 
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)
-	i.c.replica.Linked(to.Node, nowMS())
+	i.c.replica.Linked(to.Node, i.c.nowMS())
 }
 
 func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
@@ -207,7 +207,7 @@ type members struct{ c *Cluster }
 
 func (m members) Joined(member gossip.Member) {
 	m.c.log.Info("node joined", "node", member.Node, "epoch", member.Epoch, "links", member.PeerAddr, "state", member.State.String())
-	m.c.replica.Joined(member.Origin(), nowMS())
+	m.c.replica.Joined(member.Origin(), m.c.nowMS())
 	m.link(member)
 }
 

@@ -38,6 +38,15 @@ func (c *Cluster) Members() []api.Member {
 	return list
 }
 
+// Self returns this node as the others see it; ok is false before Start.
+func (c *Cluster) Self() (m api.Member, ok bool) {
+	if !c.isStarted() {
+		return m, false
+	}
+	g := c.gossip.Self()
+	return api.Member{Public: g.PublicAddr, Internal: g.InternalAddr, Links: g.PeerAddr, State: g.State.String()}, true
+}
+
 // sessionsOf is how many devices the table has of a node.
 func (c *Cluster) sessionsOf(o session.Origin) int {
 	for a := route.Author(1); int(a) <= c.settings.Route.AuthorsMax; a++ {
@@ -66,8 +75,8 @@ func (c *Cluster) Where(a session.Address) api.Where {
 	address, _ := c.settings.Key.Address(a.Account, a.Device)
 	w := api.Where{Hash: fmt.Sprintf("%016x", address)}
 	p := c.Locate(a.Account, a.Device)
-	w.State = [...]string{deliver.Nowhere: "nowhere", deliver.Closed: "closed", deliver.Here: "here", deliver.There: "there"}[p.State]
-	if p.State == deliver.Nowhere {
+	w.State = [...]string{deliver.Nowhere: "nowhere", deliver.Closed: "closed", deliver.Here: "here", deliver.There: "there", deliver.Unsure: "unsure"}[p.State]
+	if p.State == deliver.Nowhere || p.State == deliver.Unsure {
 		return w
 	}
 	w.Version, w.SinceMS = p.Version, int64(p.Version)

@@ -10,12 +10,12 @@ import (
 // Opened and Closed put what the registry announces into the node's log
 // (session.Announcer).
 func (c *Cluster) Opened(address, account uint64) (version uint64) {
-	return c.replica.Opened(address, account, nowMS())
+	return c.replica.Opened(address, account, c.nowMS())
 }
 
 // Closed is the end of the session of that version.
 func (c *Cluster) Closed(address, account, version uint64) {
-	c.replica.Closed(address, account, version, nowMS())
+	c.replica.Closed(address, account, version, c.nowMS())
 }
 
 // registry is the node's sessions, as the logs see them: replica.Sessions and Owner.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -33,6 +34,24 @@ func (ps *checks) listener(key, address string) {
 		ps.add(key, "found %q; host:port is wanted: 127.0.0.1:8080, or :8080 for every interface", address)
 	}
 }
+
+// dialable checks an address that others are told to dial; empty is none.
+func (ps *checks) dialable(key, address string) {
+	if address == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	n, _ := strconv.ParseUint(port, 10, 16)
+	switch ip := net.ParseIP(host); {
+	case err != nil || n == 0 || len(address) > dialableBytesMax || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		ps.add(key, "found %.80q; host:port is wanted, a name or an IP address and a number: 192.0.2.1:8080", address)
+	case host == "" || ip != nil && ip.IsUnspecified():
+		ps.add(key, "found %q; nobody can dial a wildcard: name the host, 192.0.2.1:%s", address, port)
+	}
+}
+
+// dialableBytesMax is what gossip has room for.
+const dialableBytesMax = 150
 
 // less asks that one size stay below another package's, and says why.
 func (ps *checks) less(key string, value int, otherKey string, other int, why string) {

@@ -41,11 +41,12 @@ type Config struct {
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
 	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
 
-	Cluster ClusterConfig  `yaml:"cluster" doc:"whether there are other nodes, and what all of them have in common"`
-	Gossip  gossip.Config  `yaml:"gossip" doc:"how nodes find each other, and who is a member"`
-	Peer    peer.Config    `yaml:"peer" doc:"the links between nodes, for messages and logs"`
-	Route   route.Config   `yaml:"route" doc:"the table: which node every device is on"`
-	Replica replica.Config `yaml:"replica" doc:"how the table is kept alike on all nodes"`
+	Cluster   ClusterConfig   `yaml:"cluster" doc:"whether there are other nodes, and what all of them have in common"`
+	Advertise AdvertiseConfig `yaml:"advertise" doc:"addresses that other nodes and roost nodes show of this one, where they are not those of its listeners: behind a translation of addresses, for example"`
+	Gossip    gossip.Config   `yaml:"gossip" doc:"how nodes find each other, and who is a member"`
+	Peer      peer.Config     `yaml:"peer" doc:"the links between nodes, for messages and logs"`
+	Route     route.Config    `yaml:"route" doc:"the table: which node every device is on"`
+	Replica   replica.Config  `yaml:"replica" doc:"how the table is kept alike on all nodes"`
 }
 
 // moved names the settings of packages that the node sets under another key,
@@ -93,6 +94,23 @@ func (c ClusterConfig) Validate() error {
 	}
 	_, err := c.Key()
 	return err
+}
+
+// AdvertiseConfig says what other nodes are told of this one's listeners. The gossip
+// listener has a setting of its own, gossip.advertise.
+type AdvertiseConfig struct {
+	Public   string `yaml:"public" doc:"host:port at which devices reach this node; empty: listen, with the host of the gossip address where that is a wildcard, and nothing where only this host reaches it"`
+	Internal string `yaml:"internal" doc:"host:port at which services and operators reach this node; empty: the setting internal, by the same rules"`
+	Links    string `yaml:"links" doc:"host:port at which other nodes link to this one; empty: peer.listen, by the same rules, but the node does not start where other hosts could not dial that"`
+}
+
+// Validate says what is wrong with the values.
+func (c AdvertiseConfig) Validate() error {
+	var ps checks
+	ps.dialable("public", c.Public)
+	ps.dialable("internal", c.Internal)
+	ps.dialable("links", c.Links)
+	return ps.err()
 }
 
 // Default returns the settings that a node runs with when nothing is said.

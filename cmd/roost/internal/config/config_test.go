@@ -158,6 +158,11 @@ func TestNodeValidation(t *testing.T) {
 		{"one listener", func(c *Config) { c.Internal = c.Listen }, `internal: :8080 is the public listener too; services and operators need their own`},
 		{"log level", func(c *Config) { c.Log.Level = "inf" }, `log.level: found "inf"; one of debug, info, warn, error is wanted, the nearest is info`},
 		{"log format", func(c *Config) { c.Log.Format = "" }, `log.format: found ""; one of auto, text, json is wanted, the nearest is auto`},
+		{"links that nobody can dial", func(c *Config) { c.Cluster.Enabled, c.Cluster.HashKey = true, strings.Repeat("00", 16) },
+			`peer.listen: 127.0.0.1:8082 is loopback, and other nodes are to find this one at 0.0.0.0:7946: set it to an address that they can dial, or to :8082 for every interface, or name what they can dial in advertise.links`},
+		{"advertised wildcard", func(c *Config) { c.Advertise.Public = ":8080" }, `advertise.public: found ":8080"; nobody can dial a wildcard: name the host, 192.0.2.1:8080`},
+		{"advertised without a port", func(c *Config) { c.Advertise.Links = "10.0.0.1" }, `advertise.links: found "10.0.0.1"; host:port is wanted, a name or an IP address and a number: 192.0.2.1:8080`},
+		{"own entries", func(c *Config) { c.Route.EntriesMax = 1000 }, `route.own_entries: is 1000000: it must be 0 to 999`},
 		{"drain", func(c *Config) { c.Drain.Grace = 0 }, `drain.grace: is 0s: 100ms to 1h0m0s are allowed`},
 		{"reconnect", func(c *Config) { c.Drain.ReconnectMax = 0 }, `drain.reconnect_max: is 0s, less than reconnect_min (500ms)`},
 	} {

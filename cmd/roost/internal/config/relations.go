@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"net"
 	"strings"
 
 	"github.com/roostpush/roost/session"
@@ -38,7 +40,27 @@ func (c Config) relations() Problems {
 	// its frame around it.
 	ps.less("deliver.payload_bytes_max", c.Deliver.PayloadBytesMax/3*4+frameBytes, "netpoll.queued_hard_bytes", c.Netpoll.QueuedHardBytes,
 		"as base64 in its frame one payload alone would close the connection with 4004")
+	if c.Cluster.Enabled {
+		c.reachableLinks(&ps)
+	}
 	return Problems(ps)
+}
+
+// reachableLinks wants links to be where gossip is: a node that listens for others on all
+// interfaces, or on one, and takes their links on loopback is a member that nobody can
+// link to.
+func (c Config) reachableLinks(ps *checks) {
+	gossip := cmp.Or(c.Gossip.Advertise, c.Gossip.Listen)
+	if c.Advertise.Links == "" && isLoopback(c.Peer.Listen) && !isLoopback(gossip) {
+		ps.add("peer.listen", "%s is loopback, and other nodes are to find this one at %s: set it to an address that they can dial, or to :8082 for every interface, or name what they can dial in advertise.links",
+			c.Peer.Listen, gossip)
+	}
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // frameBytes is room for what is around a payload in its frame: member names, ids,
