@@ -42,8 +42,8 @@ const tailMax = 128
 
 // Slots of a granule, by the number's logarithm: a pair of words, or one.
 const (
-	pairBits = 10
-	wordBits = 11
+	pairBits = 8
+	wordBits = 9
 )
 
 func tailOf(slots int) int { return min(slots/16, tailMax) }

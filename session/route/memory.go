@@ -8,10 +8,8 @@ import (
 
 // granuleBytes is the unit in which shards take memory and give it back. One size
 // for all means that what one array has left fits every other: there is no
-// fragmentation to account for. It is small enough that what is left of the last one of
-// each array is some 1 % of 10 million entries, and large enough that the lists of all
-// granules stay in a processor's cache.
-const granuleBytes = 16 << 10
+// fragmentation to account for.
+const granuleBytes = 4096
 
 // hugeBytes is the size of a huge page: the region is aligned to it.
 const hugeBytes = 2 << 20

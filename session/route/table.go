@@ -60,19 +60,17 @@ type Table struct {
 	accounts [shardCount]shard // of words, by the account's hash
 }
 
-// shard is one array and what its writers need. What every change writes is apart from
-// the array: a reader whose way to a slot led through a line that another processor has
-// just written would wait for that line first and for the slot after it, instead of for
-// both at once.
+// shard is one array and what its writers need. A reader looks at the first line
+// only.
 type shard struct {
-	array atomic.Pointer[array]
-	_     [56]byte
-
+	array   atomic.Pointer[array]
 	changes atomic.Uint64 // counted up before each change, see lookup.go
-	mu      sync.Mutex
-	live    int // entries
-	used    int // entries and dead slots
-	_       [32]byte
+	_       [48]byte
+
+	mu   sync.Mutex
+	live int // entries
+	used int // entries and dead slots
+	_    [40]byte
 }
 
 // New returns an empty table.
