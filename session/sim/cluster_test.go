@@ -102,10 +102,10 @@ func (r registry) Find(address, account uint64) (name session.Address, ok bool) 
 }
 
 func (r registry) Displace(address, account, version uint64) {
-	if s, now := r.n.sessions.ByHash(address, account); s != nil && now == version {
-		c := r.n.connections[netpoll.ConnID(s.Conn)]
-		r.n.w.trace(c.device, "displaced on %s, version %d", r.n.name, version)
-		sockets{r.n}.Close(netpoll.ConnID(s.Conn))
+	n := r.n
+	if s, now := n.sessions.ByHash(address, account); s != nil && now == version {
+		n.w.trace(n.w.named[s.Address], "displaced on %s, version %d", n.name, version)
+		sockets{n}.Close(netpoll.ConnID(s.Conn))
 	}
 }
 
