@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 )
@@ -30,7 +31,7 @@ type Settings struct {
 const (
 	connectMax = 5 * time.Minute  // for all devices to be connected
 	proofMax   = 10 * time.Minute // for a proof
-	backMax    = 10 * time.Second // for the last device to be back before a proof
+	backMax    = 30 * time.Second // for the last device to be back before a proof: nodes that leave tell them to wait up to 15 s
 	newsMax    = 10 * time.Second // without news of a worker; then it hangs
 	obeyWait   = 5 * time.Second  // for an order to be obeyed
 )
@@ -97,7 +98,7 @@ func (r *run) begin() error {
 			return err
 		}
 		r.workers = append(r.workers, p)
-		p.order(Order{Config: cfg, World: r.world.copy(), Phase: "connect"})
+		p.order(Order{Config: cfg, World: r.world.copy(), Phase: connecting})
 		p.sent = 0 // the first is no order
 	}
 	begun := time.Now()
@@ -163,6 +164,9 @@ func (p *process) order(o Order) {
 // order tells all workers, and waits until they have heard it: what follows must not
 // come before.
 func (r *run) order(o Order) {
+	if o.Phase != "" && !slices.Contains(r.result.Phases, o.Phase) {
+		r.result.Phases = append(r.result.Phases, o.Phase)
+	}
 	for _, p := range r.workers {
 		p.order(o)
 	}
@@ -229,7 +233,7 @@ func (r *run) wait(how time.Duration) error {
 
 // control has something done to the cluster.
 func (r *run) control(args ...string) error {
-	command := append(append([]string(nil), r.settings.Control...), args...)
+	command := append(slices.Clone(r.settings.Control), args...)
 	begun := time.Now()
 	text, err := exec.CommandContext(r.ctx, command[0], command[1:]...).CombinedOutput()
 	if err != nil {

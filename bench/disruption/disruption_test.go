@@ -58,6 +58,7 @@ func text(r *Result) string {
 }
 
 func TestAnHonestClusterHolds(t *testing.T) {
+	t.Parallel()
 	r := judgedCluster(t, nil, steady)
 	if !r.Held() || !r.Valid() {
 		t.Fatal(text(r))
@@ -71,6 +72,7 @@ func TestAnHonestClusterHolds(t *testing.T) {
 // TestEveryLieIsFound has the fake cluster do one wrong thing, and wants exactly the
 // verdicts that are about it.
 func TestEveryLieIsFound(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		lie  lie
@@ -114,6 +116,7 @@ func TestEveryLieIsFound(t *testing.T) {
 // TestAProofCountsWhatIsWritten has a few pushes of a proof, and of the load beside it, not
 // be written.
 func TestAProofCountsWhatIsWritten(t *testing.T) {
+	t.Parallel()
 	r := judgedCluster(t, func(p *fakePush) {
 		if p.total > 250 && p.total <= 270 {
 			p.copies, p.outcome = 0, "unreachable"

@@ -19,6 +19,7 @@ type Result struct {
 	Rate     float64       `json:"rate"`
 	Moves    float64       `json:"moves"`
 	Load     time.Duration `json:"load_ns"`
+	Phases   []string      `json:"phases"` // in their order
 	Proofs   []Proof       `json:"proofs"`
 	Tally    *Tally        `json:"tally"`
 	Verdicts []Verdict     `json:"verdicts"`
@@ -50,8 +51,11 @@ type PhaseTimes struct {
 }
 
 func newResult(name string, s Settings) *Result {
-	return &Result{Plan: name, Nodes: len(s.Nodes), Devices: s.Devices, Rate: s.PerSecond, Moves: s.Moves, Tally: newTally()}
+	return &Result{Plan: name, Phases: []string{connecting}, Nodes: len(s.Nodes), Devices: s.Devices, Rate: s.PerSecond, Moves: s.Moves, Tally: newTally()}
 }
+
+// connecting is the phase before the first.
+const connecting = "connect"
 
 // skippedMax is the share of pushes that may not have been made without the load having
 // been another than was wanted.
@@ -70,8 +74,11 @@ func (r *Result) Valid() bool {
 // judge draws the verdicts.
 func (r *Result) judge() {
 	t := r.Tally
-	for _, phase := range slices.Sorted(maps.Keys(t.times)) {
+	for _, phase := range r.Phases {
 		h := t.times[phase]
+		if h == nil {
+			continue
+		}
 		at := func(q float64) time.Duration { return time.Duration(h.ValueAtQuantile(q)) * time.Microsecond }
 		r.Times = append(r.Times, PhaseTimes{phase, h.TotalCount(), at(50), at(99), time.Duration(h.Max()) * time.Microsecond})
 	}
@@ -127,7 +134,7 @@ func (r *Result) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "\n  %s: %d nodes, %d devices, %.0f pushes and %.0f moves a second, %v\n", r.Plan, r.Nodes, r.Devices, r.Rate, r.Moves, r.Load.Round(time.Second))
 	fmt.Fprintf(w, "  %d sessions ended, %d devices were told to go, %d attempts to connect failed\n\n", r.Tally.Ended, r.Tally.Goaways, r.Tally.FailedDials)
 	fmt.Fprintf(w, "  %-24s%-11s%9s  outcomes\n", "phase", "device is", "pushes")
-	for _, phase := range slices.Sorted(maps.Keys(r.Tally.Outcomes)) {
+	for _, phase := range r.Phases {
 		for _, class := range classes {
 			counts := r.Tally.Outcomes[phase][class]
 			n := 0
