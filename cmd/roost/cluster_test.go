@@ -36,6 +36,52 @@ func startCluster(t *testing.T, count int) []*testNode {
 	return nodes
 }
 
+// join starts one more node of a cluster, and does not wait until it is linked.
+func join(t *testing.T, nodes []*testNode) *testNode {
+	t.Helper()
+	return startNode(t, func(c *config.Config) {
+		c.Node = fmt.Sprint("n", len(nodes)+1)
+		c.Cluster.Enabled, c.Cluster.HashKey = true, testHashKey
+		c.Gossip.Listen, c.Gossip.Join = "127.0.0.1:0", []string{nodes[0].node.cluster.GossipAddr()}
+		c.Peer.Listen = "127.0.0.1:0"
+	})
+}
+
+// A node that has just joined does not know yet where devices are. It must not be ready
+// before it does, nor say meanwhile that somebody is offline.
+func TestANewNodeDoesNotSayOffline(t *testing.T) {
+	nodes := startCluster(t, 2)
+	phone := nodes[1].connect("alice", "phone")
+	nodes[0].knows("alice", "phone", "n2")
+	n := join(t, nodes)
+	said := map[string]int{}
+	n.eventually("the push is written", func() bool {
+		ready, _ := n.node.cluster.Ready()
+		where := n.node.cluster.Locate("alice", "phone")
+		if ready && where.State != deliver.There {
+			t.Errorf("it is ready, and has the device as %d", where.State)
+		}
+		status, text := n.call("POST", "/v1/messages", `{"to":{"account":"alice","device":"phone"},"payload":1}`)
+		switch {
+		case status == 200 && strings.Contains(text, `"outcome":"written"`):
+			said["written"]++
+			return true
+		case status == 200 && strings.Contains(text, `"outcome":"unreachable"`):
+			said["unreachable"]++
+			return false
+		}
+		t.Errorf("%d %s", status, text)
+		return true
+	})
+	t.Log(said)
+	phone.line()
+	n.eventually("it is ready", func() bool { ok, _ := n.node.cluster.Ready(); return ok })
+	// With the table whole, nobody is nobody.
+	if status, text := n.call("POST", "/v1/messages", `{"to":{"account":"alice","device":"watch"},"payload":1}`); status != 404 {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
 func (n *testNode) linked() (linked int) {
 	for _, m := range n.node.cluster.Members() {
 		if m.Linked {

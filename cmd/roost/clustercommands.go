@@ -59,7 +59,8 @@ type routeCommand struct {
 // Help is shown below the flags.
 func (routeCommand) Help() string {
 	return `Says which node holds the device, since when, and what the asked node believes of it: here,
-there (on the named node), closed (it left within the last seconds) or nowhere.
+there (on the named node), closed (it left within the last seconds), nowhere, or unknown (not
+found, but the node does not know the sessions of all others yet).
 
 Example:
   roost route alice/phone`

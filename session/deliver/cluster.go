@@ -45,6 +45,7 @@ type PlaceState uint8
 // The states of a place.
 const (
 	Nowhere PlaceState = iota // the table has nothing
+	Unknown                   // it has nothing either, and lacks the sessions of some node
 	Closed                    // a tombstone: the device has left a moment ago, and may be on its way
 	Here                      // on this node, whose registry knows better
 	There                     // on another node

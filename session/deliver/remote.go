@@ -45,8 +45,17 @@ func (d *Delivery) seek() {
 	case d.router.seeking.enter(d):
 	default:
 		d.router.count.seekingRefused.Add(1)
-		d.settle(0, session.Offline)
+		d.settle(0, absent(p))
 	}
+}
+
+// absent is the outcome for a device that was not found. As long as the table lacks the
+// sessions of a node, the device may be there, and nobody could tell.
+func absent(p Place) session.Outcome {
+	if p.State == Unknown {
+		return session.Unreachable
+	}
+	return session.Offline
 }
 
 // isNews says that a place is worth asking: another node, or another session than the

@@ -74,7 +74,7 @@ func (r *Router) LookAgain(nowMS int64) (left int) {
 }
 
 // lookAgain looks for the one addressee once more; true: it need not be looked for again.
-// last: if it is not there, it is offline.
+// last: if it is not there, it is offline, or nobody knows.
 func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 	d.mu.Lock()
 	defer func() { d.unlock() }()
@@ -90,12 +90,13 @@ func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 		}
 		return true
 	}
-	if p := d.router.cluster.Locate(d.to.Account, d.to.Device); d.isNews(p) {
+	p := d.router.cluster.Locate(d.to.Account, d.to.Device)
+	if d.isNews(p) {
 		d.forwardOne(p)
 		return true
 	}
 	if last {
-		d.settle(0, session.Offline)
+		d.settle(0, absent(p))
 	}
 	return last
 }

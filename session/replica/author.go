@@ -53,6 +53,7 @@ func (r *Replica) Joined(o session.Origin, nowMS int64) {
 		a.member = true
 		a.asking = asking{}
 		r.stats.Joined++
+		r.countLacking()
 		r.want(a, nowMS, fx)
 	}
 	r.mu.Unlock()
@@ -67,6 +68,7 @@ func (r *Replica) Left(o session.Origin) {
 	if a := r.byNode[o.Node]; a != nil && a.member && o.Epoch >= a.origin.Epoch {
 		a.member = false
 		r.drop(a)
+		r.countLacking()
 		r.stats.Left++
 	}
 }

@@ -107,6 +107,7 @@ func (r *Replica) swap(a *author, nowMS int64, fx *effects) {
 		a.recent.reset(l.seq)
 	}
 	a.set, a.seq, a.state = l.set, l.seq, live
+	r.countLacking()
 	a.relayed, a.reload = l.from != a.origin.Node, false
 	a.loadedMS = nowMS
 	a.asking.done()

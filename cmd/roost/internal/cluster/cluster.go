@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/netpoll"
@@ -54,6 +55,7 @@ type Cluster struct {
 	pool     *peer.Pool
 	gossip   *gossip.Gossip
 	ready    chan struct{} // closed once gossip is there
+	filled   atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
 
 	push     push
 	asked    asked
@@ -243,10 +245,26 @@ func nowMS() int64 { return time.Now().UnixMilli() }
 func (c *Cluster) Ready() (ok bool, why string) {
 	select {
 	case <-c.ready:
-		return c.gossip.Ready()
 	default:
 		return false, "the cluster is being joined"
 	}
+	if !c.isFilled() {
+		return false, fmt.Sprintf("the table lacks the sessions of %d nodes", c.replica.Lacking())
+	}
+	return c.gossip.Ready()
+}
+
+// isFilled says that the table of this process was whole once. A node that joins later
+// brings its sessions within moments, and is no reason to send traffic elsewhere.
+func (c *Cluster) isFilled() bool {
+	if c.filled.Load() {
+		return true
+	}
+	if !c.isStarted() || !c.gossip.IsTold() || c.replica.Lacking() > 0 {
+		return false
+	}
+	c.filled.Store(true)
+	return true
 }
 
 // Locate says where the table has a device (deliver.Cluster).
@@ -254,6 +272,9 @@ func (c *Cluster) Locate(account, device string) deliver.Place {
 	address, ofAccount := c.settings.Key.Address(account, device)
 	e, ok := c.table.Lookup(address)
 	if !ok {
+		if c.replica.Lacking() > 0 || !c.isFilled() {
+			return deliver.Place{State: deliver.Unknown}
+		}
 		return deliver.Place{}
 	}
 	p := deliver.Place{Author: uint16(e.Author), Address: address, Account: ofAccount, Version: e.Version}
@@ -286,7 +307,7 @@ func (c *Cluster) AppendNodes(dst []string, account string) []string {
 			dst = append(dst, o.Node)
 		}
 	}
-	return dst
+	return c.replica.AppendLacking(dst) // nobody knows whether they hold any
 }
 
 func (c *Cluster) appendMembers(dst []string) []string {

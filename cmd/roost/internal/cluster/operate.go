@@ -66,8 +66,8 @@ func (c *Cluster) Where(a session.Address) api.Where {
 	address, _ := c.settings.Key.Address(a.Account, a.Device)
 	w := api.Where{Hash: fmt.Sprintf("%016x", address)}
 	p := c.Locate(a.Account, a.Device)
-	w.State = [...]string{deliver.Nowhere: "nowhere", deliver.Closed: "closed", deliver.Here: "here", deliver.There: "there"}[p.State]
-	if p.State == deliver.Nowhere {
+	w.State = [...]string{deliver.Nowhere: "nowhere", deliver.Unknown: "unknown", deliver.Closed: "closed", deliver.Here: "here", deliver.There: "there"}[p.State]
+	if p.State == deliver.Nowhere || p.State == deliver.Unknown {
 		return w
 	}
 	w.Version, w.SinceMS = p.Version, int64(p.Version)
