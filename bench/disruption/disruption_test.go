@@ -133,6 +133,9 @@ func TestAProofCountsWhatIsWritten(t *testing.T) {
 func TestClassify(t *testing.T) {
 	s := &session{}
 	const at = int64(time.Hour)
+	away := func(how time.Duration) func(*view) {
+		return func(v *view) { v.session, v.sinceNS = nil, at-int64(how) }
+	}
 	at1 := view{session: s, changes: 1, way: Way{Joined, 1}}
 	for _, c := range []struct {
 		name       string
@@ -149,8 +152,8 @@ func TestClassify(t *testing.T) {
 		{"the session is old enough", func(v *view) { v.sinceNS = at - int64(knownDefault) }, nil, Reachable},
 		{"an older one is open", func(v *view) { v.others = 1 }, nil, Moving},
 		{"another is being opened", func(v *view) { v.dialing = 1 }, nil, Moving},
-		{"there is none", func(v *view) { v.session = nil }, func(v *view) { v.session = nil }, Away},
-		{"it has just ended", func(v *view) { v.session, v.sinceNS = nil, at-1 }, func(v *view) { v.session = nil }, Moving},
+		{"there is none", away(gone), away(gone), Away},
+		{"it has just ended", away(gone - 1), away(gone - 1), Moving},
 	} {
 		begin, end := at1, at1
 		if c.begin != nil {

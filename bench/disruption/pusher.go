@@ -92,8 +92,8 @@ func (p *pusher) one(ctx context.Context, d *device, proof bool) {
 	for range entriesMax {
 		entry, ok := p.fleet.nodes.forPush()
 		if !ok {
-			p.note(func(t *Tally) { t.Skipped++ })
-			return
+			pause(ctx, watchEvery)
+			continue
 		}
 		one := &push{device: d, number: p.fleet.number(), entry: entry, proof: proof, phase: *p.phase.Load()}
 		one.begin = p.look(one)

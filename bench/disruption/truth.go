@@ -13,12 +13,14 @@ import "time"
 //     it was judged, and the node where the push entered and the node of that session
 //     were joined all that time. It must be written, and arrive.
 //   - Apart: the same, but those nodes were parted all that time. It cannot be written.
-//   - Away: its device had no session in that time. It cannot be written.
+//   - Away: its device had no session from Gone before the push until it was judged. It
+//     cannot be written.
 //   - Moving: everything else: sessions came or went, or were two, or ways between nodes
 //     changed. Any outcome may be right, as long as it does not lie.
 //
 // Known is how long all nodes may take to learn of a session: 200 ms, the limit under a
-// storm. Of every class: a push that a node has taken gets exactly one outcome, unless
+// storm. Gone is how long the node of a device that hung up may take to notice: the kernel
+// takes bytes for it until then, and written means no more. Of every class: a push that a node has taken gets exactly one outcome, unless
 // that node is killed meanwhile; no message arrives at another device, or twice, or at
 // all when its outcome says that it did not get to the device.
 
@@ -38,6 +40,7 @@ var classes = []Class{Reachable, Apart, Away, Moving}
 // Times of judging.
 const (
 	knownDefault = 200 * time.Millisecond
+	gone         = 3 * time.Second        // a node that is short of CPU has much to read
 	grace        = 500 * time.Millisecond // from the answer to the judgement
 	arrivalMax   = 5 * time.Second        // from the answer until a message that was written must have arrived
 )
@@ -57,6 +60,8 @@ type view struct {
 func classify(begin, end view, atNS int64, known time.Duration) Class {
 	switch {
 	case begin.changes != end.changes, atNS-begin.sinceNS < int64(known), begin.others > 0, begin.dialing > 0:
+		return Moving
+	case begin.session == nil && atNS-begin.sinceNS < int64(gone):
 		return Moving
 	case begin.session == nil:
 		return Away

@@ -2,8 +2,10 @@ package disruption
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,7 +14,8 @@ import (
 )
 
 // watched are the nodes as a load balancer sees them: it asks each for /readyz and
-// sends nobody to one that says no or nothing.
+// sends nobody to one that says no, or whose process is gone. One that is only slow to
+// answer is believed to be what it was.
 type watched struct {
 	nodes  []Node
 	client *http.Client
@@ -22,7 +25,8 @@ type watched struct {
 
 // What a node said of itself.
 const (
-	isSilent   = iota // nothing
+	isSilent   = iota // nothing: there is no process
+	isSlow            // nothing yet
 	isDraining        // it is leaving
 	isUnready         // something else keeps it from being ready
 	isReady
@@ -53,7 +57,11 @@ func (w *watched) run(ctx context.Context) {
 func (w *watched) look(ctx context.Context) {
 	var all sync.WaitGroup
 	for i, n := range w.nodes {
-		all.Go(func() { w.state[i].Store(w.ask(ctx, n)) })
+		all.Go(func() {
+			if s := w.ask(ctx, n); s != isSlow {
+				w.state[i].Store(s)
+			}
+		})
 	}
 	all.Wait()
 }
@@ -64,14 +72,18 @@ func (w *watched) ask(ctx context.Context, n Node) int32 {
 		return isSilent
 	}
 	answer, err := w.client.Do(request)
-	if err != nil {
+	var slow net.Error
+	switch {
+	case errors.As(err, &slow) && slow.Timeout():
+		return isSlow
+	case err != nil:
 		return isSilent
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, frameMax))
 	switch {
 	case err != nil:
-		return isSilent
+		return isSlow
 	case answer.StatusCode == http.StatusOK:
 		return isReady
 	case strings.Contains(string(body), `"draining"`):
