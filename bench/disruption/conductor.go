@@ -1,6 +1,7 @@
 package disruption
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,8 @@ type Settings struct {
 	Devices   int           // of all workers
 	PerSecond float64       // pushes
 	Moves     float64       // devices that move in a second
-	Known     time.Duration // 0: the default
+	Known     time.Duration // until all nodes must know of a session; 0: the default
+	Arrival   time.Duration // until a message that was written must have arrived; 0: the default
 	Note      func(string)  // is told what happens; nil: nobody
 }
 
@@ -63,9 +65,7 @@ func (s Settings) carryOut(ctx context.Context, name string, do func(*run) error
 	if s.Note == nil {
 		s.Note = func(string) {}
 	}
-	if s.Known == 0 {
-		s.Known = knownDefault
-	}
+	s.Known, s.Arrival = cmp.Or(s.Known, knownDefault), cmp.Or(s.Arrival, arrivalDefault)
 	if s.Workers < 1 || s.Devices < s.Workers || s.PerSecond <= 0 {
 		return nil, fmt.Errorf("disruption: %d devices in %d workers and %g pushes a second make no load", s.Devices, s.Workers, s.PerSecond)
 	}
@@ -91,7 +91,7 @@ func (r *run) begin() error {
 		first := s.Devices * i / s.Workers
 		cfg := &Config{
 			Nodes: s.Nodes, Token: s.Token, Worker: i, First: first, Devices: s.Devices*(i+1)/s.Workers - first,
-			PerSecond: s.PerSecond / float64(s.Workers), Moves: s.Moves / float64(s.Workers), Known: s.Known,
+			PerSecond: s.PerSecond / float64(s.Workers), Moves: s.Moves / float64(s.Workers), Known: s.Known, Arrival: s.Arrival,
 		}
 		p, err := startProcess(s.Worker)
 		if err != nil {

@@ -110,7 +110,7 @@ func (d *device) hold(s *session) (newest bool) {
 		case "goaway":
 			s.told = time.Duration(e.ReconnectMS) * time.Millisecond
 			d.fleet.count.goaways.Add(1)
-			d.changed(func() {}) // from here on the device is leaving
+			d.changed(func() {}) // from here on the device is leaving, though it reads what comes before the end
 			s.hangUp()
 		}
 	}

@@ -33,7 +33,7 @@ func judgedCluster(t *testing.T, lie lie, do func(*run) error) *Result {
 	}
 	s := Settings{
 		Nodes: startFakes(t, lie), Token: fakeToken, Worker: []string{"env", workerVariable + "=yes", self}, Workers: 2, Devices: 20, PerSecond: 200,
-		Known: time.Millisecond, // the fake's nodes know at once
+		Known: time.Millisecond, Arrival: time.Second, // the fake's nodes know at once
 	}
 	r, err := s.carryOut(context.Background(), "test", do)
 	if err != nil {

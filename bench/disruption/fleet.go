@@ -19,6 +19,7 @@ type Config struct {
 	PerSecond float64       `json:"per_second"` // pushes
 	Moves     float64       `json:"moves"`      // devices that move in a second
 	Known     time.Duration `json:"known"`      // until every node must know of a session
+	Arrival   time.Duration `json:"arrival"`    // until a message that was written must have arrived
 }
 
 // dialsMax is how many devices of a worker connect at one time.

@@ -34,6 +34,7 @@ type push struct {
 	outcome string // or unansweredX
 	node    string // that the answer names
 	problem string // that kept the answer away
+	stayed  bool   // the device's sessions were still the same when the message should have arrived
 }
 
 // post sends a push to a node and reads its outcome. taken is false when the node took

@@ -108,6 +108,7 @@ func (p *pusher) one(ctx context.Context, d *device, proof bool) {
 			pause(ctx, grace)
 			class := classify(one.begin, p.look(one), one.begunNS, p.fleet.cfg.Known)
 			pause(ctx, p.patience(one))
+			one.stayed = one.begin.changes == one.device.view().changes
 			p.judge(one, class)
 			return
 		}
@@ -131,7 +132,7 @@ func (p *pusher) patience(one *push) time.Duration {
 	if one.outcome == "written" && p.fleet.arrivalsOf(one.number) > 0 {
 		return 0
 	}
-	return arrivalMax
+	return p.fleet.cfg.Arrival
 }
 
 // judge files what became of a push.

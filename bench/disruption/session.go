@@ -21,13 +21,13 @@ type session struct {
 	conn net.Conn
 	in   io.Reader
 	told time.Duration // after which the node wants it back; 0: it did not say
-	over bool          // the device ends it itself
 }
 
 // Limits of a session.
 const (
 	dialTimeout  = 5 * time.Second // to connect, upgrade and read hello
 	writeTimeout = 5 * time.Second
+	closeTimeout = 5 * time.Second // for the answer to a close
 	frameMax     = 1 << 20
 )
 
@@ -143,8 +143,8 @@ func (s *session) send(op ws.OpCode, body []byte) error {
 	return err
 }
 
-// hangUp says goodbye and closes.
+// hangUp says goodbye; the node's answer, or some time, ends the session.
 func (s *session) hangUp() {
 	_ = s.send(ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
-	s.conn.Close()
+	_ = s.conn.SetReadDeadline(time.Now().Add(closeTimeout))
 }

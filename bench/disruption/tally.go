@@ -84,7 +84,7 @@ func (t *Tally) judge(p *push, class Class, arrivals int, died bool, entry strin
 	case written && (class == Apart || class == Away):
 		t.Impossible++
 		describe("impossible")
-	case written && arrivals == 0 && class == Reachable:
+	case written && arrivals == 0 && class == Reachable && p.stayed:
 		t.Vanished++
 		describe("vanished")
 	case written && arrivals == 0:

@@ -39,10 +39,10 @@ var classes = []Class{Reachable, Apart, Away, Moving}
 
 // Times of judging.
 const (
-	knownDefault = 200 * time.Millisecond
-	gone         = 3 * time.Second        // a node that is short of CPU has much to read
-	grace        = 500 * time.Millisecond // from the answer to the judgement
-	arrivalMax   = 5 * time.Second        // from the answer until a message that was written must have arrived
+	knownDefault   = 200 * time.Millisecond
+	arrivalDefault = 5 * time.Second        // from the judgement until a message that was written must have arrived
+	gone           = 3 * time.Second        // a node that is short of CPU has much to read
+	grace          = 500 * time.Millisecond // from the answer to the judgement
 )
 
 // view is what a device and the world look like at one moment.

@@ -59,6 +59,7 @@ type Cluster struct {
 
 	push     push
 	asked    asked
+	doubted  doubted
 	answers  chan struct{} // a token for each question that reads the store
 	replies  sync.Pool     // of *reply
 	buffers  sync.Pool     // of *[]byte
@@ -316,7 +317,7 @@ func (c *Cluster) appendMembers(dst []string) []string {
 	default:
 		return dst
 	}
-	for _, m := range c.gossip.Members() {
+	for _, m := range c.members() {
 		if m.Node != c.self.Node {
 			dst = append(dst, m.Node)
 		}

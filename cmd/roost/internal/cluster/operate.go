@@ -24,7 +24,7 @@ func (c *Cluster) Members() []api.Member {
 		links[l.To.Node] = l
 	}
 	var list []api.Member
-	for _, m := range c.gossip.Members() {
+	for _, m := range c.members() {
 		if m.Node == c.self.Node {
 			continue
 		}
@@ -59,6 +59,11 @@ func (c *Cluster) isStarted() bool {
 
 func (c *Cluster) isLinked(node string) bool {
 	return c.isStarted() && slices.ContainsFunc(c.pool.Links(), func(l peer.LinkState) bool { return l.To.Node == node })
+}
+
+// isLinkedTo says that there is a link to just that process.
+func (c *Cluster) isLinkedTo(o session.Origin) bool {
+	return slices.ContainsFunc(c.pool.Links(), func(l peer.LinkState) bool { return l.To == o })
 }
 
 // Where says what the table has of a device.
@@ -103,7 +108,7 @@ func (c *Cluster) isMember(o session.Origin) bool {
 	if !c.isStarted() {
 		return false
 	}
-	for _, m := range c.gossip.Members() {
+	for _, m := range c.members() {
 		if m.Origin() == o {
 			return true
 		}
