@@ -14,7 +14,7 @@ import (
 )
 
 // watched are the nodes as a load balancer sees them: it asks each for /readyz and
-// sends nobody to one that says no, or whose process is gone. One that is only slow to
+// sends no device to one that says no, or whose process is gone. One that is only slow to
 // answer is believed to be what it was.
 type watched struct {
 	nodes  []Node
@@ -96,26 +96,27 @@ func (w *watched) ask(ctx context.Context, n Node) int32 {
 // side does too, though it says that it is not ready: how devices choose is not for it
 // to say.
 func (w *watched) forDevice() int {
-	if fit := w.fit(); len(fit) > 0 {
+	if fit := w.fit(false); len(fit) > 0 {
 		return fit[rand.N(len(fit))]
 	}
 	return rand.N(len(w.nodes))
 }
 
 // forPush returns the number of a random node where a push may enter; false: there is
-// none.
+// none. Services often reach a node without a load balancer: they go on pushing to one that
+// leaves until it takes no more.
 func (w *watched) forPush() (int, bool) {
-	fit := w.fit()
+	fit := w.fit(true)
 	if len(fit) == 0 {
 		return 0, false
 	}
 	return fit[rand.N(len(fit))], true
 }
 
-func (w *watched) fit() (fit []int) {
+func (w *watched) fit(draining bool) (fit []int) {
 	split := w.world.Load().Split
 	for i := range w.nodes {
-		if s := w.state[i].Load(); s == isReady || s == isUnready && split {
+		if s := w.state[i].Load(); s == isReady || s == isUnready && split || s == isDraining && draining {
 			fit = append(fit, i)
 		}
 	}

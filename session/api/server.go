@@ -78,6 +78,7 @@ type Server struct {
 	bodies   atomic.Int64 // bytes of all bodies
 	streams  atomic.Int64 // open streams
 
+	draining atomic.Bool // answers end their connections
 	stopOnce sync.Once
 	stopping chan struct{} // closed by Shutdown: streams end
 }
@@ -152,6 +153,11 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	return nil
 }
+
+// Drain says that Shutdown is near: from now on each answer ends its connection, so that
+// clients open the next one elsewhere, or once more here, and none has a request on its
+// way on a kept one when that is closed.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown stops listening, ends streams with a last line that says so, and waits for
 // requests to be answered; when ctx ends first, what is left is cut and its error
