@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"syscall"
 	"time"
 )
 
@@ -23,18 +24,20 @@ const (
 
 // push is one push, from its number to its judgement.
 type push struct {
-	device  *device
-	number  int
-	entry   int
-	proof   bool
-	phase   string
-	begunNS int64
-	took    time.Duration
-	begin   view
-	outcome string // or unansweredX
-	node    string // that the answer names
-	problem string // that kept the answer away
-	stayed  bool   // the device's sessions were still the same when the message should have arrived
+	device   *device
+	number   int
+	entry    int
+	proof    bool
+	phase    string
+	begunNS  int64
+	took     time.Duration
+	begin    view
+	outcome  string // or unansweredX
+	node     string // that the answer names
+	problem  string // that kept the answer away
+	wasReset bool   // before any answer, and the connection was new
+	reused   bool   // it went over a connection that had been used before
+	stayed   bool   // the device's sessions were still the same when the message should have arrived
 }
 
 // post sends a push to a node and reads its outcome. taken is false when the node took
@@ -49,7 +52,10 @@ func (p *pusher) post(ctx context.Context, one *push) (taken bool) {
 	if err != nil {
 		panic(err)
 	}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(w httptrace.WroteRequestInfo) { taken = taken || w.Err == nil }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:      func(c httptrace.GotConnInfo) { one.reused = c.Reused },
+		WroteRequest: func(w httptrace.WroteRequestInfo) { taken = taken || w.Err == nil },
+	})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.fleet.cfg.Nodes[one.entry].Internal+"/v1/messages", bytes.NewReader(body))
 	if err != nil {
 		panic(err)
@@ -61,6 +67,7 @@ func (p *pusher) post(ctx context.Context, one *push) (taken bool) {
 	answer, err := p.client.Do(request)
 	if err != nil {
 		one.outcome, one.problem = unansweredX, err.Error()
+		one.wasReset = !one.reused && errors.Is(err, syscall.ECONNRESET)
 		return taken
 	}
 	defer answer.Body.Close()

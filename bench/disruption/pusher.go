@@ -104,6 +104,10 @@ func (p *pusher) one(ctx context.Context, d *device, proof bool) {
 		if ctx.Err() != nil {
 			return
 		}
+		if one.wasReset && p.leaves(entry) {
+			p.note(func(t *Tally) { t.Reset++ })
+			continue
+		}
 		if taken {
 			pause(ctx, grace)
 			class := classify(one.begin, p.look(one), one.begunNS, p.fleet.cfg.Known)
@@ -115,6 +119,12 @@ func (p *pusher) one(ctx context.Context, d *device, proof bool) {
 		p.note(func(t *Tally) { t.Refused++ })
 	}
 	p.note(func(t *Tally) { t.Skipped++ })
+}
+
+// leaves says that a node is on its way out, or gone, though it was not killed.
+func (p *pusher) leaves(entry int) bool {
+	s := p.fleet.nodes.state[entry].Load()
+	return (s == isDraining || s == isSilent) && !p.world.Load().Died[entry]
 }
 
 // look is what the device and the world look like now.

@@ -21,6 +21,7 @@ type Tally struct {
 	Died       int `json:"died"`       // those that got none because their node was killed
 	Silent     int `json:"silent"`     // those that got none, and their node was not
 	Refused    int `json:"refused"`    // attempts that a node did not take; another was asked
+	Reset      int `json:"reset"`      // attempts whose new connection a leaving node reset; another was asked
 	Skipped    int `json:"skipped"`    // pushes that no node took, or that were too many
 	Missed     int `json:"missed"`     // reachable, and not written
 	Offline    int `json:"offline"`    // of them, those that were told offline
@@ -168,7 +169,7 @@ func (t *Tally) merge(o *Tally) {
 		t.times[phase].Merge(hdrhistogram.Import(s))
 	}
 	for _, n := range []struct{ sum, more *int }{
-		{&t.Taken, &o.Taken}, {&t.Answered, &o.Answered}, {&t.Died, &o.Died}, {&t.Silent, &o.Silent}, {&t.Refused, &o.Refused},
+		{&t.Taken, &o.Taken}, {&t.Answered, &o.Answered}, {&t.Died, &o.Died}, {&t.Silent, &o.Silent}, {&t.Refused, &o.Refused}, {&t.Reset, &o.Reset},
 		{&t.Skipped, &o.Skipped}, {&t.Missed, &o.Missed}, {&t.Offline, &o.Offline}, {&t.Impossible, &o.Impossible},
 		{&t.Denied, &o.Denied}, {&t.Vanished, &o.Vanished}, {&t.Unseen, &o.Unseen},
 	} {

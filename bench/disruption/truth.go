@@ -23,6 +23,12 @@ import "time"
 // takes bytes for it until then, and written means no more. Of every class: a push that a node has taken gets exactly one outcome, unless
 // that node is killed meanwhile; no message arrives at another device, or twice, or at
 // all when its outcome says that it did not get to the device.
+//
+// A node has taken a push when its process accepted the connection. From outside one case
+// looks like another: a connection that was new and is reset without a byte of an answer,
+// by a node that leaves, waited in the kernel's queue when the listener was closed. Such
+// pushes are made again elsewhere, and counted (Reset); had one been delivered, it would
+// arrive twice.
 
 // Class is what was true of a push.
 type Class string

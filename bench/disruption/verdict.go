@@ -152,8 +152,8 @@ func (r *Result) WriteText(w io.Writer) {
 	for _, p := range r.Times {
 		fmt.Fprintf(w, "  %-24s%9d%10s%10s%10s\n", p.Phase, p.Count, report.Duration(p.P50), report.Duration(p.P99), report.Duration(p.Max))
 	}
-	fmt.Fprintf(w, "\n  %d attempts were refused by a node and made at another; %d pushes were not made; %d messages written to devices that came or went did not arrive\n\n",
-		r.Tally.Refused, r.Tally.Skipped, r.Tally.Unseen)
+	fmt.Fprintf(w, "\n  %d attempts were refused by a node and %d reset by one that left, and made at another; %d pushes were not made; %d messages written to devices that came or went did not arrive\n\n",
+		r.Tally.Refused, r.Tally.Reset, r.Tally.Skipped, r.Tally.Unseen)
 	for _, v := range r.Verdicts {
 		word := "ok    "
 		if !v.Held {
