@@ -105,8 +105,10 @@ func (p *pusher) one(ctx context.Context, d *device, proof bool) {
 			return
 		}
 		if one.wasReset && p.leaves(entry) {
-			p.note(func(t *Tally) { t.Reset++ })
-			continue
+			if pause(ctx, grace); p.fleet.arrivalsOf(one.number) == 0 {
+				p.note(func(t *Tally) { t.Reset++ })
+				continue
+			}
 		}
 		if taken {
 			pause(ctx, grace)

@@ -27,8 +27,8 @@ import "time"
 // A node has taken a push when its process accepted the connection. From outside one case
 // looks like another: a connection that was new and is reset without a byte of an answer,
 // by a node that leaves, waited in the kernel's queue when the listener was closed. Such
-// pushes are made again elsewhere, and counted (Reset); had one been delivered, it would
-// arrive twice.
+// pushes are made again elsewhere, and counted (Reset), unless the message arrives after
+// all: then it was taken.
 
 // Class is what was true of a push.
 type Class string
