@@ -27,19 +27,26 @@ const workerVariable = "ROOST_DISRUPTION_WORKER"
 // judgedCluster pushes through a fake cluster for a while and returns the verdict.
 func judgedCluster(t *testing.T, lie lie, do func(*run) error) *Result {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := Settings{
-		Nodes: startFakes(t, lie), Token: fakeToken, Worker: []string{"env", workerVariable + "=yes", self}, Workers: 2, Devices: 20, PerSecond: 200,
-		Known: time.Millisecond, Arrival: time.Second, // the fake's nodes know at once
-	}
-	r, err := s.carryOut(context.Background(), "test", do)
+	r, err := fakeSettings(t, 2, lie).carryOut(context.Background(), "test", do)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// fakeSettings are a load on a fake cluster to which nobody does anything, whatever is
+// ordered.
+func fakeSettings(t *testing.T, nodes int, lie lie) Settings {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Settings{
+		Nodes: startFakes(t, nodes, lie), Token: fakeToken, Control: []string{"true"},
+		Worker: []string{"env", workerVariable + "=yes", self}, Workers: 2, Devices: 20, PerSecond: 200, Moves: 5,
+		Known: time.Millisecond, Arrival: time.Second, // the fake's nodes know at once
+	}
 }
 
 // steady is a second of load in which nothing happens, and a proof.
@@ -127,6 +134,65 @@ func TestAProofCountsWhatIsWritten(t *testing.T) {
 	})
 	if missing := r.Tally.Proofs["proof"]["unreachable"]; missing == 0 || r.Proofs[0].Written != 400-missing || r.Held() {
 		t.Fatal(text(r))
+	}
+}
+
+var shortPlan = Plan{Steady: 300 * time.Millisecond, Killed: 300 * time.Millisecond, Cut: time.Second, Recover: 300 * time.Millisecond, Proofs: 40, Rate: 200}
+
+// TestACutThatDoesNotCutIsFound carries out a partition that the control program only
+// claims: what is written to the other side gives it away.
+func TestACutThatDoesNotCutIsFound(t *testing.T) {
+	t.Parallel()
+	r, err := shortPlan.Partition(context.Background(), fakeSettings(t, 5, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Tally.Impossible == 0 || r.Tally.Outcomes["cut"][Apart]["written"] != r.Tally.Impossible || r.Held() {
+		t.Error(text(r))
+	}
+	for _, v := range r.Verdicts {
+		if !v.Held && !strings.Contains(v.Text, "could not be reached") {
+			t.Errorf("failed: %s", v.Text)
+		}
+	}
+}
+
+func TestRollingGoesRound(t *testing.T) {
+	t.Parallel()
+	r, err := shortPlan.Rolling(context.Background(), fakeSettings(t, 3, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "connect, before, n1 restarts, n1 is back, n2 restarts, n2 is back, n3 restarts, n3 is back, at the end"
+	if got := strings.Join(r.Phases, ", "); got != want || !r.Held() {
+		t.Errorf("%s\n%s", got, text(r))
+	}
+}
+
+func TestWhatCannotBeDoneSaysWhy(t *testing.T) {
+	five := Settings{Nodes: make([]Node, 5), Devices: 10, Workers: 1, PerSecond: 1}
+	for _, c := range []struct {
+		name   string
+		change func(*Settings)
+		do     func(Plan, context.Context, Settings) (*Result, error)
+		want   string
+	}{
+		{"four nodes", func(s *Settings) { s.Nodes = s.Nodes[:4] }, Plan.Partition, "4 nodes are too few: two are cut off from two others, and one is killed"},
+		{"one node", func(s *Settings) { s.Nodes = s.Nodes[:1] }, Plan.Rolling, "1 nodes are too few: devices must have somewhere to go"},
+		{"no devices", func(s *Settings) { s.Devices = 0 }, Plan.Rolling, "0 devices in 1 workers and 1 pushes a second make no load"},
+		{"no worker", func(s *Settings) { s.Worker = []string{"/nowhere/worker"} }, Plan.Rolling, "no such file"},
+		{"a worker that ends", func(s *Settings) { s.Worker = []string{"true"} }, Plan.Rolling, "a worker has ended"},
+	} {
+		s := five
+		c.change(&s)
+		if _, err := c.do(shortPlan, context.Background(), s); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	s := fakeSettings(t, 3, nil)
+	s.Control = []string{"false"}
+	if _, err := shortPlan.Rolling(context.Background(), s); err == nil || !strings.Contains(err.Error(), "[false stop 1]") {
+		t.Errorf("a control program that fails: %v", err)
 	}
 }
 

@@ -29,7 +29,7 @@ type fakePush struct {
 // lie changes what happens to a push.
 type lie func(*fakePush)
 
-// fakeCluster is two nodes with one table that is always right.
+// fakeCluster is some nodes with one table that is always right.
 type fakeCluster struct {
 	lie lie
 
@@ -44,9 +44,9 @@ type fakeDevice struct {
 }
 
 // startFakes runs the cluster until the test ends.
-func startFakes(t *testing.T, lie lie) (nodes []Node) {
+func startFakes(t *testing.T, count int, lie lie) (nodes []Node) {
 	c := &fakeCluster{lie: lie, devices: map[string]*fakeDevice{}}
-	for i := range 2 {
+	for i := range count {
 		name := fmt.Sprint("n", i+1)
 		public := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.connect(name, w, r) }))
 		internal := httptest.NewServer(http.HandlerFunc(c.serve))

@@ -18,6 +18,7 @@ type Result struct {
 	Devices  int           `json:"devices"`
 	Rate     float64       `json:"rate"`
 	Moves    float64       `json:"moves"`
+	Known    time.Duration `json:"known_ns"`
 	Load     time.Duration `json:"load_ns"`
 	Phases   []string      `json:"phases"` // in their order
 	Proofs   []Proof       `json:"proofs"`
@@ -51,7 +52,7 @@ type PhaseTimes struct {
 }
 
 func newResult(name string, s Settings) *Result {
-	return &Result{Plan: name, Phases: []string{connecting}, Nodes: len(s.Nodes), Devices: s.Devices, Rate: s.PerSecond, Moves: s.Moves, Tally: newTally()}
+	return &Result{Plan: name, Phases: []string{connecting}, Nodes: len(s.Nodes), Devices: s.Devices, Rate: s.PerSecond, Moves: s.Moves, Known: s.Known, Tally: newTally()}
 }
 
 // connecting is the phase before the first.
@@ -131,7 +132,8 @@ func others(counts map[string]int) (text string) {
 
 // WriteText writes the tables and the verdicts as people read them.
 func (r *Result) WriteText(w io.Writer) {
-	fmt.Fprintf(w, "\n  %s: %d nodes, %d devices, %.0f pushes and %.0f moves a second, %v\n", r.Plan, r.Nodes, r.Devices, r.Rate, r.Moves, r.Load.Round(time.Second))
+	fmt.Fprintf(w, "\n  %s: %d nodes, %d devices, %.0f pushes and %.0f moves a second, %v; a session must be known everywhere after %v\n",
+		r.Plan, r.Nodes, r.Devices, r.Rate, r.Moves, r.Load.Round(time.Second), r.Known)
 	fmt.Fprintf(w, "  %d sessions ended, %d devices were told to go, %d attempts to connect failed\n\n", r.Tally.Ended, r.Tally.Goaways, r.Tally.FailedDials)
 	fmt.Fprintf(w, "  %-24s%-11s%9s  outcomes\n", "phase", "device is", "pushes")
 	for _, phase := range r.Phases {

@@ -29,6 +29,7 @@ type disruptFlags struct {
 	Procs     int           `default:"2" help:"Processes for the devices; each holds as many as it may open descriptors."`
 	Rate      float64       `default:"400" help:"Pushes a second."`
 	Moves     float64       `default:"20" help:"Devices that connect elsewhere in a second, half of them before their old session has ended."`
+	Known     time.Duration `default:"200ms" help:"Time in which all nodes must know of a session; pushes to younger ones are not judged as to a connected device. Longer where the machine is too small for its load."`
 	Steady    time.Duration `default:"10s" help:"Time of load before, between and after disturbances."`
 	Proofs    int           `default:"10000" help:"Random pushes through random nodes that must all be written."`
 	ProofRate float64       `default:"1000" help:"Of those, pushes a second."`
@@ -89,7 +90,7 @@ func (f disruptFlags) carryOut(ctx context.Context, o output, do func(context.Co
 func (f disruptFlags) settings(o output) (s disruption.Settings, err error) {
 	begun := time.Now()
 	s = disruption.Settings{
-		Control: []string{f.Control}, Workers: f.Procs, Devices: f.Devices, PerSecond: f.Rate, Moves: f.Moves,
+		Control: []string{f.Control}, Known: f.Known, Workers: f.Procs, Devices: f.Devices, PerSecond: f.Rate, Moves: f.Moves,
 		Note: func(text string) { fmt.Fprintf(o.err, "disrupt: %6.1f s  %s\n", time.Since(begun).Seconds(), text) },
 	}
 	for _, text := range f.Node {
