@@ -109,6 +109,9 @@ func TestExitCodes(t *testing.T) {
 		{"good", append([]string{"echo", good}, calm...), report.ExitOK, "0 lost"},
 		{"two processes", append([]string{"echo", good, "--procs=2"}, calm...), report.ExitOK, "2 process(es)"},
 		{"loses", append([]string{"echo", bad}, calm...), report.ExitThreshold, "FAILED"},
+		{"a node that is none", []string{"disrupt", "rolling", "--control=true", "--node=n1=127.0.0.1:8080"}, report.ExitUsage, "is not NAME=PUBLIC,INTERNAL"},
+		{"too few to part", []string{"disrupt", "partition", "--control=true", "--node=n1=a:1,b:2"}, report.ExitUsage, "1 nodes are too few"},
+		{"no token there", []string{"disrupt", "rolling", "--control=true", "--node=n1=a:1,b:2", "--token-file=/no/such/file"}, report.ExitUsage, "/no/such/file"},
 		{"no roost there", []string{"idle-slope", "--roost=/no/such/file"}, report.ExitUsage, "/no/such/file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

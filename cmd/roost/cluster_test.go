@@ -51,6 +51,41 @@ func startClusterNodeAt(t *testing.T, now func() time.Time, name string, join []
 	})
 }
 
+// A node that has just joined does not know yet where devices are. It must not be ready
+// before it does, nor say meanwhile that somebody is offline.
+func TestANewNodeDoesNotSayOffline(t *testing.T) {
+	nodes := startCluster(t, 2)
+	phone := nodes[1].connect("alice", "phone")
+	nodes[0].knows("alice", "phone", "n2")
+	n := startClusterNode(t, "n3", []string{nodes[0].node.cluster.GossipAddr()}, nil)
+	said := map[string]int{}
+	n.eventually("the push is written", func() bool {
+		ready, _ := n.node.cluster.Ready()
+		where := n.node.cluster.Locate("alice", "phone")
+		if ready && where.State != deliver.There {
+			t.Errorf("it is ready, and has the device as %d", where.State)
+		}
+		status, text := n.call("POST", "/v1/messages", `{"to":{"account":"alice","device":"phone"},"payload":1}`)
+		switch {
+		case status == 200 && strings.Contains(text, `"outcome":"written"`):
+			said["written"]++
+			return true
+		case status == 200 && strings.Contains(text, `"outcome":"unreachable"`):
+			said["unreachable"]++
+			return false
+		}
+		t.Errorf("%d %s", status, text)
+		return true
+	})
+	t.Log(said)
+	phone.line()
+	n.eventually("it is ready", func() bool { ok, _ := n.node.cluster.Ready(); return ok })
+	// With the table whole, nobody is nobody.
+	if status, text := n.call("POST", "/v1/messages", `{"to":{"account":"alice","device":"watch"},"payload":1}`); status != 404 {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
 func (n *testNode) linked() (linked int) {
 	for _, m := range n.node.cluster.Members() {
 		if m.Linked {

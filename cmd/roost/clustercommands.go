@@ -59,8 +59,9 @@ type routeCommand struct {
 // Help is shown below the flags.
 func (routeCommand) Help() string {
 	return `Says which node holds the device, since when, and what the asked node believes of it: here,
-there (on the named node), closed (it left within the last seconds), nowhere, or unsure (nowhere,
-and its table had no room for some devices).
+there (on the named node), closed (it left within the last seconds), nowhere, unsure (nowhere,
+and its table had no room for some devices), or unknown (nowhere, but it does not know the
+sessions of all other nodes yet).
 
 Example:
   roost route alice/phone`

@@ -57,6 +57,7 @@ var layers = map[string]layer{
 	"bench":                       edges,
 	"bench/budget":                edges,
 	"bench/compare":               edges,
+	"bench/disruption":            edges,
 	"bench/experiment":            edges,
 	"bench/generator":             edges,
 	"bench/hostinfo":              edges,

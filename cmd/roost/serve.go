@@ -135,11 +135,12 @@ func (n *node) announce(internal, file string) error {
 	return os.Rename(part, file)
 }
 
-// leave ends the node: readiness fails first and new upgrades get 503; after a delay
-// every device is told to go, over a time; then the API ends, and last the journal is
-// committed.
+// leave ends the node: readiness fails first, new upgrades get 503, and the API's answers
+// end their connections; after a delay every device is told to go, over a time; then the
+// API ends, and last the journal is committed.
 func (n *node) leave() error {
 	n.gate.Drain()
+	n.api.Drain()
 	if n.cluster != nil {
 		n.cluster.Drain()
 	}

@@ -4,6 +4,7 @@ package api
 // that reached its device.
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -27,12 +28,13 @@ func (a *answer) temporary() bool {
 	return a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests
 }
 
-// problem returns the answer as a problem, nil when it is none.
+// problem returns the answer as a problem, nil when it is none. It is written when the
+// slot whose bytes the members are has been given back, and so has a copy.
 func (a *answer) problem() *Problem {
 	if a.status < 400 {
 		return nil
 	}
-	p := &Problem{Status: a.status, Code: a.code, Detail: a.detail, members: a.members}
+	p := &Problem{Status: a.status, Code: a.code, Detail: a.detail, members: bytes.Clone(a.members)}
 	if a.temporary() {
 		p.RetryAfter = busy("", "").RetryAfter
 	}

@@ -45,7 +45,7 @@ type Member struct {
 
 // Where is what the table has of a device.
 type Where struct {
-	State   string `json:"state"`              // here, there, closed (it left a moment ago), nowhere, unsure (the table had no room for some devices)
+	State   string `json:"state"`              // here, there, closed (it left a moment ago), nowhere, unsure (the table had no room for some devices), unknown (it lacks the sessions of some node)
 	Node    string `json:"node,omitempty"`     // that holds it, or whose log says so
 	Epoch   uint64 `json:"epoch,omitempty"`    // of that node
 	Linked  bool   `json:"linked"`             // a message from here would reach that node

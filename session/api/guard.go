@@ -19,6 +19,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.meter = s.metrics.route(rt)
 	defer func() { w.meter.done(w.status, s.now().Sub(start), w.untimed) }()
 	defer s.recovered(w, r)
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	if trace := r.Header.Get("Traceparent"); validTraceparent(trace) {
 		w.Header().Set("Traceparent", trace)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +90,28 @@ func TestPushOutcomes(t *testing.T) {
 }
 
 // TestPushBytes: the payload arrives byte for byte, the caller's id comes back.
+// TestPushesToNobodyNameTheirOwn has many pushes to absent devices at one time: each
+// answer is about its own device. A problem is written when its push's slot may be
+// another one's already.
+func TestPushesToNobodyNameTheirOwn(t *testing.T) {
+	n := newTestNode(t, nil)
+	var all sync.WaitGroup
+	for caller := range 16 {
+		all.Go(func() {
+			for i := range 300 {
+				device := fmt.Sprintf("d-%d-%d", caller, i)
+				w := n.call("POST", "/v1/messages", `{"to":{"account":"a","device":"`+device+`"},"payload":1}`, "Content-Type", "application/json")
+				want := `"outcomes":[{"device":"` + device + `","outcome":"offline"}]}`
+				if body := strings.TrimSpace(w.Body.String()); w.Code != 404 || !strings.HasSuffix(body, want) {
+					t.Errorf("%s: %d %s", device, w.Code, body)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 func TestPushBytes(t *testing.T) {
 	n := newTestNode(t, nil)
 	v1 := n.connect("a", "d", takes)

@@ -1,11 +1,8 @@
 package api
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -78,6 +75,8 @@ type Server struct {
 	bodies   atomic.Int64 // bytes of all bodies
 	streams  atomic.Int64 // open streams
 
+	conns    conns
+	draining atomic.Bool // answers end their connections
 	stopOnce sync.Once
 	stopping chan struct{} // closed by Shutdown: streams end
 }
@@ -128,6 +127,7 @@ func (s *Server) newHTTP() *http.Server {
 		WriteTimeout:      s.cfg.HTTP.WriteTimeout,
 		IdleTimeout:       s.cfg.HTTP.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.HTTP.HeaderBytesMax,
+		ConnState:         s.conns.changed,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		Protocols:         new(http.Protocols),
 	}
@@ -138,29 +138,3 @@ func (s *Server) newHTTP() *http.Server {
 
 // Handler returns the API without a listener.
 func (s *Server) Handler() http.Handler { return s }
-
-// Serve answers what arrives on the listener until Shutdown, then returns nil. It
-// closes the listener. A listener that other machines reach is refused when no
-// service token is set, whatever Config.Listen says.
-func (s *Server) Serve(l net.Listener) error {
-	if len(s.tokens) == 0 && !loopback(l.Addr().String()) {
-		l.Close()
-		return fmt.Errorf("api: listener %s is reachable from other machines and no service token is set: set tokens or tokens_file", l.Addr())
-	}
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("api: serve %s: %w", l.Addr(), err)
-	}
-	return nil
-}
-
-// Shutdown stops listening, ends streams with a last line that says so, and waits for
-// requests to be answered; when ctx ends first, what is left is cut and its error
-// returned.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.stopOnce.Do(func() { close(s.stopping) })
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.http.Close()
-		return fmt.Errorf("api: requests were cut at shutdown: %w", err)
-	}
-	return nil
-}

@@ -48,10 +48,11 @@ type PlaceState uint8
 // The states of a place.
 const (
 	Nowhere PlaceState = iota // the table has nothing
+	Unknown                   // it has nothing either, and lacks the sessions of some node
+	Unsure                    // nor here, and it had no room for some devices
 	Closed                    // a tombstone: the device has left a moment ago, and may be on its way
 	Here                      // on this node, whose registry knows better
 	There                     // on another node
-	Unsure                    // the table has nothing, and had no room for some devices
 )
 
 // alone is the cluster of a node that has none.

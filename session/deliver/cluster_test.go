@@ -118,6 +118,28 @@ func TestLinkFails(t *testing.T) {
 	}
 }
 
+// As long as the table lacks the sessions of a node, nobody may say that a device is
+// offline: it may be there.
+func TestNotFoundInATableThatIsNotWhole(t *testing.T) {
+	places := map[string]Place{"alice/phone": {State: Unknown}, "alice/watch": {State: Unknown}, "alice/tv": {State: Unknown}}
+	n, o := newClusterNode(places)
+	_, phone := n.deliver(to("alice", "phone", session.WaitWritten))
+	_, watch := n.deliver(to("alice", "watch", session.WaitWritten))
+	_, tv := n.deliver(to("alice", "tv", session.WaitWritten))
+	if left := n.LookAgain(1000); left != 3 || isDone(phone) || isDone(watch) {
+		t.Fatalf("%d still wait", left)
+	}
+	places["alice/watch"] = there("b", 5) // its sessions have come
+	delete(places, "alice/tv")            // all have, and it is not among them
+	if left := n.LookAgain(1000 + seekMS); left != 0 || len(o.sent) != 1 {
+		t.Fatalf("%d still wait, %d forwarded", left, len(o.sent))
+	}
+	o.answer(0, wire.DeviceOutcome{Outcome: session.Written})
+	if got := said(phone) + " " + said(watch) + " " + said(tv); got != "phone@:unreachable watch@b:written tv@:offline" {
+		t.Error(got)
+	}
+}
+
 // DESIGN.md decision 5: on misrouted the entry goes, if it is still that one, and the
 // table is asked once more; the second answer is final.
 func TestMisrouted(t *testing.T) {

@@ -41,14 +41,12 @@ func (d *Delivery) seek(gone *session.Session) {
 	switch {
 	case d.isNews(p):
 		d.forwardOne(p)
-	case p.State == Nowhere && d.asked == 0:
-		d.settle(0, session.Offline)
-	case p.State == Unsure && d.asked == 0:
-		d.settleUnsure()
+	case (p.State == Nowhere || p.State == Unsure) && d.asked == 0:
+		d.settleAbsent(p)
 	case d.router.seeking.enter(d):
 	default:
 		d.router.count.seekingRefused.Add(1)
-		d.settle(0, session.Offline)
+		d.settleAbsent(p)
 	}
 }
 
@@ -75,11 +73,18 @@ func (d *Delivery) misroute(gone *session.Session) {
 	d.settle(0, session.Misrouted)
 }
 
-// settleUnsure ends a message to a device that may be anywhere: the table is full, so that
-// saying offline could be a lie. The caller holds mu.
-func (d *Delivery) settleUnsure() {
-	d.router.count.unsure.Add(1)
-	d.settle(0, session.Overloaded)
+// settleAbsent ends a message to a device that was not found. Where it may be connected all
+// the same, saying offline could be a lie. The caller holds mu.
+func (d *Delivery) settleAbsent(p Place) {
+	switch p.State {
+	case Unsure:
+		d.router.count.unsure.Add(1)
+		d.settle(0, session.Overloaded)
+	case Unknown:
+		d.settle(0, session.Unreachable)
+	default:
+		d.settle(0, session.Offline)
+	}
 }
 
 // isNews says that a place is worth asking: another node, or another session than the

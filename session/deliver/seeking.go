@@ -82,7 +82,7 @@ func (r *Router) LookAgain(nowMS int64) (left int) {
 }
 
 // lookAgain looks for the one addressee once more, or for those that an account lacks; true:
-// it need not look again. last: whoever is not there is offline.
+// it need not look again. last: whoever is not there is offline, or nobody knows.
 func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 	d.mu.Lock()
 	defer func() { d.unlock() }()
@@ -112,10 +112,8 @@ func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 	case !last:
 	case p.State == Here: // another device here has its hash
 		d.settle(0, session.Misrouted)
-	case p.State == Unsure:
-		d.settleUnsure()
 	default:
-		d.settle(0, session.Offline)
+		d.settleAbsent(p)
 	}
 	return last
 }

@@ -114,6 +114,10 @@ func (g *Gossip) enter(ctx context.Context, self Member, events Events) error {
 // Members returns the members as events were told of them, this node included, by id.
 func (g *Gossip) Members() []Member { return g.roster.members() }
 
+// IsTold says that events were told of every member that is known, and their calls have
+// returned. At the return of Start those are the ones that the other nodes knew.
+func (g *Gossip) IsTold() bool { return g.roster.isTold() }
+
 // Self returns what this node announces, with the gossip address it has.
 func (g *Gossip) Self() Member { return g.roster.announcement() }
 

@@ -38,6 +38,7 @@ type roster struct {
 	told     map[string]Member    // what Events believe
 	lost     map[string]time.Time // nodes that died and did not come back, and when
 	starting bool
+	telling  bool   // Events are being told what was taken
 	me       Member // what this node announces
 	rival    string // address of another that has our name, not looked into yet
 }
@@ -233,6 +234,13 @@ func (r *roster) members() []Member {
 	}
 	slices.SortFunc(all, func(a, b Member) int { return strings.Compare(a.Node, b.Node) })
 	return all
+}
+
+// isTold says that Events have been told all that is known.
+func (r *roster) isTold() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.marked) == 0 && !r.telling
 }
 
 func (r *roster) size() int {

@@ -29,7 +29,15 @@ func (r *roster) take() (changes []change) {
 		delete(r.marked, node)
 		changes = r.settleLocked(node, changes)
 	}
+	r.telling = len(changes) > 0
 	return changes
+}
+
+// toldAll notes that Events have been told what take returned.
+func (r *roster) toldAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.telling = false
 }
 
 // settleLocked compares what is to be believed of a node with what was told.
@@ -124,5 +132,6 @@ func (r *roster) tell(events Events, log *slog.Logger, stop <-chan struct{}) {
 				events.Left(m, c.why)
 			}
 		}
+		r.toldAll()
 	}
 }

@@ -57,6 +57,7 @@ func (r *Replica) Joined(o session.Origin, nowMS int64) {
 		a.member = true
 		a.asking = asking{}
 		r.stats.Joined++
+		r.countLacking()
 		r.want(a, nowMS, fx)
 	}
 	r.mu.Unlock()
@@ -71,6 +72,7 @@ func (r *Replica) Left(o session.Origin) {
 	if a := r.byNode[o.Node]; a != nil && a.member && o.Epoch >= a.origin.Epoch {
 		a.member, a.clockMS, a.skewed = false, 0, false
 		r.drop(a)
+		r.countLacking()
 		r.stats.Left++
 	}
 }

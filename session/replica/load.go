@@ -118,6 +118,7 @@ func (r *Replica) swap(a *author, nowMS int64, fx *effects) {
 		a.recent.reset(l.seq)
 	}
 	a.set, a.seq, a.state = l.set, l.seq, live
+	r.countLacking()
 	a.relayed, a.reload = l.from != a.origin.Node, false
 	r.lack(a, l.incomplete)
 	a.loadedMS, a.unfitMS = nowMS, 0

@@ -43,10 +43,11 @@ type Replica struct {
 	tickMS    int64 // of the last tick
 
 	clock   hybrid
-	lacking atomic.Int32                     // authors that are incomplete
+	crowded atomic.Int32                     // authors that are incomplete
 	names   atomic.Pointer[[]session.Origin] // by Author; replaced, never changed
 	unsent  atomic.Uint64
-	ticking sync.Mutex // held by who sends pieces of transfers, or audits
+	lacking atomic.Int64 // members whose log is not live
+	ticking sync.Mutex   // held by who sends pieces of transfers, or audits
 	effects sync.Pool
 }
 
@@ -88,6 +89,36 @@ func (r *Replica) Origin(a Author) (session.Origin, bool) {
 		return session.Origin{}, false
 	}
 	return names[a], true
+}
+
+// Lacking returns how many members there are whose sessions are not in the table yet: an
+// address that it does not have may be there. It takes no lock.
+func (r *Replica) Lacking() int { return int(r.lacking.Load()) }
+
+// AppendLacking appends the names of those members.
+func (r *Replica) AppendLacking(dst []string) []string {
+	if r.Lacking() == 0 {
+		return dst
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.authors {
+		if a.member && a.state != live {
+			dst = append(dst, a.origin.Node)
+		}
+	}
+	return dst
+}
+
+// countLacking follows each change of a member or of its state. The caller holds mu.
+func (r *Replica) countLacking() {
+	n := 0
+	for _, a := range r.authors {
+		if a.member && a.state != live {
+			n++
+		}
+	}
+	r.lacking.Store(int64(n))
 }
 
 // name notes whose set a is; an empty origin: nobody's any more. Only New and holders

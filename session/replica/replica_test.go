@@ -145,8 +145,16 @@ func TestNewNodeLoadsEverything(t *testing.T) {
 	c.quiet(5000)
 	c.agree(t, names)
 	c.start(2, 2)
+	if n := c.nodes[2]; n.Lacking() != 2 || c.nodes[0].Lacking() != 1 || fmt.Sprint(n.AppendLacking(nil)) != "[n0 n1]" {
+		t.Errorf("started, it lacks %d: %v; the others lack %d", n.Lacking(), n.AppendLacking(nil), c.nodes[0].Lacking())
+	}
 	c.quiet(5000)
 	c.agree(t, names)
+	for _, n := range c.nodes {
+		if n.Lacking() != 0 {
+			t.Errorf("%s lacks %v", n.origin.Node, n.AppendLacking(nil))
+		}
+	}
 	if s := c.nodes[2].Stats(); s.Swaps < 2 || s.Authors != 2 {
 		t.Errorf("swaps %d, authors %d", s.Swaps, s.Authors)
 	}
@@ -163,11 +171,17 @@ func TestLeftIsPulledAgain(t *testing.T) {
 	if _, ok := c.nodes[1].table.Lookup(hash(names[0].String())); ok {
 		t.Error("a dead node's set is still there")
 	}
+	if c.nodes[1].Lacking() != 0 {
+		t.Error("a node that is no member is lacking")
+	}
 	c.quiet(3000)
 	if s := c.nodes[1].Stats(); s.Authors != 1 {
 		t.Error("a node that is no member is followed")
 	}
 	c.nodes[1].Joined(c.nodes[0].origin, c.nodes[1].now())
+	if c.nodes[1].Lacking() != 1 {
+		t.Error("a member that is back is not lacking, though nothing is known of it")
+	}
 	c.quiet(1000)
 	c.agree(t, names)
 	c.nodes[1].Left(session.Origin{Node: "n0", Epoch: 0})
@@ -251,7 +265,7 @@ func TestTableStaysFull(t *testing.T) {
 		c.quiet(250)
 		c.agree(t, there)
 	}
-	if !full.Lacks() || !slices.Equal(full.AppendIncomplete(nil), []string{"n0"}) || full.Stats().Incomplete != 1 {
+	if !full.Crowded() || !slices.Equal(full.AppendIncomplete(nil), []string{"n0"}) || full.Stats().Incomplete != 1 {
 		t.Error("the node does not know that it lacks devices")
 	}
 	if heads := full.Heads(nil); slices.ContainsFunc(heads, func(h wire.Head) bool { return h.Author.Node == "n0" && h.Seq > 0 }) {
@@ -262,7 +276,7 @@ func TestTableStaysFull(t *testing.T) {
 	}
 	c.quiet(8000)
 	c.agree(t, names)
-	if full.Lacks() {
+	if full.Crowded() {
 		t.Error("the node still believes that it lacks devices")
 	}
 }
@@ -290,7 +304,7 @@ func TestNewerSnapshotIsTaken(t *testing.T) {
 	delete(c.cut, [2]string{"n0", "n1"})
 	c.quiet(10_000)
 	c.agree(t, names)
-	if full.Lacks() {
+	if full.Crowded() {
 		t.Error("the node believes that it lacks devices")
 	}
 }

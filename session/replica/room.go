@@ -11,13 +11,13 @@ package replica
 //     that were refused come in with their next connection, or before that with a
 //     snapshot, which is loaded once there is room for it beside the set that it replaces.
 
-// Lacks reports whether devices of other nodes may be connected that the table had no
+// Crowded reports whether devices of other nodes may be connected that the table had no
 // room for. It takes no lock.
-func (r *Replica) Lacks() bool { return r.lacking.Load() > 0 }
+func (r *Replica) Crowded() bool { return r.crowded.Load() > 0 }
 
 // AppendIncomplete appends the nodes whose devices are not all in the table.
 func (r *Replica) AppendIncomplete(dst []string) []string {
-	if !r.Lacks() {
+	if !r.Crowded() {
 		return dst
 	}
 	r.mu.Lock()
@@ -34,9 +34,9 @@ func (r *Replica) AppendIncomplete(dst []string) []string {
 func (r *Replica) lack(a *author, incomplete bool) {
 	switch {
 	case incomplete && !a.incomplete:
-		r.lacking.Add(1)
+		r.crowded.Add(1)
 	case !incomplete && a.incomplete:
-		r.lacking.Add(-1)
+		r.crowded.Add(-1)
 	}
 	a.incomplete = incomplete
 }

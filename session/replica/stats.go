@@ -63,7 +63,7 @@ func (r *Replica) Stats() Stats {
 		}
 	}
 	s.ClockMS = r.clockSkewMS()
-	s.Incomplete = int(r.lacking.Load())
+	s.Incomplete = int(r.crowded.Load())
 	s.Contests, s.Transfers = len(r.contests), len(r.transfers)
 	r.mu.Unlock()
 	r.own.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/netpoll"
@@ -57,9 +58,11 @@ type Cluster struct {
 	pool     *peer.Pool
 	gossip   *gossip.Gossip
 	ready    chan struct{} // closed once gossip is there
+	filled   atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
 
 	push     push
 	asked    asked
+	doubted  doubted
 	answers  chan struct{} // a token for each question that reads the store
 	replies  sync.Pool     // of *reply
 	buffers  sync.Pool     // of *[]byte
@@ -246,10 +249,26 @@ func (c *Cluster) nowMS() int64 { return c.settings.Now().UnixMilli() }
 func (c *Cluster) Ready() (ok bool, why string) {
 	select {
 	case <-c.ready:
-		return c.gossip.Ready()
 	default:
 		return false, "the cluster is being joined"
 	}
+	if !c.isFilled() {
+		return false, fmt.Sprintf("the table lacks the sessions of %d nodes", c.replica.Lacking())
+	}
+	return c.gossip.Ready()
+}
+
+// isFilled says that the table of this process was whole once. A node that joins later
+// brings its sessions within moments, and is no reason to send traffic elsewhere.
+func (c *Cluster) isFilled() bool {
+	if c.filled.Load() {
+		return true
+	}
+	if !c.isStarted() || !c.gossip.IsTold() || c.replica.Lacking() > 0 {
+		return false
+	}
+	c.filled.Store(true)
+	return true
 }
 
 // Locate says where the table has a device (deliver.Cluster).
@@ -257,8 +276,10 @@ func (c *Cluster) Locate(account, device string) deliver.Place {
 	address, ofAccount := c.settings.Key.Address(account, device)
 	e, ok := c.table.Lookup(address)
 	switch {
-	case !ok && c.replica.Lacks():
+	case !ok && c.replica.Crowded():
 		return deliver.Place{State: deliver.Unsure}
+	case !ok && (c.replica.Lacking() > 0 || !c.isFilled()):
+		return deliver.Place{State: deliver.Unknown}
 	case !ok:
 		return deliver.Place{}
 	}
@@ -300,7 +321,7 @@ func (c *Cluster) AppendNodes(dst []string, account string) []string {
 			dst = append(dst, o.Node)
 		}
 	}
-	return c.appendIncomplete(dst)
+	return c.appendUnnamed(dst)
 }
 
 func (c *Cluster) appendMembers(dst []string) []string {
@@ -309,7 +330,7 @@ func (c *Cluster) appendMembers(dst []string) []string {
 	default:
 		return dst
 	}
-	for _, m := range c.gossip.Members() {
+	for _, m := range c.members() {
 		if m.Node != c.self.Node {
 			dst = append(dst, m.Node)
 		}

@@ -190,6 +190,10 @@ func (i incoming) Up(to session.Origin) {
 func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
 	i.c.log.Info("link down", "node", to.Node, "epoch", to.Epoch, "reason", why.String())
 	i.c.replica.Unlinked(to.Node)
+	if m, ok := i.c.doubted.take(to); ok {
+		i.c.forget(m, gossip.Dead) // both say so now
+		return
+	}
 	switch why {
 	case wire.GoodbyeLost, wire.GoodbyeSilent, wire.GoodbyeStalled:
 		select {
@@ -206,6 +210,7 @@ func (i incoming) Room(to session.Origin) {} // the next tick sends
 type members struct{ c *Cluster }
 
 func (m members) Joined(member gossip.Member) {
+	m.c.doubted.clear(member.Node)
 	m.c.log.Info("node joined", "node", member.Node, "epoch", member.Epoch, "links", member.PeerAddr, "state", member.State.String())
 	m.c.replica.Joined(member.Origin(), m.c.nowMS())
 	m.link(member)
@@ -228,11 +233,27 @@ func (m members) link(member gossip.Member) {
 }
 
 func (m members) Left(member gossip.Member, why gossip.Reason) {
+	c := m.c
+	if why != gossip.Dead || !c.isLinkedTo(member.Origin()) {
+		c.forget(member, why)
+		return
+	}
+	c.doubted.put(member)
+	c.log.Warn("node is dead, say its probes; its link still speaks, so it is kept until that ends", "node", member.Node, "epoch", member.Epoch)
+	if !c.isLinkedTo(member.Origin()) { // it went down meanwhile, and may have found nobody to forget
+		if member, ok := c.doubted.take(member.Origin()); ok {
+			c.forget(member, why)
+		}
+	}
+}
+
+// forget drops a node with its link and its sessions.
+func (c *Cluster) forget(member gossip.Member, why gossip.Reason) {
 	level := slog.LevelInfo
 	if why == gossip.Dead {
 		level = slog.LevelWarn
 	}
-	m.c.log.Log(context.Background(), level, "node left", "node", member.Node, "epoch", member.Epoch, "reason", why.String())
-	m.c.pool.Drop(member.Node, member.Epoch)
-	m.c.replica.Left(member.Origin())
+	c.log.Log(context.Background(), level, "node left", "node", member.Node, "epoch", member.Epoch, "reason", why.String())
+	c.pool.Drop(member.Node, member.Epoch)
+	c.replica.Left(member.Origin())
 }

@@ -24,7 +24,7 @@ func (c *Cluster) Members() []api.Member {
 		links[l.To.Node] = l
 	}
 	var list []api.Member
-	for _, m := range c.gossip.Members() {
+	for _, m := range c.members() {
 		if m.Node == c.self.Node {
 			continue
 		}
@@ -70,13 +70,21 @@ func (c *Cluster) isLinked(node string) bool {
 	return c.isStarted() && slices.ContainsFunc(c.pool.Links(), func(l peer.LinkState) bool { return l.To.Node == node })
 }
 
+// isLinkedTo says that there is a link to just that process.
+func (c *Cluster) isLinkedTo(o session.Origin) bool {
+	return slices.ContainsFunc(c.pool.Links(), func(l peer.LinkState) bool { return l.To == o })
+}
+
 // Where says what the table has of a device.
 func (c *Cluster) Where(a session.Address) api.Where {
 	address, _ := c.settings.Key.Address(a.Account, a.Device)
 	w := api.Where{Hash: fmt.Sprintf("%016x", address)}
 	p := c.Locate(a.Account, a.Device)
-	w.State = [...]string{deliver.Nowhere: "nowhere", deliver.Closed: "closed", deliver.Here: "here", deliver.There: "there", deliver.Unsure: "unsure"}[p.State]
-	if p.State == deliver.Nowhere || p.State == deliver.Unsure {
+	w.State = [...]string{
+		deliver.Nowhere: "nowhere", deliver.Unknown: "unknown", deliver.Unsure: "unsure",
+		deliver.Closed: "closed", deliver.Here: "here", deliver.There: "there",
+	}[p.State]
+	if p.State == deliver.Nowhere || p.State == deliver.Unknown || p.State == deliver.Unsure {
 		return w
 	}
 	w.Version, w.SinceMS = p.Version, int64(p.Version)
@@ -112,7 +120,7 @@ func (c *Cluster) isMember(o session.Origin) bool {
 	if !c.isStarted() {
 		return false
 	}
-	for _, m := range c.gossip.Members() {
+	for _, m := range c.members() {
 		if m.Origin() == o {
 			return true
 		}

@@ -2,18 +2,17 @@ package cluster
 
 import "slices"
 
-// appendIncomplete appends the nodes of whose devices some are not in the table, and not
-// in its index of accounts either: they are asked by a message to an account as if they
-// were named there.
-func (c *Cluster) appendIncomplete(dst []string) []string {
-	if !c.replica.Lacks() {
+// appendUnnamed appends the nodes whose devices the index of accounts may lack: because the
+// table had no room for some, or has not got their sessions yet. They are asked by a
+// message to an account as if they were named there.
+func (c *Cluster) appendUnnamed(dst []string) []string {
+	if !c.replica.Crowded() && c.replica.Lacking() == 0 {
 		return dst
 	}
-	named := len(dst)
-	dst = c.replica.AppendIncomplete(dst)
-	kept := named
-	for _, node := range dst[named:] {
-		if !slices.Contains(dst[:named], node) {
+	kept := len(dst)
+	dst = c.replica.AppendLacking(c.replica.AppendIncomplete(dst))
+	for _, node := range dst[kept:] {
+		if !slices.Contains(dst[:kept], node) {
 			dst[kept] = node
 			kept++
 		}
@@ -25,7 +24,7 @@ func (c *Cluster) appendIncomplete(dst []string) []string {
 // again. A full table does not make the node unready: every node has the same one, and
 // what is in it is as good as ever.
 func (c *Cluster) watchRoom() {
-	crowded := c.replica.Lacks()
+	crowded := c.replica.Crowded()
 	if crowded == c.crowded {
 		return
 	}

@@ -1,0 +1,115 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/replica"
+	"github.com/roostpush/roost/session/route"
+)
+
+// start runs a node's part of a cluster, with real links and real gossip.
+func start(t *testing.T, node string, join ...string) *Cluster {
+	t.Helper()
+	s := Settings{Key: route.Key{1}, Gossip: gossip.Default(), Peer: peer.Default(), Route: route.Default(), Replica: replica.Default()}
+	s.Now, s.SteadyMS = time.Now, func() int64 { return time.Now().UnixMilli() }
+	s.Gossip.Listen, s.Gossip.Join, s.Gossip.RejoinMin = "127.0.0.1:0", join, 50*time.Millisecond
+	s.Peer.Listen = "127.0.0.1:0"
+	self := session.Origin{Node: node, Epoch: 1}
+	c, err := New(s, self, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c)})
+	if err := c.Start(context.Background(), "127.0.0.1:8081", "127.0.0.1:8080"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: it never happened", what)
+		}
+	}
+}
+
+// pair is two nodes, of which b knows a device of a.
+func pair(t *testing.T) (a, b *Cluster, memberA gossip.Member) {
+	t.Helper()
+	a = start(t, "a")
+	b = start(t, "b", a.GossipAddr())
+	t.Cleanup(b.Close)
+	a.Sessions().Open(session.New("alice", "phone"))
+	eventually(t, "b knows the device", func() bool { return there(b) })
+	for _, m := range b.members() {
+		if m.Node == "a" {
+			memberA = m
+		}
+	}
+	return a, b, memberA
+}
+
+func there(c *Cluster) bool { return c.Locate("alice", "phone").State == deliver.There }
+
+// TestADeadNodeWhoseLinkSpeaks is a node that probes say is dead although it is not: its
+// devices stay where they are until the link ends too.
+func TestADeadNodeWhoseLinkSpeaks(t *testing.T) {
+	a, b, memberA := pair(t)
+	members{b}.Left(memberA, gossip.Dead)
+	if !there(b) || !b.isLinkedTo(memberA.Origin()) || len(b.members()) != 2 {
+		t.Fatalf("%+v, %d members", b.Locate("alice", "phone"), len(b.members()))
+	}
+	defer a.Close()
+	a.pool.Close() // gossip goes on
+	eventually(t, "with the link, its sessions go", func() bool { return b.Locate("alice", "phone").State == deliver.Nowhere })
+	if _, ok := b.doubted.take(memberA.Origin()); ok {
+		t.Error("it is doubted still")
+	}
+}
+
+// TestADoubtedNodeIsBelievedAgain has the link end after the node is a member again: then
+// that alone says nothing of its sessions.
+func TestADoubtedNodeIsBelievedAgain(t *testing.T) {
+	a, b, memberA := pair(t)
+	defer a.Close()
+	members{b}.Left(memberA, gossip.Dead)
+	members{b}.Joined(memberA)
+	incoming{b}.Down(memberA.Origin(), 0)
+	if !there(b) {
+		t.Errorf("%+v", b.Locate("alice", "phone"))
+	}
+}
+
+// TestNodesThatAreForgottenAtOnce are those whose link is down, and those that said goodbye.
+func TestNodesThatAreForgottenAtOnce(t *testing.T) {
+	t.Run("it said goodbye", func(t *testing.T) {
+		a, b, memberA := pair(t)
+		defer a.Close()
+		members{b}.Left(memberA, gossip.Left)
+		if b.Locate("alice", "phone").State != deliver.Nowhere {
+			t.Errorf("%+v", b.Locate("alice", "phone"))
+		}
+	})
+	t.Run("no link", func(t *testing.T) {
+		a, b, memberA := pair(t)
+		defer a.Close()
+		a.pool.Close() // gossip goes on
+		eventually(t, "the link is down", func() bool { return !b.isLinkedTo(memberA.Origin()) })
+		if !there(b) {
+			t.Error("a link that ends is no loss of the node")
+		}
+		members{b}.Left(memberA, gossip.Dead)
+		if b.Locate("alice", "phone").State != deliver.Nowhere {
+			t.Errorf("%+v", b.Locate("alice", "phone"))
+		}
+	})
+}
