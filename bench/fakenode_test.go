@@ -27,7 +27,7 @@ type fakeNode struct {
 	mute    int64 // pushes whose results never come, from the first one on
 	refuse  func(n int64) error
 	farewel func(n int64) bool // whether the connection is ended with 1001 before a relayed message is handled
-	rival   *fakeNode // a device that connects here loses its connection there
+	rival   *fakeNode          // a device that connects here loses its connection there
 	url     string
 	api     string
 

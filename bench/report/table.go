@@ -114,6 +114,7 @@ var timerLabels = []struct {
 	{tally.Answer, "relay to its result, open"},
 	{tally.AnswerClosed, "relay to its result, closed"},
 	{tally.Return, "reset to back again"},
+	{tally.Displace, "move to the older's close"},
 	{tally.Proof, "ping of the proof"},
 }
 
