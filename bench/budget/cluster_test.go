@@ -12,7 +12,7 @@ import (
 )
 
 func TestCrossPushIsJudgedByItsFloor(t *testing.T) {
-	all := crossRounds{Floor: []float64{8000, 20_000, 8000}, Push: []float64{13_900, 60_000, 13_800}, Rate: []float64{1, 2, 3}, FrameBytes: 200}
+	all := crossRounds{Floor: []float64{8000, 20_000, 8000}, Push: []float64{13_900, 60_000, 13_800}, Own: []float64{8000, 20_000, 8000}, Rate: []float64{1, 2, 3}, FrameBytes: 200}
 	if row := crossRow(defaultCross(), all).judge(); row.Verdict != Held || row.Value != 5900 {
 		t.Errorf("%+v", row)
 	}

@@ -46,14 +46,16 @@ func defaultCross() crossSizes {
 type crossRounds struct {
 	Floor      []float64        `json:"floor_ns"`
 	Push       []float64        `json:"push_ns"`
+	Own        []float64        `json:"own_ns"` // the same, given to the node that has the devices
 	Rate       []float64        `json:"rate"`
 	FrameBytes int              `json:"frame_bytes"`
 	Wrong      string           `json:"wrong,omitempty"`
 	Runs       []*report.Result `json:"runs"`
 }
 
-// runCrossPush measures pushes given to the second node for devices of the first and,
-// before and after each round, the floor with frames of the same size.
+// runCrossPush measures pushes given to the second node for devices of the first, the same
+// given to the first itself, and, before and after each round, the floor with frames of
+// the same size.
 func runCrossPush(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Cross
 	floor, err := b.startWriteLoop()
@@ -92,30 +94,36 @@ func runCrossPush(ctx context.Context, b *board) ([]Row, error) {
 func (b *board) crossRound(ctx context.Context, c *experiment.Cluster, all *crossRounds) error {
 	z := b.cfg.Cross
 	load := bench.MessageLoad{Window: z.Window, PayloadBytes: z.Payload, Duration: z.Push, Timeout: 5 * time.Second}
-	s, err := b.clusterScenario("push across nodes", c, c.Nodes[:1], c.Nodes[1:2], settled(bench.MessagePhases(generator.Push, z.Devices, load)))
-	if err != nil {
-		return err
-	}
-	r, err := b.load(ctx, s)
-	if err != nil {
-		return err
-	}
-	all.Push = append(all.Push, value(r, "server.cpu_per_message"))
-	all.Rate = append(all.Rate, value(r, "push.rate"))
-	all.Runs = append(all.Runs, r)
-	switch w := wrong(r); {
-	case w != "" && len(r.Saturated) > 0:
-		return fmt.Errorf("%w: %s: %s; %s", errDisturbed, r.Scenario, w, r.Saturated[0])
-	case w != "":
-		all.Wrong = r.Scenario + ": " + w
+	for _, api := range []int{0, 1} {
+		s, err := b.clusterScenario("push given to "+experiment.NodeName(api), c, c.Nodes[:1], c.Nodes[api:api+1], settled(bench.MessagePhases(generator.Push, z.Devices, load)))
+		if err != nil {
+			return err
+		}
+		r, err := b.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		switch w := wrong(r); {
+		case w != "" && len(r.Saturated) > 0:
+			return fmt.Errorf("%w: %s: %s; %s", errDisturbed, r.Scenario, w, r.Saturated[0])
+		case w != "":
+			all.Wrong = r.Scenario + ": " + w
+		}
+		all.Runs = append(all.Runs, r)
+		if cpu := value(r, "server.cpu_per_message"); api == 0 {
+			all.Own = append(all.Own, cpu)
+		} else {
+			all.Push, all.Rate = append(all.Push, cpu), append(all.Rate, value(r, "push.rate"))
+		}
 	}
 	return nil
 }
 
 func crossRow(z crossSizes, all crossRounds) Row {
-	var above []float64
+	var above, way []float64
 	for i, floor := range all.Floor {
 		above = append(above, all.Push[i]-floor)
+		way = append(way, all.Push[i]-all.Own[i])
 	}
 	micro := func(ns float64) string { return fmt.Sprintf("%.2f µs", ns/1e3) }
 	row := Row{
@@ -124,6 +132,7 @@ func crossRow(z crossSizes, all crossRounds) Row {
 		Figure: fmt.Sprintf("the floor + %s; %s a message (rounds %s), %.0f a second", micro(median(above)), micro(median(all.Push)), list(all.Push), median(all.Rate)),
 		Floor: fmt.Sprintf("a loop of write(2) to %d sockets, no pause: %s each (rounds %s), frames of %d bytes",
 			z.Devices, micro(median(all.Floor)), list(all.Floor), all.FrameBytes),
+		Note: fmt.Sprintf("given to the devices' own node %s a message (rounds %s): the way between the nodes costs %s", micro(median(all.Own)), list(all.Own), micro(median(way))),
 	}
 	if all.Wrong != "" {
 		row.Verdict, row.Note = Broken, all.Wrong
