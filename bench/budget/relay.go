@@ -120,7 +120,7 @@ func (b *board) judgeRelay(ctx context.Context, of relayBudget, scenario func([]
 			return nil, err
 		}
 		all.Half = append(all.Half, half)
-		if half, err = b.bareRelay(ctx, bare, load); err != nil {
+		if half, err = b.bareRelay(ctx, bare, floor.Process.Pid, load); err != nil {
 			return nil, err
 		}
 		all.Bare = append(all.Bare, half)
@@ -187,10 +187,11 @@ func values(runs []*report.Result, name string) (found []float64) {
 }
 
 // bareRelay is one round of the floor.
-func (b *board) bareRelay(ctx context.Context, addr string, load bench.MessageLoad) (*report.Result, error) {
+func (b *board) bareRelay(ctx context.Context, addr string, pid int, load bench.MessageLoad) (*report.Result, error) {
 	to := grouped(target.Default())
 	to.URL, to.Sources = "ws://"+addr+"/ws", b.cfg.Sources
 	s := bench.DefaultScenario("bare relay", to)
+	s.ServerPIDs = []int{pid}
 	s.Phases = settled(bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load))
 	return b.load(ctx, s)
 }
