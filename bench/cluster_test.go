@@ -42,7 +42,9 @@ func TestPushesGoToTheirNodes(t *testing.T) {
 			if c.crossed {
 				apis = []string{b.api, a.api}
 			}
-			s := clustered(t, a, b, MessagePhases(generator.Push, 20, shortPush), apis...)
+			load := shortPush
+			load.Timeout = time.Minute // everything arrives, however busy the machine is
+			s := clustered(t, a, b, MessagePhases(generator.Push, 20, load), apis...)
 			s.Loops = c.loops
 			r := mustRun(t, s, Options{})
 			wantCounts(t, r, c.want)
@@ -81,11 +83,11 @@ func TestDevicesMove(t *testing.T) {
 			}
 			s := clustered(t, a, b, []generator.Phase{
 				{Kind: generator.Open, Connections: 20},
-				{Kind: generator.Move, Measured: true, PerSecond: 100, Duration: 500 * time.Millisecond, Timeout: 5 * time.Second},
-				{Kind: generator.Prove, Timeout: 5 * time.Second},
+				{Kind: generator.Move, Measured: true, PerSecond: 100, Duration: 500 * time.Millisecond, Timeout: time.Minute},
+				{Kind: generator.Prove, Timeout: time.Minute},
 			})
 			if c.keeps {
-				s.Phases[1].Timeout = 200 * time.Millisecond
+				s.Phases[1].Timeout = 2 * time.Second
 				r := mustRun(t, s, Options{})
 				wantCounts(t, r, map[tally.Counter]int64{tally.Moved: 20, tally.Displaced: 0, tally.Missing: 20, tally.Ended: 0, tally.Dead: 0})
 				return
@@ -93,7 +95,7 @@ func TestDevicesMove(t *testing.T) {
 			r := mustRun(t, s, Options{})
 			moved := r.Total.Get(tally.Moved)
 			wantCounts(t, r, map[tally.Counter]int64{tally.Displaced: moved, tally.Missing: 0, tally.Ended: moved, tally.Dead: 0, tally.Proved: 20})
-			if moved < 25 || r.Total.Closes[4001] != moved || r.Total.Timing(tally.Displace).Count() != moved {
+			if moved < 20 || r.Total.Closes[4001] != moved || r.Total.Timing(tally.Displace).Count() != moved {
 				t.Errorf("%d moves, closed by code %v", moved, r.Total.Closes)
 			}
 			if m, ok := r.Find("displace.p99"); !ok || r.Exit() != report.ExitOK {
