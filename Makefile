@@ -86,13 +86,13 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 BENCH_UNDER ?= nice -n -5
 
 .PHONY: bench
-bench: build ## every budget beside its floor, one core each for server and generator; about ten minutes
+bench: build ## every budget beside its floor, one core each for server and generator; about fifteen minutes
 	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
 	$(BENCH_UNDER) bin/roost-bench budget
 
 .PHONY: bench-go
 bench-go: ## Go's benchmarks of the hot paths
-	go test -run '^$$' -bench . -benchmem ./netpoll/... ./session/... ./store/...
+	go test -run '^$$' -bench . -benchmem ./netpoll/... ./session/... ./store/... ./cmd/roost/internal/cluster
 
 .PHONY: bench-route-100m
 bench-route-100m: ## the routing table with 100 million entries; 4 GB of memory, some minutes

@@ -196,6 +196,8 @@ func headline(p generator.Phase) tally.Timer {
 		return tally.Fanout
 	case p.Kind == generator.Relay:
 		return tally.Relay
+	case p.Kind == generator.Move:
+		return tally.Displace
 	case p.Kind == generator.Prove:
 		return tally.Proof
 	case p.Kind == generator.Mix:
@@ -208,14 +210,19 @@ func headline(p generator.Phase) tally.Timer {
 	return tally.Connect
 }
 
-// readServer reads the server's figures, nil when it is not ours to look at, or gone.
+// readServer adds up the servers' figures, nil when they are not ours to look at, or one
+// of them is gone.
 func (c *conductor) readServer() *hostinfo.Process {
-	if c.scenario.ServerPID == 0 {
+	if len(c.scenario.ServerPIDs) == 0 {
 		return nil
 	}
-	p, err := hostinfo.ReadProcess(c.scenario.ServerPID)
-	if err != nil {
-		return nil
+	var all hostinfo.Process
+	for _, pid := range c.scenario.ServerPIDs {
+		p, err := hostinfo.ReadProcess(pid)
+		if err != nil {
+			return nil
+		}
+		all.Add(p)
 	}
-	return &p
+	return &all
 }

@@ -27,6 +27,7 @@ type fakeNode struct {
 	mute    int64 // pushes whose results never come, from the first one on
 	refuse  func(n int64) error
 	farewel func(n int64) bool // whether the connection is ended with 1001 before a relayed message is handled
+	rival   *fakeNode          // a device that connects here loses its connection there
 	url     string
 	api     string
 
@@ -83,6 +84,9 @@ func (f *fakeNode) device(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.online[name] = c
 	f.mu.Unlock()
+	if f.rival != nil {
+		f.rival.displace(name)
+	}
 	defer func() {
 		f.mu.Lock()
 		if f.online[name] == c {
@@ -107,6 +111,15 @@ func (f *fakeNode) device(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+	}
+}
+
+// displace ends a device's connection; its end is read by device.
+func (f *fakeNode) displace(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.online[name]; c != nil {
+		_ = ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(4001, "")))
 	}
 }
 

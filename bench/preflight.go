@@ -39,7 +39,7 @@ func Preflight(s Scenario, t *target.Target, l hostinfo.Limits) []Finding {
 	}
 	most := s.connectionsMax()
 	each, bytes := int64(1), int64(generatorBytes)
-	if t.TLS != nil {
+	if t.Secure() {
 		each, bytes = bridgeDescriptors, bridgeBytes
 	}
 	processes := int64(s.Processes)

@@ -23,7 +23,7 @@ func TestRunsThatMustNotBegin(t *testing.T) {
 		{"typo in a threshold", func(s *Scenario) { s.Thresholds = []string{"echo.pp99<5ms"} }, ErrUsage, `did you mean "echo.p99"`},
 		{"payload too small", func(s *Scenario) { s.Phases[1].PayloadBytes = 4 }, ErrUsage, "20 is the least"},
 		{"no connection", func(s *Scenario) { s.Phases[0].Connections = 0 }, ErrUsage, "--connections"},
-		{"no such process", func(s *Scenario) { s.ServerPID = 1 << 30 }, ErrUsage, "--server-pid"},
+		{"no such process", func(s *Scenario) { s.ServerPIDs = []int{1 << 30} }, ErrUsage, "--server-pid"},
 		{"bad URL", func(s *Scenario) { s.Target.URL = "http://x" }, ErrUsage, "ws://"},
 		{"too many descriptors", func(s *Scenario) { s.Phases[0].Connections = 1 << 40 }, ErrUsage, "--procs"},
 		{"source of another machine", func(s *Scenario) { s.Target.Sources = "192.0.2.1" }, ErrUsage, "ip address add 192.0.2.1"},

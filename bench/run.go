@@ -61,11 +61,9 @@ func Run(ctx context.Context, s Scenario, o Options) (*report.Result, error) {
 			o.Warn(f)
 		}
 	}
-	addr, err := target.Probe(ctx, compiled, s.ProbeWait)
-	if err != nil {
+	if s.Target.Addrs, err = target.Probe(ctx, compiled, s.ProbeWait); err != nil {
 		return nil, blamed{err, ErrTarget}
 	}
-	s.Target.Addr = addr.String()
 	if slices.ContainsFunc(s.Phases, generator.Phase.NeedsAPI) {
 		if s.API, err = probeAPI(ctx, s.API, s.ProbeWait); err != nil {
 			return nil, blamed{err, ErrTarget}
@@ -95,9 +93,9 @@ func (s Scenario) check() ([]report.Threshold, error) {
 		}
 		all = append(all, t)
 	}
-	if s.ServerPID > 0 {
-		if _, err := hostinfo.ReadProcess(s.ServerPID); err != nil {
-			return nil, fmt.Errorf("--server-pid %d cannot be read: %w", s.ServerPID, err)
+	for _, pid := range s.ServerPIDs {
+		if _, err := hostinfo.ReadProcess(pid); err != nil {
+			return nil, fmt.Errorf("--server-pid %d cannot be read: %w", pid, err)
 		}
 	}
 	return all, nil
@@ -133,7 +131,7 @@ func (c *conductor) finish(thresholds []report.Threshold, begun time.Time) *repo
 	for _, p := range r.Phases {
 		r.Total.Merge(p.Tally)
 	}
-	r.API = c.scenario.API.Addr
+	r.API = c.scenario.API.Text()
 	if c.scenario.Ramp == nil {
 		r.Generator, r.Saturated = c.scenario.judgeGenerator(r.Generator, r.Phases, r.Total)
 		r.Fill()

@@ -166,7 +166,7 @@ func TestGeneratorOnATenthOfACoreSaysSo(t *testing.T) {
 
 func TestServerIsMeasuredFromProc(t *testing.T) {
 	s := quick(honest(t).url, EchoPhases(10, shortEcho))
-	s.ServerPID = os.Getpid()
+	s.ServerPIDs = []int{os.Getpid()}
 	s.Thresholds = []string{"server.cpu_per_message>=0", "server.rss_per_connection<1GiB"}
 	r := mustRun(t, s, Options{})
 	if r.Exit() != report.ExitOK {

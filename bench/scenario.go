@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roostpush/roost/bench/generator"
@@ -14,12 +15,12 @@ import (
 type Scenario struct {
 	Name       string
 	Target     target.Spec
-	API        generator.API // for pushes; Addr may be a name
+	API        generator.API // for pushes; addresses may be names
 	Phases     []generator.Phase
 	Ramp       *Ramp         // nil: none of the phases is one
 	Processes  int           // generator processes; 1: this one
 	Loops      int           // event loops in each of them
-	ServerPID  int           // 0: do not look at the server's /proc
+	ServerPIDs []int         // the servers' processes, whose CPU and memory are added up; empty: do not look at /proc
 	Thresholds []string      // see report.ParseThreshold
 	Saturation Saturation    // when the generator calls itself the bottleneck
 	ProbeWait  time.Duration // how long the target may take to answer the first look
@@ -88,7 +89,7 @@ func (s Scenario) Validate() error {
 	switch {
 	case s.Processes < 1 || s.Loops < 1:
 		return errors.New("at least one process and one loop are needed")
-	case s.ServerPID < 0:
+	case slices.ContainsFunc(s.ServerPIDs, func(pid int) bool { return pid <= 0 }):
 		return errors.New("--server-pid is no process")
 	}
 	for _, p := range s.Phases {

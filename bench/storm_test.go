@@ -192,7 +192,7 @@ func TestRampsThatMakeNoSense(t *testing.T) {
 // A phase that needs every connection, or has no end that can be asked for, is no part.
 func TestPartsOfAMixMustFit(t *testing.T) {
 	s := quick("ws://127.0.0.1:1/", []generator.Phase{{Kind: generator.Mix, Parts: []generator.Phase{{Kind: generator.Fanout, PerSecond: 1, PayloadBytes: 80}}}})
-	s.API.Addr = "127.0.0.1:1"
+	s.API.Nodes = []generator.APINode{{Addr: "127.0.0.1:1"}}
 	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "cannot be part of a mix") {
 		t.Errorf("error %v", err)
 	}

@@ -68,6 +68,13 @@ func small(t *testing.T) Config {
 	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
 	c.Push = pushSizes{Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, Fanout: 400 * time.Millisecond, FanoutsPS: 20, FloorRuns: 2, Bursts: 2}
 	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond, Rounds: 3}
+	c.Cross = crossSizes{
+		Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, FloorRuns: 2,
+		Few: 50, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond,
+	}
+	c.ClusterIdle = clusterIdleSizes{Watch: 1500 * time.Millisecond, Low: 50, High: 200, Quiet: 100 * time.Millisecond, PerSecond: 1000}
+	c.Delay = delaySizes{PerSecond: 30, Changes: time.Second, Hold: 10 * time.Millisecond, Movers: 10, Moves: time.Second}
+	c.Loss = lossSizes{Silent: 1, Died: 1}
 	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200, Rounds: 2}
 	return c
 }
@@ -85,7 +92,7 @@ func TestEveryRowOverRealProcesses(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+1+2 {
+	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+1+2+1+1+1+2+4+2 {
 		t.Errorf("%d rows, %d shown", len(r.Rows), len(shown))
 	}
 	for _, name := range []string{"budget.json", "budget.html", "idle-slope.json", "budget-push.json", "budget-upgrade.json", "budget-echo-20-20.json"} {
@@ -201,12 +208,12 @@ func TestRelayIsJudgedByItsMedianRound(t *testing.T) {
 		{[]*report.Result{round(1, 0), {Total: &tally.Tally{}}, round(1, 0)}, Broken, false},
 	} {
 		quick := []*report.Result{round(100*time.Microsecond, 0), round(5*time.Millisecond, 0), round(100*time.Microsecond, 0)}
-		row, machine := relayRow(relayResult{Ramp: ramp, Half: c.rounds, Bare: quick})
+		row, machine := relayRow(relayOnOne, relayResult{Ramp: ramp, Half: c.rounds, Bare: quick})
 		if row = row.judge(); row.Verdict != c.want || machine != "" {
 			t.Errorf("%+v, %s", row, machine)
 		}
 		slow := []*report.Result{round(2*time.Millisecond, 0), round(2*time.Millisecond, 0), round(0, 0)}
-		_, machine = relayRow(relayResult{Ramp: ramp, Half: c.rounds, Bare: slow})
+		_, machine = relayRow(relayOnOne, relayResult{Ramp: ramp, Half: c.rounds, Bare: slow})
 		if c.excused != (machine != "") {
 			t.Errorf("%+v beside a bare relay of 2 ms: %q", row, machine)
 		}

@@ -39,9 +39,8 @@ func (b *board) scenario(name string, node *experiment.Node, phases []generator.
 	to := target.Default()
 	to.URL, to.Sources = "ws://"+node.Public+"/ws", b.cfg.Sources
 	s := bench.DefaultScenario(name, to)
-	s.ServerPID = node.PID
-	// What the opening left to do is not the measured phase's.
-	s.Phases = slices.Insert(slices.Clone(phases), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+	s.ServerPIDs = []int{node.PID}
+	s.Phases = settled(phases)
 	var err error
 	s.API, err = bench.ParseAPI("http://" + node.Internal)
 	return s, err
@@ -49,7 +48,12 @@ func (b *board) scenario(name string, node *experiment.Node, phases []generator.
 
 // load carries a scenario out and refuses a result that is not whole.
 func (b *board) load(ctx context.Context, s bench.Scenario) (*report.Result, error) {
-	r, err := bench.Run(ctx, s, bench.Options{WorkerCommand: b.cfg.Worker, Progress: b.progress})
+	return b.watched(ctx, s, nil)
+}
+
+// watched is load with a look after each phase.
+func (b *board) watched(ctx context.Context, s bench.Scenario, onPhaseEnd func(*report.Phase)) (*report.Result, error) {
+	r, err := bench.Run(ctx, s, bench.Options{WorkerCommand: b.cfg.Worker, Progress: b.progress, OnPhaseEnd: onPhaseEnd})
 	if err != nil {
 		return nil, err
 	}

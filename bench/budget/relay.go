@@ -2,8 +2,8 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/roostpush/roost/bench"
@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	whatRelay   = "relay on one node at half the highest rate that holds"
-	relayP99Max = time.Millisecond
+	whatRelay      = "relay on one node at half the highest rate that holds"
+	whatCrossRelay = "relay across two nodes at half the highest rate that holds"
+	relayP99Max    = time.Millisecond
 )
 
 type relaySizes struct {
@@ -37,15 +38,55 @@ type relayResult struct {
 	Bare []*report.Result `json:"bare"` // the same load of a bare relay, round by round
 }
 
-// runRelay looks for the highest rate that holds and measures latency at half of it, in
+// relayBudget is a relay that is judged: on one node, or across two.
+type relayBudget struct {
+	what string
+	most time.Duration // p99, the servers' share
+	name string        // of its file and its plots
+}
+
+var (
+	relayOnOne  = relayBudget{whatRelay, relayP99Max, "relay"}
+	relayAcross = relayBudget{whatCrossRelay, crossP99Max, "cross-relay"}
+)
+
+// unlimited are settings: what one device may send is not what a node can do.
+var unlimited = []string{"--set", "protocol.message_rate=100000", "--set", "protocol.message_burst=100000"}
+
+// runRelay measures messages between two devices of one node.
+func runRelay(ctx context.Context, b *board) (rows []Row, err error) {
+	var found error
+	err = b.withNode(ctx, unlimited, func(node *experiment.Node) error {
+		rows, found = b.judgeRelay(ctx, relayOnOne, func(phases []generator.Phase) (bench.Scenario, error) {
+			return b.scenario("relay", node, phases)
+		})
+		return nil
+	})
+	return rows, errors.Join(found, err)
+}
+
+// runCrossRelay measures messages between two devices of one account that are on two
+// nodes.
+func runCrossRelay(ctx context.Context, b *board) (rows []Row, err error) {
+	var found error
+	err = b.withCluster(ctx, 2, unlimited, func(c *experiment.Cluster) error {
+		rows, found = b.judgeRelay(ctx, relayAcross, func(phases []generator.Phase) (bench.Scenario, error) {
+			return b.clusterScenario("relay across nodes", c, c.Nodes, nil, settled(phases))
+		})
+		return nil
+	})
+	return rows, errors.Join(found, err)
+}
+
+// judgeRelay looks for the highest rate that holds and measures latency at half of it, in
 // rounds, of which the median counts: a machine that takes a core away for some
 // milliseconds spoils one of them. The latency is from a device's write to the time when
-// its peer's kernel has the message, which is all that the server does and nothing that
+// its peer's kernel has the message, which is all that the servers do and nothing that
 // the generator does. Sends are paced by the clock and wait for nobody, so leaving the
 // generator's own lateness out omits nothing; the whole way is shown beside it. A bare
 // relay gets the same load in the same rounds: what not even that can do is the machine's
 // doing.
-func runRelay(ctx context.Context, b *board) ([]Row, error) {
+func (b *board) judgeRelay(ctx context.Context, of relayBudget, scenario func([]generator.Phase) (bench.Scenario, error)) ([]Row, error) {
 	z := b.cfg.Relay
 	var all relayResult
 	var bare string
@@ -54,45 +95,44 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 		return nil, err
 	}
 	defer stopPeer(floor)
-	// What one device may send is a setting, not what the node can do.
-	unlimited := []string{"--set", "protocol.message_rate=100000", "--set", "protocol.message_burst=100000"}
-	err = b.withNode(ctx, unlimited, func(node *experiment.Node) (err error) {
-		load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second, Group: 2}
-		if all.Ramp, err = b.relay(ctx, node, load, true); err != nil {
-			return err
+	load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second, Group: 2}
+	relay := func(ramp bool) (*report.Result, error) {
+		s, err := scenario(bench.MessagePhases(generator.Relay, z.Devices, load))
+		if err != nil {
+			return nil, err
 		}
-		rate := value(all.Ramp, "ramp.rate")
-		if rate == 0 && len(all.Ramp.Saturated) > 0 {
-			return fmt.Errorf("%w: %s", errDisturbed, all.Ramp.Saturated[0])
+		s.Target = grouped(s.Target)
+		if ramp {
+			climb(&s, "relay.p99<50ms")
 		}
-		if rate == 0 {
-			return fmt.Errorf("budget: relay: not even the lowest rate held: %v", all.Ramp.Steps)
-		}
-		load.PerSecond, load.Duration = rate/2, z.Half
-		for range z.Rounds {
-			half, err := b.relay(ctx, node, load, false)
-			if err != nil {
-				return err
-			}
-			all.Half = append(all.Half, half)
-			if half, err = b.bareRelay(ctx, bare, load); err != nil {
-				return err
-			}
-			all.Bare = append(all.Bare, half)
-		}
-		return nil
-	})
-	if err != nil {
+		return b.load(ctx, s)
+	}
+	if all.Ramp, err = relay(true); err != nil {
 		return nil, err
 	}
-	b.show("relay, ramp", all.Ramp)
-	b.show("relay, half the highest rate", all.Half[len(all.Half)-1])
+	if load.PerSecond, err = halfOf(all.Ramp); err != nil {
+		return nil, err
+	}
+	load.Duration = z.Half
+	for range z.Rounds {
+		half, err := relay(false)
+		if err != nil {
+			return nil, err
+		}
+		all.Half = append(all.Half, half)
+		if half, err = b.bareRelay(ctx, bare, floor.Process.Pid, load); err != nil {
+			return nil, err
+		}
+		all.Bare = append(all.Bare, half)
+	}
+	b.show(of.name+", ramp", all.Ramp)
+	b.show(of.name+", half the highest rate", all.Half[len(all.Half)-1])
 	b.show("the same of a bare relay", all.Bare[len(all.Bare)-1])
-	row, machine := relayRow(all)
+	row, machine := relayRow(of, all)
 	if err := disturbed(all.Half); err != nil {
 		return []Row{row}, err
 	}
-	if err := b.keep("budget-relay", all); err != nil {
+	if err := b.keep("budget-"+of.name, all); err != nil {
 		return []Row{row}, err
 	}
 	if machine != "" {
@@ -103,13 +143,13 @@ func runRelay(ctx context.Context, b *board) ([]Row, error) {
 
 // relayRow judges the median of the rounds. machine says that it is not the node that
 // takes too long: not even a bare relay holds the budget here and now.
-func relayRow(all relayResult) (row Row, machine string) {
-	of := func(name string) []float64 { return values(all.Half, name) }
+func relayRow(of relayBudget, all relayResult) (row Row, machine string) {
+	half := func(name string) []float64 { return values(all.Half, name) }
 	bare := median(values(all.Bare, "relay.arrived.p99"))
-	p99s, rate := of("relay.arrived.p99"), value(all.Ramp, "ramp.rate")
-	took := func(name string) string { return report.Duration(time.Duration(median(of(name)))) }
+	p99s, rate := half("relay.arrived.p99"), value(all.Ramp, "ramp.rate")
+	took := func(name string) string { return report.Duration(time.Duration(median(half(name)))) }
 	row = Row{
-		What: whatRelay, Budget: "p99 < 1 ms, the server's share", Value: median(p99s), Limit: float64(relayP99Max) - 1, timed: true,
+		What: of.what, Budget: fmt.Sprintf("p99 < %s, the servers' share", of.most), Value: median(p99s), Limit: float64(of.most) - 1, timed: true,
 		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), p50 %s from the device's write to its peer's kernel, at %.0f/s of %.0f/s; %s of server CPU a message",
 			took("relay.arrived.p99"), millis(p99s), took("relay.arrived.p50"), rate/2, rate, took("server.cpu_per_message")),
 		Floor: fmt.Sprintf("a bare relay, the same load in the same rounds: p99 %s (rounds, ms: %s), p50 %s; %s of CPU a message",
@@ -147,11 +187,12 @@ func values(runs []*report.Result, name string) (found []float64) {
 }
 
 // bareRelay is one round of the floor.
-func (b *board) bareRelay(ctx context.Context, addr string, load bench.MessageLoad) (*report.Result, error) {
+func (b *board) bareRelay(ctx context.Context, addr string, pid int, load bench.MessageLoad) (*report.Result, error) {
 	to := grouped(target.Default())
 	to.URL, to.Sources = "ws://"+addr+"/ws", b.cfg.Sources
 	s := bench.DefaultScenario("bare relay", to)
-	s.Phases = slices.Insert(bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+	s.ServerPIDs = []int{pid}
+	s.Phases = settled(bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load))
 	return b.load(ctx, s)
 }
 
@@ -164,21 +205,6 @@ func millis(ns []float64) (text string) {
 		text += fmt.Sprintf("%.2f", v/1e6)
 	}
 	return text
-}
-
-func (b *board) relay(ctx context.Context, node *experiment.Node, load bench.MessageLoad, ramp bool) (*report.Result, error) {
-	s, err := b.scenario("relay", node, bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load))
-	if err != nil {
-		return nil, err
-	}
-	s.Target = grouped(s.Target)
-	if ramp {
-		r := bench.DefaultRamp(2)
-		r.Precision = 0.1
-		s.Ramp = &r
-		s.Thresholds = []string{"lost==0", "undelivered==0", "unanswered==0", "unsent==0", "relay.p99<50ms"}
-	}
-	return b.load(ctx, s)
 }
 
 // grouped puts two devices in each account.

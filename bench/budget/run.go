@@ -28,13 +28,19 @@ type Config struct {
 	Tries     int      // of a part whose generator was disturbed
 	Worker    []string // command of a generator process
 
-	Slope     slopeSizes
-	Echo      echoSizes
-	Upgrade   upgradeSizes
-	Push      pushSizes
-	Relay     relaySizes
-	Storm     stormSizes
-	Sources   string
+	Slope   slopeSizes
+	Echo    echoSizes
+	Upgrade upgradeSizes
+	Push    pushSizes
+	Relay   relaySizes
+	Storm   stormSizes
+	Sources string
+
+	Cross       crossSizes
+	ClusterIdle clusterIdleSizes
+	Delay       delaySizes
+	Loss        lossSizes
+
 	ServeArgs []string // more arguments of roost serve
 }
 
@@ -44,6 +50,7 @@ func Default() Config {
 		Roost: "bin/roost", Bench: "bin/roost-bench", Peers: "bin/peers", Results: "bench/results",
 		ServerCPU: 0, OwnCPU: 1, Tries: 3, Sources: "127.0.1.1-127.0.1.8",
 		Slope: defaultSlope(), Echo: defaultEcho(), Upgrade: defaultUpgrade(), Push: defaultPush(), Relay: defaultRelay(), Storm: defaultStorm(),
+		Cross: defaultCross(), ClusterIdle: defaultClusterIdle(), Delay: defaultDelay(), Loss: defaultLoss(),
 	}
 }
 
@@ -62,6 +69,12 @@ var parts = []part{
 	{"push", []string{whatPush, whatFanout}, runPush},
 	{"relay", []string{whatRelay}, runRelay},
 	{"storm", []string{whatStormBack, whatStormPush}, runStorm},
+	{"cross-push", []string{whatCrossPush}, runCrossPush},
+	{"cross-latency", []string{whatCrossLatency}, runCrossLatency},
+	{"cross-relay", []string{whatCrossRelay}, runCrossRelay},
+	{"cluster-idle", []string{whatClusterTraffic, whatClusterMemory}, runClusterIdle},
+	{"cluster-delay", []string{whatDelay, whatDisplace, whatDelayStorm, whatJoin}, runDelay},
+	{"cluster-loss", []string{whatLossSilent, whatLossDied}, runLoss},
 }
 
 // Names lists the parts.

@@ -99,7 +99,9 @@ func (p Plan) scenario(url string, pid int) bench.Scenario {
 	as := p.As
 	as.URL = url
 	s := bench.DefaultScenario(string(p.Load.Kind), as)
-	s.ServerPID = pid
+	if pid > 0 {
+		s.ServerPIDs = []int{pid}
+	}
 	s.Phases = p.phases()
 	return s
 }

@@ -171,11 +171,11 @@ func (f *filling) read(ctx context.Context) (reading DensityReading, err error) 
 	if reading.Network, err = readNetwork(); err != nil {
 		return reading, err
 	}
-	m, err := f.node.metrics(ctx)
+	m, err := f.node.Metrics(ctx)
 	if err != nil {
 		return reading, err
 	}
-	reading.Sessions = int64(m.value("roost_sessions"))
+	reading.Sessions = int64(m.Value("roost_sessions"))
 	reading.fromMetrics(m)
 	f.note(fmt.Sprintf("reading: %d devices, process %s, kernel %s", reading.Sessions,
 		report.Size(float64(reading.Process.RSSBytes)), report.Size(float64(reading.Memory.KernelBytes()))))
@@ -185,7 +185,7 @@ func (f *filling) read(ctx context.Context) (reading DensityReading, err error) 
 // collect asks the full node for a collection, whose pauses and cost are what a cycle
 // with so many devices costs, and keeps the heap profile of right after it.
 func (f *filling) collect(ctx context.Context) error {
-	before, err := f.node.metrics(ctx)
+	before, err := f.node.Metrics(ctx)
 	if err != nil {
 		return err
 	}
@@ -199,12 +199,12 @@ func (f *filling) collect(ctx context.Context) error {
 		return fmt.Errorf("experiment: heap profile: %w", err)
 	}
 	took := time.Since(begun)
-	after, err := f.node.metrics(ctx)
+	after, err := f.node.Metrics(ctx)
 	if err != nil {
 		return err
 	}
 	f.result.Collection = newCollection(before, after, took)
-	f.result.HeapLiveBytes = after.value("go_memstats_heap_alloc_bytes")
+	f.result.HeapLiveBytes = after.Value("go_memstats_heap_alloc_bytes")
 	if f.density.Kept == "" {
 		return nil
 	}

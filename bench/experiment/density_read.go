@@ -1,15 +1,11 @@
 package experiment
 
 import (
-	"context"
 	"fmt"
-	"math"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/roostpush/roost/bench/hostinfo"
 )
@@ -155,71 +151,4 @@ func readMachine() (m Machine) {
 		}
 	}
 	return m
-}
-
-// metricsText is one answer of /metrics.
-type metricsText struct {
-	text   []byte
-	values map[string]float64 // by name and labels
-}
-
-func (n *Node) metrics(ctx context.Context) (metricsText, error) {
-	status, body, err := n.Get(ctx, "/metrics")
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("HTTP %d", status)
-	}
-	if err != nil {
-		return metricsText{}, fmt.Errorf("experiment: /metrics: %w", err)
-	}
-	m := metricsText{text: body, values: map[string]float64{}}
-	for line := range strings.Lines(string(body)) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
-			if v, err := strconv.ParseFloat(value, 64); err == nil {
-				m.values[key] = v
-			}
-		}
-	}
-	return m, nil
-}
-
-func (m metricsText) value(name string) float64 { return m.values[name] }
-
-// Pauses is how often and how long a collector stopped the process. The runtime counts
-// in buckets, so a quantile is the upper bound of its bucket.
-type Pauses struct {
-	Count int64         `json:"count"`
-	P50   time.Duration `json:"p50_ns"`
-	P99   time.Duration `json:"p99_ns"`
-	Max   time.Duration `json:"max_ns"`
-}
-
-// newPauses reads the pauses between two answers; the first may be empty.
-func newPauses(before, after metricsText) Pauses {
-	const prefix = `go_gc_pauses_seconds_bucket{le="`
-	type bucket struct{ le, count float64 }
-	var buckets []bucket
-	for key, count := range after.values {
-		if rest, ok := strings.CutPrefix(key, prefix); ok {
-			if le, err := strconv.ParseFloat(strings.TrimSuffix(rest, `"}`), 64); err == nil {
-				buckets = append(buckets, bucket{le, count - before.values[key]})
-			}
-		}
-	}
-	slices.SortFunc(buckets, func(a, b bucket) int { return int(math.Copysign(1, a.le-b.le)) })
-	if len(buckets) == 0 {
-		return Pauses{}
-	}
-	all := buckets[len(buckets)-1].count
-	at := func(share float64) time.Duration {
-		for i, b := range buckets {
-			if all > 0 && b.count >= all*share {
-				if math.IsInf(b.le, 1) && i > 0 {
-					return time.Duration(buckets[i-1].le * float64(time.Second)) // at least
-				}
-				return time.Duration(b.le * float64(time.Second))
-			}
-		}
-		return 0
-	}
-	return Pauses{Count: int64(all), P50: at(0.5), P99: at(0.99), Max: at(1)}
 }

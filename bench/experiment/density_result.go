@@ -11,44 +11,44 @@ import (
 
 // DensityReading is one look at the node and its machine.
 type DensityReading struct {
-	Sessions       int64    `json:"sessions"` // that the node says it has
-	Process        Resident `json:"process"`
-	Memory         Memory   `json:"memory"`
-	Network        Network  `json:"network"`
-	KernelBytes    int64    `json:"kernel_bytes"` // Memory.KernelBytes
-	HeapInuseBytes float64  `json:"heap_inuse_bytes"`
-	HeapIdleBytes  float64  `json:"heap_idle_bytes"`     // free spans, and given back or not
-	HeapReturned   float64  `json:"heap_released_bytes"` // of those, given back
-	StackBytes     float64  `json:"stack_bytes"`
-	RuntimeBytes   float64  `json:"runtime_bytes"` // the collector's and the allocator's own
-	StoreDropped   float64  `json:"store_dropped"` // events that the store could not keep up with
-	Pauses         Pauses   `json:"pauses"`        // since the node began
+	Sessions       int64        `json:"sessions"` // that the node says it has
+	Process        Resident     `json:"process"`
+	Memory         Memory       `json:"memory"`
+	Network        Network      `json:"network"`
+	KernelBytes    int64        `json:"kernel_bytes"` // Memory.KernelBytes
+	HeapInuseBytes float64      `json:"heap_inuse_bytes"`
+	HeapIdleBytes  float64      `json:"heap_idle_bytes"`     // free spans, and given back or not
+	HeapReturned   float64      `json:"heap_released_bytes"` // of those, given back
+	StackBytes     float64      `json:"stack_bytes"`
+	RuntimeBytes   float64      `json:"runtime_bytes"` // the collector's and the allocator's own
+	StoreDropped   float64      `json:"store_dropped"` // events that the store could not keep up with
+	Pauses         Distribution `json:"pauses"`        // since the node began
 }
 
-func (r *DensityReading) fromMetrics(m metricsText) {
+func (r *DensityReading) fromMetrics(m Metrics) {
 	r.KernelBytes = r.Memory.KernelBytes()
-	r.HeapInuseBytes = m.value("go_memstats_heap_inuse_bytes")
-	r.HeapIdleBytes = m.value("go_memstats_heap_idle_bytes")
-	r.HeapReturned = m.value("go_memstats_heap_released_bytes")
-	r.StackBytes = m.value("go_memstats_stack_inuse_bytes")
-	r.RuntimeBytes = m.value("go_memstats_gc_sys_bytes") + m.value("go_memstats_mspan_inuse_bytes") +
-		m.value("go_memstats_buck_hash_sys_bytes") + m.value("go_memstats_other_sys_bytes")
-	r.StoreDropped = m.value(`roost_store_dropped_total{reason="journal_full"}`)
-	r.Pauses = newPauses(metricsText{}, m)
+	r.HeapInuseBytes = m.Value("go_memstats_heap_inuse_bytes")
+	r.HeapIdleBytes = m.Value("go_memstats_heap_idle_bytes")
+	r.HeapReturned = m.Value("go_memstats_heap_released_bytes")
+	r.StackBytes = m.Value("go_memstats_stack_inuse_bytes")
+	r.RuntimeBytes = m.Value("go_memstats_gc_sys_bytes") + m.Value("go_memstats_mspan_inuse_bytes") +
+		m.Value("go_memstats_buck_hash_sys_bytes") + m.Value("go_memstats_other_sys_bytes")
+	r.StoreDropped = m.Value(`roost_store_dropped_total{reason="journal_full"}`)
+	r.Pauses = m.Since(Metrics{}, pausesMetric)
 }
 
 // Collection is one cycle of the collector with every device there.
 type Collection struct {
-	Pauses Pauses        `json:"pauses"`
+	Pauses Distribution  `json:"pauses"`
 	CPU    time.Duration `json:"cpu_ns"`
 	Took   time.Duration `json:"took_ns"` // of the request that asked for it; the heap profile is in it
 }
 
-func newCollection(before, after metricsText, took time.Duration) Collection {
+func newCollection(before, after Metrics, took time.Duration) Collection {
 	const cpu = "go_gc_cpu_seconds_total"
 	return Collection{
-		Pauses: newPauses(before, after), Took: took,
-		CPU: time.Duration((after.value(cpu) - before.value(cpu)) * float64(time.Second)),
+		Pauses: after.Since(before, pausesMetric), Took: took,
+		CPU: time.Duration((after.Value(cpu) - before.Value(cpu)) * float64(time.Second)),
 	}
 }
 
@@ -141,7 +141,7 @@ func (r *DensityResult) WriteText(w io.Writer) {
 	grown("  of it slab", func(d DensityReading) float64 { return float64(d.Memory.Slab) }, 0.5)
 	grown("  of it page tables", func(d DensityReading) float64 { return float64(d.Memory.PageTables) }, 0.5)
 	fmt.Fprint(w, "  The kernel's memory is all that is neither free nor a process's nor a file's; half of its\n  growth is the server's, since both ends of each connection live on this machine.\n\n")
-	pauses := func(what string, p Pauses) {
+	pauses := func(what string, p Distribution) {
 		fmt.Fprintf(w, "  %-34s%d, p50 <= %s, p99 <= %s, longest <= %s\n", what, p.Count, report.Duration(p.P50), report.Duration(p.P99), report.Duration(p.Max))
 	}
 	pauses("collector pauses, whole run", r.Proved.Pauses)

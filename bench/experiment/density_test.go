@@ -170,8 +170,8 @@ func TestParseNetwork(t *testing.T) {
 }
 
 func TestPausesFromBuckets(t *testing.T) {
-	text := func(counts ...float64) metricsText {
-		m := metricsText{values: map[string]float64{"go_gc_pauses_seconds_other": 9}}
+	text := func(counts ...float64) Metrics {
+		m := Metrics{values: map[string]float64{"go_gc_pauses_seconds_other": 9}}
 		for i, le := range []string{"1e-05", "0.0001", "0.001", "+Inf"} {
 			m.values[`go_gc_pauses_seconds_bucket{le="`+le+`"}`] = counts[i]
 		}
@@ -179,17 +179,17 @@ func TestPausesFromBuckets(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name          string
-		before, after metricsText
-		want          Pauses
+		before, after Metrics
+		want          Distribution
 	}{
-		{"none", text(5, 5, 5, 5), text(5, 5, 5, 5), Pauses{}},
-		{"since the start", metricsText{}, text(1, 98, 100, 100), Pauses{100, 100 * time.Microsecond, time.Millisecond, time.Millisecond}},
-		{"since the last look", text(1, 98, 100, 100), text(3, 100, 102, 102), Pauses{2, 10 * time.Microsecond, 10 * time.Microsecond, 10 * time.Microsecond}},
-		{"beyond the last bucket", metricsText{}, text(0, 0, 0, 1), Pauses{1, time.Millisecond, time.Millisecond, time.Millisecond}},
-		{"no metric", metricsText{}, metricsText{}, Pauses{}},
+		{"none", text(5, 5, 5, 5), text(5, 5, 5, 5), Distribution{}},
+		{"since the start", Metrics{}, text(1, 98, 100, 100), Distribution{100, 100 * time.Microsecond, time.Millisecond, time.Millisecond}},
+		{"since the last look", text(1, 98, 100, 100), text(3, 100, 102, 102), Distribution{2, 10 * time.Microsecond, 10 * time.Microsecond, 10 * time.Microsecond}},
+		{"beyond the last bucket", Metrics{}, text(0, 0, 0, 1), Distribution{1, time.Millisecond, time.Millisecond, time.Millisecond}},
+		{"no metric", Metrics{}, Metrics{}, Distribution{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := newPauses(c.before, c.after); got != c.want {
+			if got := c.after.Since(c.before, pausesMetric); got != c.want {
 				t.Errorf("%+v, want %+v", got, c.want)
 			}
 		})

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,14 +63,21 @@ type SlopeResult struct {
 	KernelSlab   float64        `json:"kernel_slab_per_device"`   // half of the growth of all slab memory
 	BytesMax     float64        `json:"bytes_max"`
 	IdleCPU      float64        `json:"idle_cpu_per_device_second,omitempty"` // ns; 0: not measured
-	Pauses       Pauses         `json:"pauses"`                               // of the collections asked for
+	Pauses       Distribution   `json:"pauses"`                               // of the collections asked for
 	CycleCPU     time.Duration  `json:"cycle_cpu_ns"`                         // of one collection
+	Others       []OtherSlope   `json:"others,omitempty"`                     // of a cluster: the nodes that have none of the devices
 	Alive        int64          `json:"alive"`
 	Run          *report.Result `json:"run"`
 }
 
 // Held reports whether the budget holds and every device was there to be counted.
 func (r *SlopeResult) Held() bool { return r.RSS <= r.BytesMax && r.Alive == r.High.Devices }
+
+// OtherSlope is what each device costs a node of the cluster that it is not connected to.
+type OtherSlope struct {
+	RSS   float64 `json:"rss_per_device"`
+	Table float64 `json:"table_per_device"` // of it the routing table, as the node's metrics say
+}
 
 // IdleSlope starts one node, measures, and stops it. progress may be nil.
 func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(report.Second)) (*SlopeResult, error) {
@@ -83,10 +91,20 @@ func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(repo
 		return nil, err
 	}
 	defer node.Kill() // a paced goodbye to 18,000 devices would take minutes
+	return s.measure(ctx, node, nil, worker, progress)
+}
+
+// ClusterSlope measures the first node of a cluster, with all devices, and what they cost
+// the others. It does not stop them. progress may be nil.
+func ClusterSlope(ctx context.Context, s Slope, c *Cluster, worker []string, progress func(report.Second)) (*SlopeResult, error) {
+	return s.measure(ctx, c.Nodes[0], c.Nodes[1:], worker, progress)
+}
+
+func (s Slope) measure(ctx context.Context, node *Node, others []*Node, worker []string, progress func(report.Second)) (*SlopeResult, error) {
 	to := target.Default()
 	to.URL, to.Sources = "ws://"+node.Public+"/ws", s.Sources
 	scenario := bench.DefaultScenario("idle-slope", to)
-	scenario.ServerPID = node.PID
+	scenario.ServerPIDs = []int{node.PID}
 	scenario.Phases = []generator.Phase{
 		{Kind: generator.Open, Connections: s.Low, PerSecond: s.PerSecond},
 		{Kind: generator.Wait, Duration: s.Quiet},
@@ -97,6 +115,7 @@ func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(repo
 		{Kind: generator.Close},
 	}
 	var plateaus []Plateau
+	var beside [][]otherPlateau
 	var readErr error
 	cycles := &SlopeResult{}
 	run, err := bench.Run(ctx, scenario, bench.Options{
@@ -108,6 +127,9 @@ func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(repo
 				var plateau Plateau
 				plateau, readErr = read(ctx, node, p)
 				plateaus = append(plateaus, plateau)
+				all, err := readOthers(ctx, others)
+				beside = append(beside, all)
+				readErr = errors.Join(readErr, err)
 			default:
 				readErr = cycles.idled(ctx, node, p, s.Collections)
 			}
@@ -123,6 +145,12 @@ func IdleSlope(ctx context.Context, s Slope, worker []string, progress func(repo
 		return nil, fmt.Errorf("experiment: the run ended before both plateaus were reached: %s", run.Early)
 	}
 	r := slope(s, plateaus[0], plateaus[1], run)
+	for i := range others {
+		r.Others = append(r.Others, OtherSlope{
+			RSS:   float64(beside[1][i].rss-beside[0][i].rss) / float64(s.High-s.Low),
+			Table: (beside[1][i].table - beside[0][i].table) / float64(s.High-s.Low),
+		})
+	}
 	r.IdleCPU, r.Pauses, r.CycleCPU = cycles.IdleCPU, cycles.Pauses, cycles.CycleCPU
 	return r, nil
 }
@@ -135,7 +163,7 @@ func (r *SlopeResult) idled(ctx context.Context, node *Node, p *report.Phase, co
 	if collections == 0 {
 		return nil
 	}
-	before, err := node.metrics(ctx)
+	before, err := node.Metrics(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +173,7 @@ func (r *SlopeResult) idled(ctx context.Context, node *Node, p *report.Phase, co
 			return fmt.Errorf("experiment: ask for a collection: %w", err)
 		}
 	}
-	after, err := node.metrics(ctx)
+	after, err := node.Metrics(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,6 +202,27 @@ func read(ctx context.Context, node *Node, p *report.Phase) (Plateau, error) {
 	}
 	plateau.HeapLive, err = node.Metric(ctx, "go_memstats_heap_alloc_bytes")
 	return plateau, err
+}
+
+// otherPlateau is one reading of a node beside.
+type otherPlateau struct {
+	rss   int64
+	table float64
+}
+
+func readOthers(ctx context.Context, others []*Node) (all []otherPlateau, err error) {
+	for _, n := range others {
+		p, err := hostinfo.ReadProcess(n.PID)
+		if err != nil {
+			return all, fmt.Errorf("experiment: %w", err)
+		}
+		table, err := n.Metric(ctx, "roost_route_bytes")
+		if err != nil {
+			return all, err
+		}
+		all = append(all, otherPlateau{p.RSSBytes, table})
+	}
+	return all, nil
 }
 
 func slope(s Slope, low, high Plateau, run *report.Result) *SlopeResult {

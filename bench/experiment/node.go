@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +31,7 @@ const (
 type Node struct {
 	Public   string // host:port of the devices' listener
 	Internal string // host:port of the services' listener
+	Gossip   string // host:port where other nodes find it; empty: it is alone
 	PID      int
 	Ready    time.Duration // from exec to the first /readyz 200
 
@@ -102,9 +101,9 @@ func (n *Node) awaitReady(ctx context.Context, addresses string, begun time.Time
 }
 
 func (n *Node) readAddresses(path string) {
-	var a struct{ Public, Internal string }
+	var a struct{ Public, Internal, Gossip string }
 	if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &a) == nil {
-		n.Public, n.Internal = a.Public, a.Internal
+		n.Public, n.Internal, n.Gossip = a.Public, a.Internal, a.Gossip
 	}
 }
 
@@ -121,20 +120,6 @@ func (n *Node) Get(ctx context.Context, path string) (status int, body []byte, e
 	defer answer.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(answer.Body, answerMax))
 	return answer.StatusCode, body, err
-}
-
-// Metric reads one value from /metrics.
-func (n *Node) Metric(ctx context.Context, name string) (float64, error) {
-	_, body, err := n.Get(ctx, "/metrics")
-	if err != nil {
-		return 0, fmt.Errorf("experiment: metrics: %w", err)
-	}
-	for line := range strings.Lines(string(body)) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && key == name {
-			return strconv.ParseFloat(value, 64)
-		}
-	}
-	return 0, fmt.Errorf("experiment: /metrics has no %s", name)
 }
 
 // Kill ends the process as a power cut would and waits until it is gone.

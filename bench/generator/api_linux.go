@@ -55,10 +55,10 @@ type apiOwner interface {
 
 // openStream connects and sends the head of the request. It blocks for as long as the
 // connection takes, which is before the phase's time 0 matters.
-func (l *loop) openStream(owner apiOwner, paced bool) (*apiStream, error) {
-	addr, err := netip.ParseAddrPort(l.plan.API.Addr)
+func (l *loop) openStream(owner apiOwner, to APINode, paced bool) (*apiStream, error) {
+	addr, err := netip.ParseAddrPort(to.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("the API's address %q was not resolved: %w", l.plan.API.Addr, err)
+		return nil, fmt.Errorf("the API's address %q was not resolved: %w", to.Addr, err)
 	}
 	family := unix.AF_INET
 	if !addr.Addr().Unmap().Is4() {
@@ -91,15 +91,15 @@ func (l *loop) openStream(owner apiOwner, paced bool) (*apiStream, error) {
 		l.streams = map[int32]*apiStream{}
 	}
 	l.streams[s.slot] = s
-	l.writeStream(s, []byte(apiHead(l.plan.API)))
+	l.writeStream(s, []byte(apiHead(to.Host, l.plan.API.Token)))
 	return s, nil
 }
 
-func apiHead(a API) string {
+func apiHead(host, token string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "POST /v1/messages HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n", a.Host)
-	if a.Token != "" {
-		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", a.Token)
+	fmt.Fprintf(&b, "POST /v1/messages HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n", host)
+	if token != "" {
+		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
 	}
 	return b.String() + "\r\n"
 }

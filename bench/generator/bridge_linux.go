@@ -43,14 +43,14 @@ func newBridge(t *target.Target, timeout time.Duration) *bridge {
 }
 
 // open begins a connection and returns the loop's end of it, at once.
-func (b *bridge) open(source netip.Addr) (fd int, far *bridged, err error) {
+func (b *bridge) open(node int, source netip.Addr) (fd int, far *bridged, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, nil, err
 	}
 	far = &bridged{}
 	end := os.NewFile(uintptr(pair[1]), "bridge")
-	b.running.Go(func() { b.carry(end, far, source) })
+	b.running.Go(func() { b.carry(end, far, node, source) })
 	return pair[0], far, nil
 }
 
@@ -61,9 +61,9 @@ func (b *bridge) close() {
 }
 
 // carry is one connection's life.
-func (b *bridge) carry(end *os.File, far *bridged, source netip.Addr) {
+func (b *bridge) carry(end *os.File, far *bridged, node int, source netip.Addr) {
 	defer end.Close()
-	conn, err := b.dial(source)
+	conn, err := b.dial(&b.target.Nodes[node], source)
 	if err != nil {
 		class := bridgeClass(err)
 		far.why.Store(&class)
@@ -86,19 +86,19 @@ func (b *bridge) carry(end *os.File, far *bridged, source netip.Addr) {
 }
 
 // dial connects and shakes hands.
-func (b *bridge) dial(source netip.Addr) (*tls.Conn, error) {
+func (b *bridge) dial(n *target.Node, source netip.Addr) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, b.timeout)
 	defer cancel()
 	dialer := net.Dialer{ControlContext: bindLate}
 	if source.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
 	}
-	raw, err := dialer.DialContext(ctx, "tcp", b.target.Dial)
+	raw, err := dialer.DialContext(ctx, "tcp", n.Dial)
 	if err != nil {
 		return nil, err
 	}
 	_ = raw.(*net.TCPConn).SetLinger(0)
-	conn := tls.Client(raw, b.target.TLS)
+	conn := tls.Client(raw, n.TLS)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, err

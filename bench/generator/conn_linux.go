@@ -28,6 +28,7 @@ type conn struct {
 	waits      uint32 // results that it is still to be told
 	state      state
 	rare       bool // loop.rare has an entry
+	node       uint8
 	awaited    bool // a ping of the prove phase is under way
 	proved     bool // and was answered
 	code       uint16

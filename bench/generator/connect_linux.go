@@ -15,25 +15,35 @@ import (
 
 // dialer holds the addresses in the form that the kernel takes.
 type dialer struct {
-	family  int
-	to      unix.Sockaddr
+	nodes   []nodeAddr
 	sources []unix.Sockaddr // empty: the kernel chooses
 }
 
+type nodeAddr struct {
+	family int
+	to     unix.Sockaddr
+}
+
 func newDialer(t *target.Target) (dialer, error) {
-	addr, err := netip.ParseAddrPort(t.Dial)
-	if err != nil {
-		return dialer{}, fmt.Errorf("generator: target %q was not resolved to an address: %w", t.Dial, err)
-	}
-	d := dialer{family: unix.AF_INET, to: sockaddr(addr)}
-	if !addr.Addr().Unmap().Is4() {
-		d.family = unix.AF_INET6
-	}
+	var d dialer
 	for _, source := range t.Sources {
-		if source.Is4() != (d.family == unix.AF_INET) {
-			return dialer{}, fmt.Errorf("generator: source %s and target %s are not of the same IP version", source, addr)
-		}
 		d.sources = append(d.sources, sockaddr(netip.AddrPortFrom(source, 0)))
+	}
+	for i := range t.Nodes {
+		addr, err := netip.ParseAddrPort(t.Nodes[i].Dial)
+		if err != nil {
+			return dialer{}, fmt.Errorf("generator: target %q was not resolved to an address: %w", t.Nodes[i].Dial, err)
+		}
+		n := nodeAddr{unix.AF_INET, sockaddr(addr)}
+		if !addr.Addr().Unmap().Is4() {
+			n.family = unix.AF_INET6
+		}
+		for _, source := range t.Sources {
+			if source.Is4() != (n.family == unix.AF_INET) {
+				return dialer{}, fmt.Errorf("generator: source %s and target %s are not of the same IP version", source, addr)
+			}
+		}
+		d.nodes = append(d.nodes, n)
 	}
 	return d, nil
 }
@@ -45,17 +55,24 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// connect begins a connection with number index, meant for intendedNS.
+// connect begins a connection with number index, meant for intendedNS, to the node that
+// has its number.
 func (l *loop) connect(index, intendedNS int64) {
+	l.connectTo(l.target.NodeOf(index), index, intendedNS)
+}
+
+// connectTo is connect to any node.
+func (l *loop) connectTo(node int, index, intendedNS int64) {
 	l.since.Add(tally.Attempted, 1)
 	c := l.slots.take()
-	c.index, c.intendedNS, c.begunNS, c.fd = index, intendedNS, l.clock.Now(), -1
+	c.index, c.intendedNS, c.begunNS, c.fd, c.node = index, intendedNS, l.clock.Now(), -1, uint8(node)
 	c.state = stateConnecting
 	if l.bridge != nil {
 		l.connectBridged(c)
 		return
 	}
-	fd, err := unix.Socket(l.dial.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	to := &l.dial.nodes[node]
+	fd, err := unix.Socket(to.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		l.fail(c, dialClass(err))
 		return
@@ -71,7 +88,7 @@ func (l *loop) connect(index, intendedNS int64) {
 			return
 		}
 	}
-	if err := unix.Connect(fd, l.dial.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+	if err := unix.Connect(fd, to.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		l.fail(c, dialClass(err))
 		return
 	}
@@ -89,7 +106,7 @@ func (l *loop) connectBridged(c *conn) {
 	if n := len(l.target.Sources); n > 0 {
 		source = l.target.Sources[c.index%int64(n)]
 	}
-	fd, far, err := l.bridge.open(source)
+	fd, far, err := l.bridge.open(int(c.node), source)
 	if err != nil {
 		l.fail(c, dialClass(err))
 		return
@@ -117,7 +134,7 @@ func (l *loop) connectDone(c *conn) {
 		return
 	}
 	c.state = stateUpgrading
-	l.scratch = l.target.AppendRequest(l.scratch[:0], c.index)
+	l.scratch = l.target.AppendRequest(l.scratch[:0], int(c.node), c.index)
 	l.write(c, l.scratch)
 }
 

@@ -20,6 +20,7 @@ const (
 	failed               // the attempt ended without 101
 	message              // a whole text or binary message
 	ponged               // a pong
+	closed               // a close frame; the end follows
 	ended                // an open connection ended, not by us
 )
 

@@ -1,6 +1,8 @@
 package generator
 
 import (
+	"slices"
+
 	"github.com/roostpush/roost/bench/pace"
 	"github.com/roostpush/roost/bench/tally"
 )
@@ -8,7 +10,7 @@ import (
 // HOT PATH
 
 // fanning gives one message at a time to the server's API for all devices, or for all
-// of one account, at a rate. The first loop of the run sends; every loop knows from the
+// of one account, at a rate. The first loop of the run sends, to the nodes of the API in turn; every loop knows from the
 // schedule how many messages there are, and checks that each of its devices gets all.
 type fanning struct {
 	spec     Phase
@@ -16,7 +18,7 @@ type fanning struct {
 	schedule pace.Schedule // of the messages, whichever loop looks
 	messages int64
 	sender   bool
-	stream   *apiStream
+	streams  []*apiStream // one to each node of the API, if this loop sends
 	begun    int64
 	devices  []ref
 	filler   []byte
@@ -44,12 +46,20 @@ func newFanning(l *loop, spec Phase, atNS int64) *fanning {
 	}
 	l.since.Add(tally.Sent, p.due)
 	if p.sender {
-		var err error
-		if p.stream, err = l.openStream(p, true); err != nil {
-			p.stop(l, err.Error())
-		}
+		p.connect(l)
 	}
 	return p
+}
+
+func (p *fanning) connect(l *loop) {
+	for _, node := range l.plan.API.Nodes {
+		s, err := l.openStream(p, node, true)
+		if err != nil {
+			p.stop(l, err.Error())
+			return
+		}
+		p.streams = append(p.streams, s)
+	}
 }
 
 func (p *fanning) turn(l *loop) (wakeNS int64, done bool) {
@@ -60,9 +70,11 @@ func (p *fanning) turn(l *loop) (wakeNS int64, done bool) {
 		p.stop(l, WhyAllEnded)
 	}
 	wakeNS = p.endNS
-	if p.stream != nil {
+	if len(p.streams) > 0 {
 		wakeNS = min(p.sendDue(l), p.endNS)
-		l.flushStream(p.stream)
+	}
+	for _, s := range p.streams {
+		l.flushStream(s)
 	}
 	switch {
 	case wakeNS < p.endNS:
@@ -77,7 +89,7 @@ func (p *fanning) turn(l *loop) (wakeNS int64, done bool) {
 }
 
 func (p *fanning) unanswered() bool {
-	return p.stream != nil && !p.stream.failed && p.stream.awaited() > 0
+	return slices.ContainsFunc(p.streams, func(s *apiStream) bool { return !s.failed && s.awaited() > 0 })
 }
 
 func (p *fanning) stop(l *loop, why string) {
@@ -106,8 +118,9 @@ func (p *fanning) sendDue(l *loop) int64 {
 			kind: stampFanout, tag: p.tag, number: uint32(p.begun), intendedNS: intendedNS, delayUS: delayUS(now - intendedNS),
 		}.appendPayload(p.line, p.filler)
 		p.line = append(p.line, lineTail(p.spec)...)
+		s := p.streams[int(p.begun)%len(p.streams)]
 		p.begun++
-		if !l.push(p.stream, p.line, pushed{intendedNS: intendedNS, sentNS: now}) {
+		if !l.push(s, p.line, pushed{intendedNS: intendedNS, sentNS: now}) {
 			l.since.Add(tally.Unsent, 1)
 		}
 		p.drainNS = max(p.drainNS, now+int64(p.spec.Timeout))

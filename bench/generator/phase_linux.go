@@ -26,6 +26,8 @@ func newPhase(l *loop, spec Phase, atNS int64) phase {
 		return newRelaying(l, spec, atNS)
 	case Cycle:
 		return newCycling(l, spec, atNS)
+	case Move:
+		return newMoving(l, spec, atNS)
 	case Mix:
 		return newMixing(l, spec, atNS)
 	case Close:

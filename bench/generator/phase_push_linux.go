@@ -15,8 +15,8 @@ type pushing struct {
 	spec        Phase
 	tag         uint8
 	schedule    pace.Schedule
-	streams     []*apiStream
-	connections []ref // those that are still open, more or less
+	streams     [][]*apiStream // by node of the API
+	connections []ref          // those that are still open, more or less
 	next        int
 	begun       int64
 	window      int
@@ -42,15 +42,24 @@ func newPushing(l *loop, spec Phase, atNS int64) *pushing {
 	if spec.PerSecond > 0 {
 		l.stampArrivals(p.connections)
 	}
-	for range max(l.plan.API.Streams, 1) {
-		s, err := l.openStream(p, spec.PerSecond > 0)
-		if err != nil {
-			p.stop(l, err.Error())
-			break
-		}
-		p.streams = append(p.streams, s)
-	}
+	p.connect(l)
 	return p
+}
+
+// connect opens the streams to each node.
+func (p *pushing) connect(l *loop) {
+	for _, node := range l.plan.API.Nodes {
+		var streams []*apiStream
+		for range max(l.plan.API.Streams, 1) {
+			s, err := l.openStream(p, node, p.spec.PerSecond > 0)
+			if err != nil {
+				p.stop(l, err.Error())
+				return
+			}
+			streams = append(streams, s)
+		}
+		p.streams = append(p.streams, streams)
+	}
 }
 
 // lineTail is the end of a push's line.
@@ -74,8 +83,10 @@ func (p *pushing) turn(l *loop) (wakeNS int64, done bool) {
 	} else if l.nowNS < p.endNS {
 		p.fill(l)
 	}
-	for _, s := range p.streams {
-		l.flushStream(s)
+	for _, streams := range p.streams {
+		for _, s := range streams {
+			l.flushStream(s)
+		}
 	}
 	// What was meant to start before the end is sent however late it has become.
 	if wakeNS < p.endNS || l.nowNS < p.endNS {
@@ -90,9 +101,11 @@ func (p *pushing) turn(l *loop) (wakeNS int64, done bool) {
 
 // settled says that every push has its result and every message arrived that will.
 func (p *pushing) settled() bool {
-	for _, s := range p.streams {
-		if !s.failed && s.awaited() > 0 {
-			return false
+	for _, streams := range p.streams {
+		for _, s := range streams {
+			if !s.failed && s.awaited() > 0 {
+				return false
+			}
 		}
 	}
 	return p.outstanding <= 0
@@ -126,8 +139,10 @@ func (p *pushing) sendDue(l *loop) int64 {
 // fill pushes until the window is full again.
 func (p *pushing) fill(l *loop) {
 	room := p.window
-	for _, s := range p.streams {
-		room -= s.awaited()
+	for _, streams := range p.streams {
+		for _, s := range streams {
+			room -= s.awaited()
+		}
 	}
 	for ; room > 0; room-- {
 		now := l.clock.Now()
@@ -153,7 +168,7 @@ func (p *pushing) send(l *loop, intendedNS, nowNS int64) bool {
 		intendedNS: intendedNS, delayUS: delayUS(nowNS - intendedNS),
 	}.appendPayload(p.line, p.filler)
 	p.line = append(p.line, p.tail...)
-	s := p.streams[int(c.slot)%len(p.streams)]
+	s := p.stream(c)
 	if !l.push(s, p.line, pushed{to: c.index, intendedNS: intendedNS, sentNS: nowNS}) {
 		l.since.Add(tally.Unsent, 1)
 		return false
@@ -162,6 +177,12 @@ func (p *pushing) send(l *loop, intendedNS, nowNS int64) bool {
 	p.outstanding++
 	l.since.Add(tally.Sent, 1)
 	return true
+}
+
+// stream returns the one that a device's pushes take.
+func (p *pushing) stream(c *conn) *apiStream {
+	streams := p.streams[c.index%int64(len(p.streams))]
+	return streams[int(c.slot)%len(streams)]
 }
 
 // pick returns the next device in turn, forgetting those that have ended.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/roostpush/roost/bench/tally"
@@ -26,6 +27,7 @@ const (
 	Fanout Kind = "fanout" // messages through the API to all devices at once
 	Relay  Kind = "relay"  // numbered messages from each device to the next one of its account
 	Cycle  Kind = "cycle"  // reset connections, all at once or at PerSecond, and bring each back
+	Move   Kind = "move"   // connect devices a second time, to the next node, and wait until the first connection is closed for it
 	Mix    Kind = "mix"    // Parts at the same time, each with connections of its own
 )
 
@@ -59,7 +61,7 @@ func (p Phase) has(index int64) bool { return index >= p.Low && (p.High == 0 || 
 
 // Kinds lists all kinds of phase.
 func Kinds() []Kind {
-	return []Kind{Open, Churn, Wait, Prove, Echo, Push, Fanout, Relay, Cycle, Mix, Close}
+	return []Kind{Open, Churn, Wait, Prove, Echo, Push, Fanout, Relay, Cycle, Move, Mix, Close}
 }
 
 // NeedsAPI says whether a phase gives messages to the server's API.
@@ -67,12 +69,27 @@ func (p Phase) NeedsAPI() bool {
 	return p.Kind == Push || p.Kind == Fanout || slices.ContainsFunc(p.Parts, Phase.NeedsAPI)
 }
 
-// API is where pushes are given to the server: Roost's internal listener.
+// API is where pushes are given to the server: Roost's internal listener, of one node or
+// of several. The pushes of device i go to node i modulo their number.
 type API struct {
-	Addr    string `json:"addr"`    // host:port, resolved by the parent
-	Host    string `json:"host"`    // of the Host header
-	Token   string `json:"token"`   // bearer token; empty: none
-	Streams int    `json:"streams"` // of each loop; a device's pushes always take the same one
+	Nodes   []APINode `json:"nodes"`   // empty: there is none
+	Token   string    `json:"token"`   // bearer token; empty: none
+	Streams int       `json:"streams"` // of each loop to each node; a device's pushes always take the same one
+}
+
+// APINode is one node's internal listener.
+type APINode struct {
+	Addr string `json:"addr"` // host:port, resolved by the parent
+	Host string `json:"host"` // of the Host header
+}
+
+// Text returns the addresses as a report shows them.
+func (a API) Text() string {
+	var addrs []string
+	for _, n := range a.Nodes {
+		addrs = append(addrs, n.Addr)
+	}
+	return strings.Join(addrs, ", ")
 }
 
 // Plan is all that a worker has to know.
@@ -111,17 +128,21 @@ func (p Plan) check(phase Phase) error {
 		return fmt.Errorf("%s needs a rate", phase.Kind)
 	case phase.Kind == Push && phase.PerSecond <= 0 && phase.Window < 1:
 		return errors.New("push needs a rate, or a window for the closed loop")
+	case phase.Kind == Move && phase.PerSecond <= 0:
+		return errors.New("move needs a rate")
+	case phase.Kind == Move && len(p.Target.Also) == 0:
+		return errors.New("move needs a target of two nodes or more")
 	case phase.Kind == Relay && phase.Group < 2:
 		return errors.New("relay needs accounts of two devices or more")
 	case phase.Group < 0 || phase.Low < 0 || phase.High < 0:
 		return errors.New("groups and ranges of connections cannot be negative")
-	case phase.NeedsAPI() && p.API.Addr == "":
+	case phase.NeedsAPI() && len(p.API.Nodes) == 0:
 		return fmt.Errorf("%s needs the address of the server's API", phase.Kind)
 	case phase.Kind == Mix && len(phase.Parts) == 0:
 		return errors.New("mix has no parts")
 	}
 	for _, part := range phase.Parts {
-		if part.Kind == Mix || part.Kind == Open || part.Kind == Close || part.Kind == Prove || part.Kind == Fanout || part.Kind == Churn {
+		if part.Kind == Mix || part.Kind == Open || part.Kind == Close || part.Kind == Prove || part.Kind == Fanout || part.Kind == Churn || part.Kind == Move {
 			return fmt.Errorf("%s cannot be part of a mix", part.Kind)
 		}
 		if err := p.check(part); err != nil {

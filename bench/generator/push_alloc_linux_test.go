@@ -30,7 +30,7 @@ func pushLoop(t *testing.T) (l *loop, p *pushing, c *conn, device, api int) {
 	s := &apiStream{fd: fds[0], owner: p, paced: true, answer: answerStream{state: answerSize}}
 	s.each = func(line []byte) { l.takeResult(s, line) }
 	s.outcome = func(word []byte, n int64) { l.takeOutcome(s, word, n) }
-	p.streams = []*apiStream{s}
+	p.streams = [][]*apiStream{{s}}
 	l.phase = p
 	return l, p, c, device, fds[1]
 }
@@ -51,11 +51,11 @@ func TestPushAllocatesNothing(t *testing.T) {
 		if !p.send(l, now, now) {
 			t.Fatal("not sent")
 		}
-		l.flushStream(p.streams[0])
+		l.flushStream(p.streams[0][0])
 		n, _ := rawRead(api, buffer)
 		_, rest, _ := cutPayload(buffer[:n])
 		frame = append(append(append(frame[:0], `{"type":"message","payload":`...), rest...), '}')
-		if err := p.streams[0].answer.feed(results[next], p.streams[0].each); err != nil {
+		if err := p.streams[0][0].answer.feed(results[next], p.streams[0][0].each); err != nil {
 			t.Fatal(err)
 		}
 		next++

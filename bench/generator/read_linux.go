@@ -187,6 +187,7 @@ func (l *loop) frame(c *conn, f frame) (class string) {
 		}
 		l.send(c, opClose, f.payload[:min(len(f.payload), 2)])
 		c.state = stateClosing // the server closes first (section 7.1.1)
+		l.tell(c, closed, f.payload)
 	case opText, opBinary, opContinuation:
 		return l.data(c, f)
 	default:

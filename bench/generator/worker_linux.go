@@ -119,7 +119,7 @@ func (w *worker) newLoop(i int) (*loop, error) {
 		rare: map[int32]*rare{}, buffer: make([]byte, w.plan.Config.ReadBufferBytes),
 		masks: rand.Uint64() | 1,
 	}
-	if compiled.TLS != nil {
+	if compiled.Secure() {
 		l.bridge, l.bridged = newBridge(compiled, w.plan.Config.ConnectTimeout), map[int32]*bridged{}
 	}
 	return l, nil

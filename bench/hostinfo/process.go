@@ -24,6 +24,14 @@ type Process struct {
 	Descriptors int64         `json:"descriptors"`
 }
 
+// Add adds another process's figures.
+func (p *Process) Add(other Process) {
+	p.CPU += other.CPU
+	p.RSSBytes += other.RSSBytes
+	p.AnonBytes += other.AnonBytes
+	p.Descriptors += other.Descriptors
+}
+
 // ReadProcess reads /proc/PID. An error means that the process is gone, or not ours
 // to read.
 func ReadProcess(pid int) (Process, error) {

@@ -77,7 +77,7 @@ func writeWhole(path string, text []byte) error {
 func WriteHTML(path string, r *Result) error {
 	p := Page{
 		Title:   "roost-bench " + r.Scenario,
-		Lines:   []string{r.Target.URL, r.Started.Format(time.RFC1123) + ", " + Duration(r.Wall)},
+		Lines:   []string{r.Target.Text(), r.Started.Format(time.RFC1123) + ", " + Duration(r.Wall)},
 		Verdict: verdictWords[r.Exit()], Held: r.Exit() == ExitOK,
 	}
 	p.Sections = append(p.Sections, r.Section(""))

@@ -96,6 +96,7 @@ var work = map[generator.Kind]struct {
 	generator.Push:   {"push", tally.Received, "message"},
 	generator.Fanout: {"fanout", tally.Received, "delivery"},
 	generator.Relay:  {"relay", tally.Received, "message"},
+	generator.Move:   {"move", tally.Displaced, "move"},
 	generator.Mix:    {"mix", tally.Received, "message"},
 }
 

@@ -13,7 +13,7 @@ import (
 
 // WriteTable writes the final table.
 func (r *Result) WriteTable(w io.Writer) {
-	fmt.Fprintf(w, "\n%s  %s  %s, %d process(es) of %d loop(s)\n\n", r.Scenario, r.Target.URL, Duration(r.Wall), r.Processes, r.Loops)
+	fmt.Fprintf(w, "\n%s  %s  %s, %d process(es) of %d loop(s)\n\n", r.Scenario, r.Target.Text(), Duration(r.Wall), r.Processes, r.Loops)
 	r.writeCounts(w)
 	r.writeTimings(w)
 	r.writeTallies(w)
@@ -55,6 +55,10 @@ func (r *Result) writeCounts(w io.Writer) {
 	if dropped := t.Get(tally.Dropped); dropped > 0 {
 		fmt.Fprintf(w, "  reconnects    %d dropped, %d back, %d missing, %d tried again%s\n", dropped, t.Get(tally.Returned),
 			t.Get(tally.Missing), t.Get(tally.Retried), r.metricText(", all back after %s", "storm.back"))
+	}
+	if moved := t.Get(tally.Moved); moved > 0 {
+		fmt.Fprintf(w, "  moves         %d devices connected to another node, %d lost their first connection for it, %d did not\n", moved,
+			t.Get(tally.Displaced), t.Get(tally.Missing))
 	}
 	if proved, dead := t.Get(tally.Proved), t.Get(tally.Dead); proved+dead > 0 {
 		fmt.Fprintf(w, "  proof         %d alive, %d dead\n", proved, dead)
@@ -110,6 +114,7 @@ var timerLabels = []struct {
 	{tally.Answer, "relay to its result, open"},
 	{tally.AnswerClosed, "relay to its result, closed"},
 	{tally.Return, "reset to back again"},
+	{tally.Displace, "move to the older's close"},
 	{tally.Proof, "ping of the proof"},
 }
 

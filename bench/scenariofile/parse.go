@@ -71,7 +71,7 @@ func Parse(text []byte, defaults bench.Scenario) (bench.Scenario, error) {
 
 // scenario puts what the file says over the defaults.
 func (f file) scenario(s bench.Scenario) (bench.Scenario, error) {
-	if f.Target.URL == "" {
+	if len(f.Target.URLs) == 0 {
 		return s, errors.New("target.url is missing: whom does the load go to?")
 	}
 	if len(f.Phases) == 0 {
@@ -81,8 +81,8 @@ func (f file) scenario(s bench.Scenario) (bench.Scenario, error) {
 		s.Name = f.Name
 	}
 	s.Target = f.Target.spec()
-	if f.API.URL != "" {
-		api, err := bench.ParseAPI(f.API.URL)
+	if len(f.API.URLs) > 0 {
+		api, err := bench.ParseAPI(f.API.URLs...)
 		if err != nil {
 			return s, err
 		}
@@ -90,8 +90,8 @@ func (f file) scenario(s bench.Scenario) (bench.Scenario, error) {
 		s.API = api
 	}
 	s.Processes, s.Loops = max(f.Processes, s.Processes), max(f.Loops, s.Loops)
-	if f.ServerPID != 0 {
-		s.ServerPID = f.ServerPID
+	if len(f.ServerPIDs) > 0 {
+		s.ServerPIDs = f.ServerPIDs
 	}
 	s.Thresholds = append(f.Thresholds, s.Thresholds...)
 	for i, p := range f.Phases {
@@ -110,7 +110,8 @@ func (f file) scenario(s bench.Scenario) (bench.Scenario, error) {
 
 func (t fileTarget) spec() target.Spec {
 	s := target.Default()
-	s.URL, s.TokenSecret, s.Headers, s.Subprotocol, s.Sources = t.URL, t.TokenSecret, t.Headers, t.Subprotocol, t.Source
+	s.URL, s.Also = t.URLs[0], t.URLs[1:]
+	s.TokenSecret, s.Headers, s.Subprotocol, s.Sources = t.TokenSecret, t.Headers, t.Subprotocol, t.Source
 	s.CA, s.Insecure = t.CA, t.Insecure
 	if t.Account != nil {
 		s.Account = *t.Account

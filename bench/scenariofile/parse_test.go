@@ -58,12 +58,30 @@ phases:
 		t.Errorf("phases\n%+v\nwant\n%+v", s.Phases, want)
 	}
 	if s.Name != "morning rush" || s.Target.Account != "a-{i/2}" || s.Target.Device != "" || s.Target.Sources != "127.0.1.1-127.0.1.8" ||
-		s.API.Addr != "127.0.0.1:8081" || s.API.Token != "t" || s.API.Streams != 2 || s.Processes != 2 || s.Loops != 3 ||
+		s.API.Text() != "127.0.0.1:8081" || s.API.Token != "t" || s.API.Streams != 2 || s.Processes != 2 || s.Loops != 3 ||
 		!slices.Equal(s.Thresholds, []string{"push.p99<20ms", "lost==0"}) || s.Ramp == nil || s.Ramp.Phase != 4 {
 		t.Errorf("%+v", s)
 	}
 	if err := s.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A cluster is written as lists where a single server is one value.
+func TestSeveralNodes(t *testing.T) {
+	s, err := parse(`
+target: {url: ["ws://a:1/ws", "ws://b:1/ws"]}
+api: {url: ["http://127.0.0.1:8081", "http://127.0.0.1:8181"]}
+server_pid: [12, 13]
+phases:
+  - {phase: move, rate: 10, for: 1s}
+`)
+	if err != nil || s.Target.URL != "ws://a:1/ws" || !slices.Equal(s.Target.Also, []string{"ws://b:1/ws"}) ||
+		s.API.Text() != "127.0.0.1:8081, 127.0.0.1:8181" || !slices.Equal(s.ServerPIDs, []int{12, 13}) || s.Validate() != nil {
+		t.Errorf("%+v, %v, %v", s, err, s.Validate())
+	}
+	if s, err = parse(head + "server_pid: 7\nphases:\n  - {phase: close}\n"); err != nil || !slices.Equal(s.ServerPIDs, []int{7}) {
+		t.Errorf("%v, %v", s.ServerPIDs, err)
 	}
 }
 

@@ -3,37 +3,39 @@ package scenariofile
 import (
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/roostpush/roost/bench/generator"
 )
 
 // file is a whole scenario file.
 type file struct {
-	Name       string      `yaml:"name" doc:"shown in reports"`
-	Target     fileTarget  `yaml:"target" doc:"whom the load goes to"`
-	API        fileAPI     `yaml:"api" doc:"where pushes are given to the server (Roost)"`
-	Processes  int         `yaml:"procs" doc:"generator processes"`
-	Loops      int         `yaml:"loops" doc:"event loops in each process"`
-	ServerPID  int         `yaml:"server_pid" doc:"process of a local server, whose CPU and memory are reported"`
-	Thresholds []string    `yaml:"fail" doc:"conditions that must hold, like push.p99<5ms"`
-	Phases     []filePhase `yaml:"phases" doc:"carried out one after the other"`
+	Name       string         `yaml:"name" doc:"shown in reports"`
+	Target     fileTarget     `yaml:"target" doc:"whom the load goes to"`
+	API        fileAPI        `yaml:"api" doc:"where pushes are given to the server (Roost)"`
+	Processes  int            `yaml:"procs" doc:"generator processes"`
+	Loops      int            `yaml:"loops" doc:"event loops in each process"`
+	ServerPIDs oneOrMore[int] `yaml:"server_pid" doc:"process of a local server, or a list of them, whose CPU and memory are reported"`
+	Thresholds []string       `yaml:"fail" doc:"conditions that must hold, like push.p99<5ms"`
+	Phases     []filePhase    `yaml:"phases" doc:"carried out one after the other"`
 }
 
 type fileTarget struct {
-	URL         string   `yaml:"url" doc:"ws://host:port/path; {i} is the connection's number"`
-	Account     *string  `yaml:"account" doc:"account of each connection; empty: none"`
-	Device      *string  `yaml:"device" doc:"device of each connection; empty: none"`
-	TokenSecret string   `yaml:"token_secret" doc:"mint an HS256 token with it"`
-	Headers     []string `yaml:"headers" doc:"'Name: value' of the handshake"`
-	Subprotocol []string `yaml:"subprotocol" doc:"offered, in this order"`
-	Source      string   `yaml:"source" doc:"source addresses, like 127.0.1.1-127.0.1.250"`
-	CA          string   `yaml:"ca" doc:"PEM file of authorities for wss://; empty: the system's"`
-	Insecure    bool     `yaml:"insecure" doc:"wss://: take any certificate"`
+	URLs        oneOrMore[string] `yaml:"url" doc:"ws://host:port/path; {i} is the connection's number. A list: the nodes of a cluster, to which connections go in turn"`
+	Account     *string           `yaml:"account" doc:"account of each connection; empty: none"`
+	Device      *string           `yaml:"device" doc:"device of each connection; empty: none"`
+	TokenSecret string            `yaml:"token_secret" doc:"mint an HS256 token with it"`
+	Headers     []string          `yaml:"headers" doc:"'Name: value' of the handshake"`
+	Subprotocol []string          `yaml:"subprotocol" doc:"offered, in this order"`
+	Source      string            `yaml:"source" doc:"source addresses, like 127.0.1.1-127.0.1.250"`
+	CA          string            `yaml:"ca" doc:"PEM file of authorities for wss://; empty: the system's"`
+	Insecure    bool              `yaml:"insecure" doc:"wss://: take any certificate"`
 }
 
 type fileAPI struct {
-	URL     string `yaml:"url" doc:"internal listener, like http://127.0.0.1:8081"`
-	Token   string `yaml:"token" doc:"service token"`
-	Streams int    `yaml:"streams" doc:"streams of pushes in each loop"`
+	URLs    oneOrMore[string] `yaml:"url" doc:"internal listener, like http://127.0.0.1:8081. A list: those of several nodes; device i is pushed to through number i modulo their count"`
+	Token   string            `yaml:"token" doc:"service token"`
+	Streams int               `yaml:"streams" doc:"streams of pushes in each loop"`
 }
 
 // filePhase is one phase. Its keys are those of all kinds; keys says which kind has which.
@@ -70,8 +72,23 @@ var keys = map[generator.Kind][]string{
 	generator.Fanout: {"rate", "size", "for", "timeout", "wait", "to", "low", "high", "ramp"},
 	generator.Relay:  {"rate", "group", "size", "for", "timeout", "low", "high", "ramp"},
 	generator.Cycle:  {"rate", "returns", "for", "timeout", "hold", "low", "high"},
+	generator.Move:   {"rate", "for", "timeout", "low", "high"},
 	generator.Mix:    {"parts", "for", "revive"},
 	generator.Close:  {},
+}
+
+// oneOrMore is one value, or a list of them.
+type oneOrMore[T any] []T
+
+// UnmarshalYAML takes both.
+func (o *oneOrMore[T]) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.SequenceNode {
+		return n.Decode((*[]T)(o))
+	}
+	var one T
+	err := n.Decode(&one)
+	*o = oneOrMore[T]{one}
+	return err
 }
 
 // What a phase has when the file does not say.
@@ -94,7 +111,7 @@ func (p filePhase) phase() generator.Phase {
 		g.Measured = p.Rate > 0
 	case generator.Churn:
 		g.Measured, g.Connections = true, int64(p.Rate*p.For.Seconds())
-	case generator.Echo, generator.Push, generator.Fanout, generator.Relay, generator.Cycle, generator.Mix:
+	case generator.Echo, generator.Push, generator.Fanout, generator.Relay, generator.Cycle, generator.Move, generator.Mix:
 		g.Measured = true
 		if g.PayloadBytes == 0 {
 			g.PayloadBytes = defaultSize

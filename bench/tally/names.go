@@ -32,8 +32,10 @@ const (
 	Undelivered                // results that do not say written, acked or accepted
 	Dropped                    // connections that had to come back: reset on purpose or, in a soak, ended by the server
 	Returned                   // of those, back
-	Missing                    // of those, not back when the phase ended
+	Missing                    // of those, not back when the phase ended; of a move: not displaced by then
 	Retried                    // attempts to come back that were not the first
+	Moved                      // devices that connected to another node while they were connected
+	Displaced                  // of those, whose first connection was closed with 4001
 	counterCount
 )
 
@@ -42,6 +44,7 @@ var counterNames = [counterCount]string{
 	"reordered", "corrupt", "unsent", "other", "pings", "proved", "dead",
 	"paced", "late", "beats", "late_beats", "bytes_in", "bytes_out",
 	"pushed", "answered", "unanswered", "undelivered", "dropped", "returned", "missing", "retried",
+	"moved", "displaced",
 }
 
 // String returns the name used in JSON and in thresholds.
@@ -83,13 +86,14 @@ const (
 	Answer                     // intended send of a device -> the result read by it
 	AnswerClosed               // write called -> the result read
 	Return                     // connection reset on purpose -> 101 of its successor
+	Displace                   // 101 of a device's second connection, at another node -> the close frame of its first
 	timerCount
 )
 
 var timerNames = [timerCount]string{
 	"connect", "connect.closed", "echo", "echo.closed", "proof", "lateness",
 	"push", "push.closed", "push.arrived", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived",
-	"answer", "answer.closed", "return",
+	"answer", "answer.closed", "return", "displace",
 }
 
 // String returns the name used in JSON and in thresholds.

@@ -14,19 +14,31 @@ import (
 	"time"
 )
 
-// Probe connects once as connection 0, upgrades, and says goodbye, so that a wrong
-// target costs one sentence and not a run. It returns the address that the run
-// should use. It blocks until timeout at most.
-func Probe(ctx context.Context, t *Target, timeout time.Duration) (netip.AddrPort, error) {
+// Probe connects once to each node as connection 0, upgrades, and says goodbye, so that
+// a wrong target costs one sentence and not a run. It returns the addresses that the run
+// should use. It blocks until timeout at most, for each node.
+func Probe(ctx context.Context, t *Target, timeout time.Duration) (addrs []string, err error) {
+	for i := range t.Nodes {
+		addr, err := t.probe(ctx, i, timeout)
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, addr.String())
+	}
+	return addrs, nil
+}
+
+func (t *Target) probe(ctx context.Context, node int, timeout time.Duration) (netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	n := &t.Nodes[node]
 	var dialer net.Dialer
 	if len(t.Sources) > 0 {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.Sources[0], 0))
 	}
-	conn, err := dialer.DialContext(ctx, "tcp", t.Dial)
+	conn, err := dialer.DialContext(ctx, "tcp", n.Dial)
 	if err != nil {
-		return netip.AddrPort{}, explainDial(t.Dial, err)
+		return netip.AddrPort{}, explainDial(n.Dial, err)
 	}
 	defer func() { conn.Close() }()
 	addr := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
@@ -35,18 +47,18 @@ func Probe(ctx context.Context, t *Target, timeout time.Duration) (netip.AddrPor
 	if err := conn.SetDeadline(deadline); err != nil {
 		return addr, err
 	}
-	if t.TLS != nil {
-		secure := tls.Client(conn, t.TLS)
+	if n.TLS != nil {
+		secure := tls.Client(conn, n.TLS)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return addr, fmt.Errorf("target: %s: TLS: %w%s", t.Dial, err, tlsHint(err))
+			return addr, fmt.Errorf("target: %s: TLS: %w%s", n.Dial, err, tlsHint(err))
 		}
 		conn = secure
 	}
-	if _, err := conn.Write(t.AppendRequest(nil, 0)); err != nil {
-		return addr, fmt.Errorf("target: %s takes the connection but not the handshake: %w", t.Dial, err)
+	if _, err := conn.Write(t.AppendRequest(nil, node, 0)); err != nil {
+		return addr, fmt.Errorf("target: %s takes the connection but not the handshake: %w", n.Dial, err)
 	}
 	if err := readProbe(conn); err != nil {
-		return addr, fmt.Errorf("target: %s: %s", t.Dial, Explain(err))
+		return addr, fmt.Errorf("target: %s: %s", n.Dial, Explain(err))
 	}
 	sayGoodbye(conn)
 	return addr, nil

@@ -16,6 +16,7 @@ import (
 // JSON; each of them compiles it again.
 type Spec struct {
 	URL         string   `json:"url"`                    // ws:// or wss://host:port/path, a template
+	Also        []string `json:"also,omitempty"`         // URLs of further nodes of one cluster; connections go to all of them in turn
 	Account     string   `json:"account"`                // template of the query's account; empty: none
 	Device      string   `json:"device"`                 // template of the query's device; empty: none
 	Headers     []string `json:"headers"`                // "Name: value", templates
@@ -24,11 +25,14 @@ type Spec struct {
 	Sources     string   `json:"sources"`                // see ParseSources
 	CA          string   `json:"ca,omitempty"`           // wss: PEM file of authorities; empty: the system's
 	Insecure    bool     `json:"insecure,omitempty"`     // wss: any certificate is taken
-	Addr        string   `json:"addr"`                   // host:port resolved to an address by the parent; empty: resolve
+	Addrs       []string `json:"addrs"`                  // host:port of each URL, resolved to an address by the parent; empty: resolve
 }
 
 // Default returns the identities that suit Roost and harm nobody else.
 func Default() Spec { return Spec{Account: "acc-{i}", Device: "dev-{i}"} }
+
+// Text returns the URLs as a report shows them.
+func (s Spec) Text() string { return strings.Join(append([]string{s.URL}, s.Also...), ", ") }
 
 // Redacted returns the spec as a report may show it.
 func (s Spec) Redacted() Spec {
@@ -41,47 +45,42 @@ func (s Spec) Redacted() Spec {
 	return s
 }
 
+// NodesMax bounds the nodes of one target: a connection keeps the number of its own in a
+// byte.
+const NodesMax = 256
+
 // Target is a compiled Spec. It is immutable but for its Minter: make one for each
 // loop.
 type Target struct {
-	Host    string // of the Host header
-	Dial    string // host:port to resolve and connect to
+	Nodes   []Node // one or more
 	Sources []netip.Addr
-	TLS     *tls.Config // nil: ws://
 
-	head    Template // the request up to where the token goes
 	minter  *Minter  // nil: no token
 	account Template // JSON text
 	device  Template // JSON text
 }
 
+// Node is one server of a target.
+type Node struct {
+	Host string      // of the Host header
+	Dial string      // host:port to resolve and connect to
+	TLS  *tls.Config // nil: ws://
+
+	head Template // the request up to where the token goes
+}
+
+// NodeOf returns the number of the node that connection i goes to.
+func (t *Target) NodeOf(i int64) int { return int(i % int64(len(t.Nodes))) }
+
+// Secure says whether it is wss://, which holds of all nodes or of none.
+func (t *Target) Secure() bool { return t.Nodes[0].TLS != nil }
+
 // Compile reads the whole spec and reports the first thing wrong with it.
 func (s Spec) Compile(now time.Time) (*Target, error) {
-	host, path, secure, err := s.splitURL()
-	if err != nil {
-		return nil, err
-	}
-	t := &Target{Host: host, Dial: host}
-	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
-		t.Dial = host + map[bool]string{false: ":80", true: ":443"}[secure]
-	}
-	if secure {
-		if t.TLS, err = s.tls(host); err != nil {
-			return nil, err
-		}
-	} else if s.CA != "" || s.Insecure {
-		return nil, errors.New("--ca and --insecure are for wss://")
-	}
-	if s.Addr != "" {
-		t.Dial = s.Addr
-	}
+	t := &Target{}
+	var err error
 	if t.Sources, err = ParseSources(s.Sources); err != nil {
 		return nil, err
-	}
-	if s.TokenSecret == "" {
-		if path, err = s.addIdentity(path); err != nil {
-			return nil, err
-		}
 	}
 	if t.account, err = ParseTemplate(s.Account, quoteJSON); err != nil {
 		return nil, fmt.Errorf("--account: %w", err)
@@ -92,22 +91,64 @@ func (s Spec) Compile(now time.Time) (*Target, error) {
 	if s.TokenSecret != "" {
 		t.minter = NewMinter(s.TokenSecret, t.account, t.device, now)
 	}
+	urls := append([]string{s.URL}, s.Also...)
+	if len(urls) > NodesMax {
+		return nil, fmt.Errorf("%d nodes are named, and one run takes %d", len(urls), NodesMax)
+	}
+	for i, url := range urls {
+		n, err := s.node(url)
+		if err != nil {
+			return nil, err
+		}
+		if i < len(s.Addrs) {
+			n.Dial = s.Addrs[i]
+		}
+		if t.Nodes = append(t.Nodes, n); (n.TLS != nil) != t.Secure() {
+			return nil, fmt.Errorf("%s and %s: one run takes nodes with ws:// or nodes with wss://", s.URL, url)
+		}
+	}
+	if !t.Secure() && (s.CA != "" || s.Insecure) {
+		return nil, errors.New("--ca and --insecure are for wss://")
+	}
+	return t, nil
+}
+
+// node reads one URL.
+func (s Spec) node(url string) (n Node, err error) {
+	host, path, secure, err := splitURL(url)
+	if err != nil {
+		return n, err
+	}
+	n.Host, n.Dial = host, host
+	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
+		n.Dial = host + map[bool]string{false: ":80", true: ":443"}[secure]
+	}
+	if secure {
+		if n.TLS, err = s.tls(host); err != nil {
+			return n, err
+		}
+	}
+	if s.TokenSecret == "" {
+		if path, err = s.addIdentity(path); err != nil {
+			return n, err
+		}
+	}
 	text, err := s.request(host, path)
 	if err != nil {
-		return nil, err
+		return n, err
 	}
-	t.head, err = ParseTemplate(text, nil)
-	return t, err
+	n.head, err = ParseTemplate(text, nil)
+	return n, err
 }
 
 // splitURL cuts the URL by hand where net/url would escape the template's braces.
-func (s Spec) splitURL() (host, path string, secure bool, err error) {
-	scheme, rest, ok := strings.Cut(s.URL, "://")
+func splitURL(text string) (host, path string, secure bool, err error) {
+	scheme, rest, ok := strings.Cut(text, "://")
 	switch {
 	case ok && strings.EqualFold(scheme, "wss"):
 		secure = true
 	case !ok || !strings.EqualFold(scheme, "ws"):
-		return "", "", false, fmt.Errorf("target %q is not a URL like ws://127.0.0.1:8080/ws", s.URL)
+		return "", "", false, fmt.Errorf("target %q is not a URL like ws://127.0.0.1:8080/ws", text)
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -119,10 +160,10 @@ func (s Spec) splitURL() (host, path string, secure bool, err error) {
 		path = "/" + path
 	}
 	if _, err := url.Parse("ws://" + host + "/"); err != nil || host == "" {
-		return "", "", false, fmt.Errorf("target %q has no host that could be connected to", s.URL)
+		return "", "", false, fmt.Errorf("target %q has no host that could be connected to", text)
 	}
 	if strings.ContainsAny(path, " \r\n\t") {
-		return "", "", false, fmt.Errorf("target %q: a path has no spaces; escape them as %%20", s.URL)
+		return "", "", false, fmt.Errorf("target %q: a path has no spaces; escape them as %%20", text)
 	}
 	return host, path, secure, nil
 }
@@ -165,9 +206,9 @@ func (s Spec) request(host, path string) (string, error) {
 	return b.String(), nil
 }
 
-// AppendRequest appends the whole handshake of connection i.
-func (t *Target) AppendRequest(dst []byte, i int64) []byte {
-	dst = t.head.Append(dst, i)
+// AppendRequest appends the whole handshake of connection i with a node.
+func (t *Target) AppendRequest(dst []byte, node int, i int64) []byte {
+	dst = t.Nodes[node].head.Append(dst, i)
 	if t.minter != nil {
 		dst = append(dst, "Authorization: Bearer "...)
 		dst = t.minter.Append(dst, i)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,43 @@ func TestParseSources(t *testing.T) {
 	}
 }
 
+// In a cluster each connection goes to a node of its own, with that node's path.
+func TestSeveralNodes(t *testing.T) {
+	spec := Spec{URL: "ws://a:1/ws", Also: []string{"ws://b/deep"}, Device: "d{i}", Addrs: []string{"10.0.0.1:1", "10.0.0.2:80"}}
+	target, err := spec.Compile(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"GET /ws?device=d0 HTTP/1.1\r\nHost: a:1\r\n", "GET /deep?device=d1 HTTP/1.1\r\nHost: b\r\n", "GET /ws?device=d2 "} {
+		node := target.NodeOf(int64(i))
+		if got := string(target.AppendRequest(nil, node, int64(i))); !strings.HasPrefix(got, want) || target.Nodes[node].Dial != spec.Addrs[node] {
+			t.Errorf("connection %d goes to %s with %q", i, target.Nodes[node].Dial, got)
+		}
+	}
+	a, b := serveOnce(t, upgradeOne), serveOnce(t, upgradeOne)
+	if target, err = (Spec{URL: "ws://" + a, Also: []string{"ws://" + b}}).Compile(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if addrs, err := Probe(t.Context(), target, 5*time.Second); err != nil || !slices.Equal(addrs, []string{a, b}) {
+		t.Errorf("%v, %v", addrs, err)
+	}
+	for _, bad := range []Spec{
+		{URL: "ws://a", Also: []string{"wss://b"}}, {URL: "ws://a", Also: []string{"b"}}, {URL: "ws://a", Also: make([]string, NodesMax)},
+	} {
+		if _, err := bad.Compile(time.Now()); err == nil {
+			t.Errorf("%.100v was accepted", bad)
+		}
+	}
+}
+
+// upgradeOne answers one handshake.
+func upgradeOne(c net.Conn) {
+	if _, err := c.Read(make([]byte, 4096)); err == nil {
+		_, _ = c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + Accept + "\r\n\r\n"))
+		_, _ = c.Read(make([]byte, 64))
+	}
+}
+
 // The handshake must be read by Go's own HTTP server as it was meant.
 func TestRequestIsWhatAnHTTPServerReads(t *testing.T) {
 	for _, c := range []struct {
@@ -105,7 +143,7 @@ func TestRequestIsWhatAnHTTPServerReads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(target.AppendRequest(nil, 7))))
+			r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(target.AppendRequest(nil, 0, 7))))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +177,7 @@ func TestTokensVerifyWithAnotherLibrary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(target.AppendRequest(nil, 42))))
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(target.AppendRequest(nil, 0, 42))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ type budgetCommand struct {
 	Results      string   `default:"bench/results" help:"Folder for budget.json, budget.html and each part's JSON; empty: none."`
 	ServerCPU    int      `name:"server-cpu" default:"0" placeholder:"CORE" help:"Core of the servers."`
 	GeneratorCPU int      `name:"generator-cpu" default:"1" placeholder:"CORE" help:"Core of this process."`
-	Only         []string `placeholder:"PART" help:"Measure these parts only: idle, density, echo, upgrade, push, relay, storm."`
+	Only         []string `placeholder:"PART" help:"Measure these parts only: idle, density, echo, upgrade, push, relay, storm; of clusters cross-push, cross-latency, cross-relay, cluster-idle, cluster-delay, cluster-loss."`
 	Tries        int      `default:"3" help:"Times that a part is measured when the generator was disturbed."`
 	ServeArg     []string `name:"serve-arg" sep:"none" placeholder:"ARG" help:"One more argument of roost serve; repeatable."`
 }
@@ -24,7 +24,7 @@ type budgetCommand struct {
 // Help is shown below the flags.
 func (budgetCommand) Help() string {
 	return `Measures every budget of Roost beside its floor, servers on one core and the generator on the other, and ends with 3
-when one does not hold. About ten minutes; make bench builds what is needed and runs it.`
+when one does not hold. About fifteen minutes; make bench builds what is needed and runs it.`
 }
 
 // Run measures the budgets.

@@ -15,7 +15,7 @@ import (
 
 // targetFlags say whom the load goes to and as whom.
 type targetFlags struct {
-	URL         string   `arg:"" help:"ws://host:port/path or wss://. {i} stands for the connection's number, {i/N} and {i%N} for its quotient and remainder by N."`
+	URL         []string `arg:"" help:"ws://host:port/path or wss://. {i} stands for the connection's number, {i/N} and {i%N} for its quotient and remainder by N. Several: the nodes of a cluster; connection i goes to number i modulo their count."`
 	Account     string   `default:"acc-{i}" help:"Account of each connection, added to the query as account=; empty: none."`
 	Device      string   `default:"dev-{i}" help:"Device of each connection, added to the query as device=; empty: none."`
 	TokenSecret string   `env:"ROOST_BENCH_TOKEN_SECRET" help:"Mint an HS256 token with this secret for each connection (sub, device, exp), sent as a bearer token instead of the query's identity."`
@@ -28,7 +28,7 @@ type targetFlags struct {
 
 func (f targetFlags) spec() target.Spec {
 	return target.Spec{
-		URL: f.URL, Account: f.Account, Device: f.Device, TokenSecret: f.TokenSecret,
+		URL: f.URL[0], Also: f.URL[1:], Account: f.Account, Device: f.Device, TokenSecret: f.TokenSecret,
 		Headers: f.Header, Subprotocol: f.Subprotocol, Sources: f.Source, CA: f.CA, Insecure: f.Insecure,
 	}
 }
@@ -37,7 +37,7 @@ func (f targetFlags) spec() target.Spec {
 type runFlags struct {
 	Procs     int           `default:"1" help:"Generator processes; each may hold as many connections as its descriptor limit allows."`
 	Loops     int           `default:"1" help:"Event loops in each process; one leaves the other cores to the server."`
-	ServerPID int           `name:"server-pid" help:"Process id of a server on this machine: its CPU and memory are reported."`
+	ServerPID []int         `name:"server-pid" placeholder:"PID" help:"Process id of a server on this machine: its CPU and memory are reported; repeatable, then those of all together."`
 	Fail      []string      `sep:"none" placeholder:"'METRIC<VALUE'" help:"Condition that must hold, else exit code 3; repeatable. Metrics: every counter and timer of the JSON report, like connect.p99<50ms, lost==0, server.cpu_per_message<10us."`
 	JSON      string        `name:"json" placeholder:"FILE" help:"Write everything measured to this file."`
 	HTML      string        `name:"html" placeholder:"FILE" help:"Write one self-contained page with plots and all figures."`
@@ -54,7 +54,7 @@ func (f runFlags) load(ctx context.Context, o output, name string, spec target.S
 
 // apply puts the flags over a scenario.
 func (f runFlags) apply(s *bench.Scenario) {
-	s.Processes, s.Loops, s.ServerPID = f.Procs, f.Loops, f.ServerPID
+	s.Processes, s.Loops, s.ServerPIDs = f.Procs, f.Loops, f.ServerPID
 	s.Config.LateBound, s.Saturation.LateShare, s.Saturation.BusiestLoop = f.LateBound, f.LateMax, f.CPUMax
 	s.Thresholds = f.Fail
 }

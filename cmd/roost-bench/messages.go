@@ -12,13 +12,13 @@ import (
 
 // apiFlags say where pushes are given to the server.
 type apiFlags struct {
-	API      string `name:"api" default:"http://127.0.0.1:8081" placeholder:"URL" help:"Internal listener of roost serve."`
-	APIToken string `name:"api-token" env:"ROOST_BENCH_API_TOKEN" help:"Service token, when the internal listener wants one."`
-	Streams  int    `default:"1" help:"Streams of pushes in each loop; the pushes of a device always take the same one."`
+	API      []string `name:"api" default:"http://127.0.0.1:8081" placeholder:"URL" help:"Internal listener of roost serve; repeatable: device i is pushed to through number i modulo their count."`
+	APIToken string   `name:"api-token" env:"ROOST_BENCH_API_TOKEN" help:"Service token, when the internal listener wants one."`
+	Streams  int      `default:"1" help:"Streams of pushes in each loop to each node; the pushes of a device always take the same one."`
 }
 
 func (f apiFlags) api() (generator.API, error) {
-	a, err := bench.ParseAPI(f.API)
+	a, err := bench.ParseAPI(f.API...)
 	if err == nil && f.Streams < 1 {
 		err = errors.New("--streams must be at least 1")
 	}
@@ -53,6 +53,18 @@ type pushCommand struct {
 	Closed      bool    `help:"Closed loop instead: as many as --window without a result. Shows the highest rate; its latency flatters a server that stalls."`
 	Window      int     `default:"256" help:"Closed loop: pushes without a result at one time."`
 	Wait        string  `default:"written" enum:"written,acked,none" help:"What a result waits for: written, acked or none. The devices here never ack."`
+}
+
+// Help is shown below the flags.
+func (pushCommand) Help() string {
+	return `Examples:
+  roost-bench push ws://127.0.0.1:8080/ws --rate 5000 --fail 'push.arrived.p99<4ms'
+
+In a cluster, devices of node 1 that are pushed to through node 2: every push crosses a link.
+  roost-bench push ws://10.0.0.1:8080/ws --api http://10.0.0.2:8081
+
+Devices on two nodes in turn; the order of --api decides which pushes cross (here all, with the APIs exchanged none).
+  roost-bench push ws://10.0.0.1:8080/ws ws://10.0.0.2:8080/ws --api http://10.0.0.2:8081 --api http://10.0.0.1:8081`
 }
 
 // Run measures pushes.
@@ -114,6 +126,15 @@ type relayCommand struct {
 	Connections int64   `default:"1000" help:"Devices, each of which sends to the next one of its account."`
 	Rate        float64 `default:"1000" help:"Messages a second over all devices. roost serve takes 50 a second from each device (protocol.message_rate)."`
 	Group       int64   `default:"2" help:"Devices of one account. Give --account yourself to call the accounts otherwise."`
+}
+
+// Help is shown below the flags.
+func (relayCommand) Help() string {
+	return `Examples:
+  roost-bench relay ws://127.0.0.1:8080/ws --connections 4000 --rate 10000
+
+In a cluster, the two devices of each account are on two nodes: every message crosses a link.
+  roost-bench relay ws://10.0.0.1:8080/ws ws://10.0.0.2:8080/ws --group 2`
 }
 
 // Run measures messages from device to device.

@@ -22,7 +22,7 @@ func grouped(spec target.Spec, group int64) target.Spec {
 type stormCommand struct {
 	targetFlags
 	runFlags
-	API         string        `name:"api" placeholder:"URL" help:"Internal listener of roost serve; with it the connections that stay are pushed to meanwhile."`
+	API         []string      `name:"api" placeholder:"URL" help:"Internal listener of roost serve, repeatable; with it the connections that stay are pushed to meanwhile."`
 	APIToken    string        `name:"api-token" env:"ROOST_BENCH_API_TOKEN" help:"Service token, when the internal listener wants one."`
 	Connections int64         `default:"1000" help:"Connections in all."`
 	Share       float64       `default:"0.9" help:"Share of them that is reset at once."`
@@ -41,7 +41,7 @@ func (c stormCommand) Run(ctx context.Context, o output) error {
 	load := bench.StormLoad{Dropped: max(int64(float64(c.Connections)*c.Share), 1), Timeout: c.Timeout, Retry: c.Retry, Returns: c.ReturnRate}
 	load.Others = c.Connections - load.Dropped
 	mustHold := []string{"missing==0", "dead==0"}
-	if c.API != "" {
+	if len(c.API) > 0 {
 		load.Trickle = bench.MessageLoad{PerSecond: c.Rate, PayloadBytes: c.Size, Timeout: 5 * time.Second}
 		mustHold = append(mustHold, "lost==0", "duplicated==0", "reordered==0", "corrupt==0", "unanswered==0", "undelivered==0")
 	}
@@ -54,7 +54,7 @@ func (c stormCommand) Run(ctx context.Context, o output) error {
 
 // into gives the scenario its API, if one is named.
 func (f apiFlags) into(s *bench.Scenario) (err error) {
-	if f.API != "" {
+	if len(f.API) > 0 {
 		s.API, err = f.api()
 	}
 	return err
@@ -63,7 +63,7 @@ func (f apiFlags) into(s *bench.Scenario) (err error) {
 type soakCommand struct {
 	targetFlags
 	runFlags
-	API         string        `name:"api" placeholder:"URL" help:"Internal listener of roost serve, for --push."`
+	API         []string      `name:"api" placeholder:"URL" help:"Internal listener of roost serve, for --push; repeatable."`
 	APIToken    string        `name:"api-token" env:"ROOST_BENCH_API_TOKEN" help:"Service token, when the internal listener wants one."`
 	Connections int64         `default:"1000" help:"Connections in all; each load has an equal part of them."`
 	Duration    time.Duration `default:"1h" help:"How long."`
@@ -80,7 +80,7 @@ func (c soakCommand) Run(ctx context.Context, o output) error {
 	switch {
 	case c.Duration <= 0 || c.Timeout <= 0 || c.Connections < 2:
 		return errors.New("--duration and --timeout must be positive, and two connections are the least")
-	case c.Push > 0 && c.API == "":
+	case c.Push > 0 && len(c.API) == 0:
 		return errors.New("--push needs --api, the internal listener of roost serve")
 	case c.Churn < 0 || c.Echo < 0 || c.Push < 0 || c.Relay < 0:
 		return errors.New("rates cannot be negative")
@@ -104,7 +104,7 @@ func (c soakCommand) Run(ctx context.Context, o output) error {
 type rampCommand struct {
 	targetFlags
 	runFlags
-	API         string        `name:"api" placeholder:"URL" help:"Internal listener of roost serve, for --of push and --of fanout."`
+	API         []string      `name:"api" placeholder:"URL" help:"Internal listener of roost serve, for --of push and --of fanout; repeatable."`
 	APIToken    string        `name:"api-token" env:"ROOST_BENCH_API_TOKEN" help:"Service token, when the internal listener wants one."`
 	Of          string        `required:"" enum:"connect,echo,push,fanout,relay" help:"Load to step: connect, echo, push, fanout or relay."`
 	Connections int64         `default:"1000" help:"Connections that are kept (not for --of connect)."`

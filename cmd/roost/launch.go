@@ -13,7 +13,7 @@ type serveCommand struct {
 	MaxConnections *string  `placeholder:"N" help:"Connections held at most; 0: as many as descriptors allow (setting max_connections)."`
 	LogLevel       *string  `placeholder:"LEVEL" help:"debug, info, warn or error (setting log.level, info)."`
 	LogFormat      *string  `placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (setting log.format, auto)."`
-	AddressesFile  string   `placeholder:"FILE" help:"Write the addresses in use there as JSON once the node is up: {\"public\":..., \"internal\":..., \"pid\":...}."`
+	AddressesFile  string   `placeholder:"FILE" help:"Write the addresses in use there as JSON once the node is up: {\"public\":..., \"internal\":..., \"pid\":...}, in a cluster also \"gossip\"."`
 	Set            []string `sep:"none" placeholder:"KEY=VALUE" help:"Any other setting, repeatable: --set netpoll.ping_interval=30s."`
 }
 

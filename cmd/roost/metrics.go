@@ -80,6 +80,9 @@ func writeField(w io.Writer, name string, field reflect.StructField, v reflect.V
 }
 
 func number(v reflect.Value) string {
+	if v.CanFloat() {
+		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	}
 	if v.CanInt() {
 		return strconv.FormatInt(v.Int(), 10)
 	}

@@ -123,7 +123,11 @@ func (n *node) announce(internal, file string) error {
 	if file == "" {
 		return nil
 	}
-	text, err := json.Marshal(map[string]any{"public": public, "internal": internal, "pid": os.Getpid()})
+	known := map[string]any{"public": public, "internal": internal, "pid": os.Getpid()}
+	if n.cluster != nil {
+		known["gossip"] = n.cluster.GossipAddr()
+	}
+	text, err := json.Marshal(known)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,9 @@ func (r *Replica) delta(d *wire.Delta, nowMS int64, fx *effects) {
 			r.applyEarly(a, nowMS, fx)
 		}
 		a.asking.progress(nowMS, r.cfg.AskMS)
+		if d.AtMS != 0 {
+			r.stats.observe(nowMS - int64(d.AtMS))
+		}
 	}
 	r.want(a, nowMS, fx)
 }

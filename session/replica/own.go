@@ -14,6 +14,7 @@ type own struct {
 
 	mu     sync.Mutex
 	log    ring
+	marked mark   // a change that waits
 	pushed uint64 // newest change that was given to the links
 	pushMS int64  // when that was
 	busy   bool   // somebody is pushing
@@ -59,7 +60,7 @@ func (r *Replica) Opened(address, account uint64, nowMS int64) (version uint64) 
 			break
 		}
 	}
-	o.log.append(wire.Change{Address: address, Account: account, Version: version})
+	o.append(wire.Change{Address: address, Account: account, Version: version}, nowMS)
 	o.stats.opened++
 	o.mu.Unlock()
 	r.push(nowMS)
@@ -76,7 +77,7 @@ func (r *Replica) Closed(address, account, version uint64, nowMS int64) {
 		return
 	}
 	r.remove(o.set, address, account, version)
-	o.log.append(wire.Change{Address: address, Account: account, Version: version, Closed: true})
+	o.append(wire.Change{Address: address, Account: account, Version: version, Closed: true}, nowMS)
 	o.stats.closed++
 	o.mu.Unlock()
 	r.push(nowMS)

@@ -20,6 +20,7 @@ func (r *Replica) push(nowMS int64) {
 		o.delta.Author, o.delta.First = r.self, o.pushed+1
 		o.delta.Changes = o.log.run(o.delta.Changes[:0], o.delta.First, r.cfg.BatchChanges)
 		o.pushed += uint64(len(o.delta.Changes))
+		o.delta.AtMS = o.marked.take(o.pushed)
 		o.mu.Unlock()
 		o.peers = r.Links.Peers(o.peers[:0])
 		for _, peer := range o.peers {

@@ -10,9 +10,10 @@ type Stats struct {
 	Unsent  uint64 `metric:"roost_replica_unsent_total" doc:"messages a link had no room for; comparing heads repairs it"`
 	Overrun uint64 `metric:"roost_replica_overrun_total" doc:"changes that left the own log before they were pushed; peers get a snapshot"`
 
-	Deltas     uint64 `metric:"roost_replica_deltas_total" doc:"deltas received"`
-	Changes    uint64 `metric:"roost_replica_changes_total" doc:"changes of other nodes applied"`
-	Old        uint64 `metric:"roost_replica_old_total" doc:"changes received again"`
+	Deltas  uint64 `metric:"roost_replica_deltas_total" doc:"deltas received"`
+	Changes uint64 `metric:"roost_replica_changes_total" doc:"changes of other nodes applied"`
+	Old     uint64 `metric:"roost_replica_old_total" doc:"changes received again"`
+	DelayStats
 	Gaps       uint64 `metric:"roost_replica_gaps_total" doc:"deltas that came before what precedes them"`
 	Asked      uint64 `metric:"roost_replica_asked_total" doc:"requests for a log sent"`
 	Suffixes   uint64 `metric:"roost_replica_suffixes_total" doc:"peers helped with changes"`

@@ -18,6 +18,7 @@ type Change struct {
 type Delta struct {
 	Author  session.Origin
 	First   uint64
+	AtMS    uint64 // when the oldest change came about that no push had before, by the author's clock, Unix milliseconds; 0: this is no first push
 	Changes []Change
 }
 

@@ -20,7 +20,9 @@ const HeadsMax = 1 << 16
 const changeBytes = 8 + 8 + 7
 
 // DeltaBytes is the size of a delta's body with that many changes, at most.
-func DeltaBytes(changes int) int { return 1 + session.NodeBytesMax + 10 + 10 + changes*changeBytes }
+func DeltaBytes(changes int) int {
+	return 1 + session.NodeBytesMax + 10 + 10 + 10 + changes*changeBytes
+}
 
 // SnapshotBytes is the size of a snapshot chunk's body with that many changes, at most.
 func SnapshotBytes(changes int) int { return DeltaBytes(changes) + 1 + 5 }
@@ -73,6 +75,7 @@ func (r *linkBody) changes(dst []Change) []Change {
 func AppendDelta(dst []byte, d *Delta) []byte {
 	dst = appendOrigin(dst, d.Author)
 	dst = binary.AppendUvarint(dst, d.First)
+	dst = binary.AppendUvarint(dst, d.AtMS)
 	return appendChanges(dst, d.Changes)
 }
 
@@ -82,6 +85,7 @@ func ParseDelta(b []byte, d *Delta) error {
 	r := linkBody{b: b}
 	r.origin(&d.Author)
 	d.First = r.uvarint("first")
+	d.AtMS = r.uvarint("at_ms")
 	d.Changes = r.changes(d.Changes)
 	switch {
 	case r.err != nil:

@@ -1,0 +1,259 @@
+package budget
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/experiment"
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/report"
+)
+
+const (
+	whatCrossPush    = "push across two nodes, NDJSON, wait=written"
+	whatCrossLatency = "push across two nodes at half the highest rate that holds"
+)
+
+// The budgets of pushes that enter at one node and reach their device on another.
+const (
+	crossAboveFloor = 6 * time.Microsecond
+	crossP99Max     = 4 * time.Millisecond
+)
+
+type crossSizes struct {
+	Devices   int64 // of the closed loop, whose CPU is measured
+	Payload   int
+	Window    int
+	Rounds    int // of each row
+	Push      time.Duration
+	FloorRuns int
+
+	Few        int64 // devices of the ramp and of what follows it
+	Start      float64
+	Step, Half time.Duration // of the ramp; of each round at half the rate
+}
+
+func defaultCross() crossSizes {
+	return crossSizes{
+		Devices: 10_000, Payload: 128, Window: 1_000, Rounds: 5, Push: 2 * time.Second, FloorRuns: 6,
+		Few: 4_000, Start: 8_000, Step: 2 * time.Second, Half: 2 * time.Second,
+	}
+}
+
+// crossRounds is what the rounds found: CPU of both servers for each message, nanoseconds.
+type crossRounds struct {
+	Floor      []float64        `json:"floor_ns"`
+	Push       []float64        `json:"push_ns"`
+	Own        []float64        `json:"own_ns"` // the same, given to the node that has the devices
+	Rate       []float64        `json:"rate"`
+	FrameBytes int              `json:"frame_bytes"`
+	Wrong      string           `json:"wrong,omitempty"`
+	Runs       []*report.Result `json:"runs"`
+}
+
+// runCrossPush measures pushes given to the second node for devices of the first, the same
+// given to the first itself, and, before and after each round, the floor with frames of
+// the same size.
+func runCrossPush(ctx context.Context, b *board) ([]Row, error) {
+	z := b.cfg.Cross
+	floor, err := b.startWriteLoop()
+	if err != nil {
+		return nil, err
+	}
+	defer stopPeer(floor.cmd)
+	var all crossRounds
+	err = b.withCluster(ctx, 2, nil, func(c *experiment.Cluster) error {
+		frame, err := b.frameBytes(ctx, c.Nodes[0])
+		if err != nil {
+			return err
+		}
+		all.FrameBytes = frame + frameHead
+		pattern := floorPattern{frameBytes: frame, rounds: z.FloorRuns, perSecond: 1}
+		before, err := floor.measure(ctx, b, z.Devices, pattern)
+		for n := 0; n < z.Rounds && err == nil; n++ {
+			if err = b.crossRound(ctx, c, &all); err != nil {
+				break
+			}
+			var after floorFound
+			if after, err = floor.measure(ctx, b, z.Devices, pattern); err == nil {
+				all.Floor = append(all.Floor, (before.steady+after.steady)/2)
+				before = after
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.show("push across two nodes", all.Runs[len(all.Runs)-1])
+	return []Row{crossRow(z, all)}, b.keep("budget-cross-push", all)
+}
+
+func (b *board) crossRound(ctx context.Context, c *experiment.Cluster, all *crossRounds) error {
+	z := b.cfg.Cross
+	load := bench.MessageLoad{Window: z.Window, PayloadBytes: z.Payload, Duration: z.Push, Timeout: 5 * time.Second}
+	for _, api := range []int{0, 1} {
+		s, err := b.clusterScenario("push given to "+experiment.NodeName(api), c, c.Nodes[:1], c.Nodes[api:api+1], settled(bench.MessagePhases(generator.Push, z.Devices, load)))
+		if err != nil {
+			return err
+		}
+		r, err := b.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		switch w := wrong(r); {
+		case w != "" && len(r.Saturated) > 0:
+			return fmt.Errorf("%w: %s: %s; %s", errDisturbed, r.Scenario, w, r.Saturated[0])
+		case w != "":
+			all.Wrong = r.Scenario + ": " + w
+		}
+		all.Runs = append(all.Runs, r)
+		if cpu := value(r, "server.cpu_per_message"); api == 0 {
+			all.Own = append(all.Own, cpu)
+		} else {
+			all.Push, all.Rate = append(all.Push, cpu), append(all.Rate, value(r, "push.rate"))
+		}
+	}
+	return nil
+}
+
+func crossRow(z crossSizes, all crossRounds) Row {
+	var above, way []float64
+	for i, floor := range all.Floor {
+		above = append(above, all.Push[i]-floor)
+		way = append(way, all.Push[i]-all.Own[i])
+	}
+	micro := func(ns float64) string { return fmt.Sprintf("%.2f µs", ns/1e3) }
+	row := Row{
+		What: fmt.Sprintf("%s, %d devices", whatCrossPush, z.Devices), Budget: "≤ the floor + 6 µs of CPU a message, both servers together",
+		Value: median(above), Limit: float64(crossAboveFloor),
+		Figure: fmt.Sprintf("the floor + %s; %s a message (rounds %s), %.0f a second", micro(median(above)), micro(median(all.Push)), list(all.Push), median(all.Rate)),
+		Floor: fmt.Sprintf("a loop of write(2) to %d sockets, no pause: %s each (rounds %s), frames of %d bytes",
+			z.Devices, micro(median(all.Floor)), list(all.Floor), all.FrameBytes),
+		Note: fmt.Sprintf("given to the devices' own node %s a message (rounds %s): the way between the nodes costs %s", micro(median(all.Own)), list(all.Own), micro(median(way))),
+	}
+	if all.Wrong != "" {
+		row.Verdict, row.Note = Broken, all.Wrong
+	}
+	return row
+}
+
+// crossLatencies is a ramp, and the load at half of what it found.
+type crossLatencies struct {
+	Ramp  *report.Result   `json:"ramp"`
+	Cross []*report.Result `json:"cross"`
+	Own   []*report.Result `json:"own"` // the same load, given to the node that has the devices
+}
+
+// runCrossLatency looks for the highest rate of pushes across nodes that holds and
+// measures latency at half of it, as runRelay does: until the device's kernel has the
+// message. The same load through the devices' own node is measured in the same rounds.
+func runCrossLatency(ctx context.Context, b *board) ([]Row, error) {
+	z := b.cfg.Cross
+	var all crossLatencies
+	err := b.withCluster(ctx, 2, nil, func(c *experiment.Cluster) error {
+		load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second}
+		push := func(api *experiment.Node, ramp bool) (*report.Result, error) {
+			s, err := b.clusterScenario("push", c, c.Nodes[:1], []*experiment.Node{api}, settled(bench.MessagePhases(generator.Push, z.Few, load)))
+			if err != nil {
+				return nil, err
+			}
+			if ramp {
+				climb(&s, "push.p99<50ms")
+			}
+			return b.load(ctx, s)
+		}
+		var err error
+		if all.Ramp, err = push(c.Nodes[1], true); err != nil {
+			return err
+		}
+		if load.PerSecond, err = halfOf(all.Ramp); err != nil {
+			return err
+		}
+		load.Duration = z.Half
+		for range z.Rounds {
+			cross, err := push(c.Nodes[1], false)
+			if err != nil {
+				return err
+			}
+			own, err := push(c.Nodes[0], false)
+			if err != nil {
+				return err
+			}
+			all.Cross, all.Own = append(all.Cross, cross), append(all.Own, own)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.show("push across two nodes, ramp", all.Ramp)
+	b.show("push across two nodes, half the highest rate", all.Cross[len(all.Cross)-1])
+	row, machine := crossLatencyRow(all)
+	if err := disturbed(all.Cross); err != nil {
+		return []Row{row}, err
+	}
+	if err := b.keep("budget-cross-latency", all); err != nil {
+		return []Row{row}, err
+	}
+	if machine != "" {
+		return []Row{row}, fmt.Errorf("%w: %s", errDisturbed, machine)
+	}
+	return []Row{row}, nil
+}
+
+// climb makes a scenario with a pause behind its opening look for the highest rate.
+func climb(s *bench.Scenario, mustHold string) {
+	r := bench.DefaultRamp(2)
+	r.Precision = 0.1
+	s.Ramp = &r
+	s.Thresholds = []string{"lost==0", "undelivered==0", "unanswered==0", "unsent==0", mustHold}
+}
+
+// halfOf is half the rate that a ramp found.
+func halfOf(ramp *report.Result) (float64, error) {
+	rate := value(ramp, "ramp.rate")
+	switch {
+	case rate > 0:
+		return rate / 2, nil
+	case len(ramp.Saturated) > 0:
+		return 0, fmt.Errorf("%w: %s", errDisturbed, ramp.Saturated[0])
+	}
+	return 0, fmt.Errorf("budget: %s: not even the lowest rate held: %v", ramp.Scenario, ramp.Steps)
+}
+
+// crossLatencyRow judges the median of the rounds. machine says that the same load within
+// one node takes too long as well, so that it is not the way between nodes.
+func crossLatencyRow(all crossLatencies) (row Row, machine string) {
+	const arrived = "push.arrived.p99"
+	p99s, own, rate := values(all.Cross, arrived), values(all.Own, arrived), value(all.Ramp, "ramp.rate")
+	took := func(runs []*report.Result, name string) string {
+		return report.Duration(time.Duration(median(values(runs, name))))
+	}
+	row = Row{
+		What: whatCrossLatency, Budget: "p99 < 4 ms, the servers' share", Value: median(p99s), Limit: float64(crossP99Max) - 1, timed: true,
+		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), p50 %s from the line's write to the device's kernel, at %.0f/s of %.0f/s; %s of CPU a message, both servers",
+			took(all.Cross, arrived), millis(p99s), took(all.Cross, "push.arrived.p50"), rate/2, rate, took(all.Cross, "server.cpu_per_message")),
+		Floor: fmt.Sprintf("the same load through the devices' own node: p99 %s (rounds, ms: %s), p50 %s; %s of CPU a message",
+			took(all.Own, arrived), millis(own), took(all.Own, "push.arrived.p50"), took(all.Own, "server.cpu_per_message")),
+		Note: fmt.Sprintf("to the result's read p99 %s; from the intended push p99 %s, of which the generator's own lateness p99 %s",
+			took(all.Cross, "outcome.closed.p99"), took(all.Cross, "push.p99"), took(all.Cross, "lateness.p99")),
+	}
+	if len(all.Ramp.Saturated) > 0 {
+		row.Note += "; the generator, not the servers, ended the ramp: the highest rate is a lower bound"
+	}
+	for _, r := range all.Cross {
+		if w := wrong(r); w != "" {
+			row.Verdict, row.Note = Broken, w
+		}
+	}
+	if len(p99s) != len(all.Cross) {
+		row.Verdict, row.Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
+	}
+	if row.Verdict == "" && row.Value > row.Limit && median(own) > row.Limit {
+		machine = fmt.Sprintf("pushes within one node take %s as well", took(all.Own, arrived))
+	}
+	return row, machine
+}
