@@ -107,7 +107,7 @@ func (l *loop) run() error {
 			return err
 		}
 		for i := range events {
-			if i%pacedEvents == pacedEvents-1 && (l.spec.PerSecond > 0 || l.spec.Kind == Mix) {
+			if i%pacedEvents == pacedEvents-1 && l.paces() {
 				l.nowNS = l.clock.Now()
 				l.turn()
 			}
@@ -120,6 +120,12 @@ func (l *loop) run() error {
 		}
 		l.nowNS = l.clock.Now()
 	}
+}
+
+// paces says that starts are due while events are handled. Behind a bridge, where each
+// send wakes a goroutine, they may wait for their turn.
+func (l *loop) paces() bool {
+	return l.spec.Kind == Mix || l.spec.PerSecond > 0 && l.bridge == nil
 }
 
 // obey takes the orders that have come.
