@@ -18,3 +18,26 @@ type Record struct {
 
 // Online reports whether the record says that the device is connected.
 func (r *Record) Online() bool { return r.ClosedMS == 0 }
+
+// Fact is what is known of one session of a device, and what records are made of: its
+// opening, its end, or both. Facts of a device that come from several nodes are joined,
+// in any order: the newest session counts, the one with the highest Version and, of two
+// with the same, the one with the higher Origin and Number.
+type Fact struct {
+	Address
+	Origin          // the node that holds or held the session, and its epoch
+	Number   uint64 // of the session; see Session
+	Version  uint64 // see Session
+	OpenedMS int64  // Unix milliseconds
+
+	Detailed  bool // the opening was seen, with the three below; else only the end
+	UserAgent string
+	Remote    string // host:port the device came from
+	Attrs     []byte // JSON object from the token; empty: none
+
+	Closed    bool
+	ClosedMS  int64 // Unix milliseconds
+	CloseCode uint16
+
+	SeenMS int64 // when Origin is known to have lived, Unix milliseconds; 0: nobody says
+}

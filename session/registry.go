@@ -57,6 +57,7 @@ type shard struct {
 	devices  index  // one entry for each session, by Session.hash
 	accounts index  // one entry for each account: the head of its chain, by Session.accountHash
 	serial   uint64 // of the newest session
+	version  uint64 // of the newest session, where nobody announces
 	_        [64]byte
 }
 
@@ -77,6 +78,14 @@ func NewAnnouncedRegistry(hash Hasher, announce Announcer) *Registry {
 	return &Registry{hash: hash, announce: announce}
 }
 
+// BeginVersions makes the versions of a registry that nobody announces begin above
+// those of earlier processes, whatever the clock says. Call it before the first Open.
+func (r *Registry) BeginVersions(above uint64) {
+	for i := range r.shards {
+		r.shards[i].version = above
+	}
+}
+
 // at returns the shard of an account and the hashes that its indexes go by.
 func at(address, account uint64) (n int, own, hash uint32) {
 	return int(account >> (64 - shardBits)), uint32(account), uint32(address)
@@ -87,7 +96,7 @@ func (r *Registry) where(account, device string) (n int, own, hash uint32) {
 	return at(r.hash(account, device))
 }
 
-// Open makes s the session of its address, gives it its Number and keeps it. The
+// Open makes s the session of its address, gives it its Number and Version and keeps it. The
 // session it displaces, if any, is returned and is no longer in the registry: its
 // connection is the caller's to close.
 func (r *Registry) Open(s *Session) (displaced *Session) {
@@ -99,7 +108,12 @@ func (r *Registry) Open(s *Session) (displaced *Session) {
 	s.accountHash, s.hash = own, hash
 	if r.announce != nil {
 		s.version = r.announce.Opened(address, account)
+	} else {
+		// What is newer has the higher version, even if the clock was set back.
+		sh.version = max(uint64(max(s.OpenedMS, 0)), sh.version+1)
+		s.version = sh.version
 	}
+	s.Version = s.version
 	sh.serial++
 	if old := sh.lookup(hash, s.Account, s.Device); old != nil {
 		slot := slotOf(old.Number)

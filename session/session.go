@@ -11,7 +11,7 @@ const (
 
 // Session is one connected device. The registry owns it from Open to Close.
 //
-// Address, Number, Conn, OpenedMS and Permissions do not change after
+// Address, Number, Version, Conn, OpenedMS and Permissions do not change after
 // Registry.Open and may be read anywhere. ExpiresMS, RateTAT, LifetimeS, Strikes,
 // Leaving and Asking belong to the connection's loop: read and change them there only. The rest is the
 // registry's, guarded by its shard's mutex.
@@ -21,6 +21,7 @@ const (
 type Session struct {
 	Address
 	Number      uint64 // its id within the node and epoch; Origin.Append makes the text
+	Version     uint64 // of its opening: of two sessions of an address, on whatever nodes, the newer has the higher
 	Conn        uint64 // the socket, in the words of whoever opened it
 	OpenedMS    int64  // Unix milliseconds
 	ExpiresMS   int64  // Unix milliseconds of the token's end; 0: none
@@ -31,7 +32,7 @@ type Session struct {
 	Leaving     bool  // goaway is sent
 	Asking      bool  // a question of it is with the pool
 
-	version     uint64 // of its opening in the node's log (DESIGN.md decision 3)
+	version     uint64 // that the node's log has of it (DESIGN.md decision 3): Version, or higher once it was re-asserted
 	hash        uint32 // of the address, for the device index
 	accountHash uint32 // of the account, for the account index
 	next        uint32 // slot+1 of the next session of the account, 0: none

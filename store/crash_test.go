@@ -94,7 +94,7 @@ func checkAfterKill(t *testing.T, dir string, round uint64, said []string, kille
 	if s.Epoch() != 2*round {
 		t.Errorf("epoch %d, want %d", s.Epoch(), 2*round)
 	}
-	info, _ := s.epochs.get(2*round - 1)
+	info := s.epochs.get(session.Origin{Node: "n1", Epoch: 2*round - 1})
 	if info.seenMS < info.startedMS || info.seenMS > killedMS+1000 {
 		t.Errorf("last heartbeat %d, started %d, killed %d", info.seenMS, info.startedMS, killedMS)
 	}

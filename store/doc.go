@@ -1,8 +1,8 @@
 // Package store keeps a node's device records and its epoch on disk, in Pebble.
 //
-// A record says who is or was connected: since when, last seen when, closed when
-// and with which code, with which user agent, from where, and the attributes of
-// its token. Records are soft state (DESIGN.md decision 7): they are written
+// A record says who is or was connected, to which node: since when, last seen when,
+// closed when and with which code, with which user agent, from where, and the
+// attributes of its token. Records are soft state (DESIGN.md decision 7): they are written
 // behind, in batches, and a killed process loses at most Config.LossWindow of
 // them. The epoch (decision 3) is different: it is synced before Open returns.
 //
@@ -18,11 +18,15 @@
 //     changes the result;
 //  4. read.go: Device and Account turn the joined facts into session.Record;
 //  5. sweep.go: what is older than Config.Retention goes, found through an index
-//     by day of expiry, without a look at the rest.
+//     by day of expiry, without a look at the rest;
+//  6. keep.go: in a cluster a node keeps the records of the accounts whose home it
+//     is. Keep takes facts of other nodes, Held and Release give away what belongs
+//     to another.
 //
 // A crash needs no repair: one heartbeat for each epoch (epoch.go) says until
 // when the process lived, and a record left open by an older epoch reads as
-// closed at that heartbeat with code 1006.
+// closed at that heartbeat with code 1006. Beside its own this node keeps heartbeats
+// of the other nodes' processes, for records of the sessions that those hold.
 //
 // A full disk is waited for, below Pebble (disk.go), because Pebble panics or
 // exits on a failed write; Health says so meanwhile and the journal, which is

@@ -23,6 +23,7 @@ type journal struct {
 
 	mu        sync.Mutex
 	chunks    [][]byte // waiting, in order; the last one is being filled
+	told      []func() // called once what waits is on disk
 	free      [][]byte // empty, kept for the next storm
 	held      int      // chunks outside free: waiting, or with the writer
 	heldMax   int
@@ -38,6 +39,8 @@ const (
 	eventHeadBytes = 5
 	eventOpened    = 1
 	eventClosed    = 2
+	eventKept      = 3 // Keep: facts of another node
+	eventStoodIn   = 4 // Keep: facts of this one, for a home that cannot be reached
 
 	// commitBytes is how much may wait before the writer is told not to wait for
 	// its timer: four batches.
@@ -46,7 +49,7 @@ const (
 
 // roomLocked returns the chunk to append to, with space for n more bytes, or nil when
 // the event is to be dropped.
-func (j *journal) roomLocked(n int) *[]byte {
+func (j *journal) roomLocked(kind byte, n int) *[]byte {
 	if j.closed {
 		j.dropsLate++
 		return nil
@@ -64,7 +67,9 @@ func (j *journal) roomLocked(n int) *[]byte {
 	case j.held < j.heldMax:
 		chunk = make([]byte, 0, journalChunkBytes)
 	default:
-		j.dropsFull++
+		if kind != eventKept { // that is refused: the other node keeps it
+			j.dropsFull++
+		}
 		return nil
 	}
 	j.held++
@@ -73,14 +78,14 @@ func (j *journal) roomLocked(n int) *[]byte {
 }
 
 // addLocked appends one event with the given value, whose size is at most valueMax.
-func (j *journal) addLocked(kind byte, a *session.Address, f *facts, valueMax int) (added, first, kick bool) {
-	chunk := j.roomLocked(eventHeadBytes + 2 + len(a.Account) + len(a.Device) + valueMax)
+func (j *journal) addLocked(kind byte, account, device string, f *facts, valueMax int) (added, first, kick bool) {
+	chunk := j.roomLocked(kind, eventHeadBytes+2+len(account)+len(device)+valueMax)
 	if chunk == nil {
 		return false, false, false
 	}
 	b, start := *chunk, len(*chunk)
 	b = append(b, kind, 0, 0, 0, 0)
-	b = appendRecordKey(b, a.Account, a.Device)
+	b = appendRecordKey(b, account, device)
 	keyEnd := len(b)
 	b = appendFacts(b, f)
 	binary.LittleEndian.PutUint16(b[start+1:], uint16(keyEnd-start-eventHeadBytes))
@@ -92,9 +97,9 @@ func (j *journal) addLocked(kind byte, a *session.Address, f *facts, valueMax in
 	return true, before == 0, before < commitBytes && j.waiting >= commitBytes
 }
 
-func (j *journal) add(kind byte, a *session.Address, f *facts, valueMax int) bool {
+func (j *journal) add(kind byte, account, device string, f *facts, valueMax int) bool {
 	j.mu.Lock()
-	added, first, kick := j.addLocked(kind, a, f, valueMax)
+	added, first, kick := j.addLocked(kind, account, device, f, valueMax)
 	j.mu.Unlock()
 	// Each send is to a channel of capacity one that the writer empties before
 	// it looks at the journal, so that a full channel means it will look.
@@ -114,14 +119,14 @@ func signal(c chan struct{}) {
 	}
 }
 
-// take hands over everything that waits. spare is an empty slice that the
-// journal keeps for its next chunks.
-func (j *journal) take(spare [][]byte) [][]byte {
+// take hands over everything that waits, and who waits for it. spare is an empty slice
+// that the journal keeps for its next chunks.
+func (j *journal) take(spare [][]byte) (taken [][]byte, told []func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	taken := j.chunks
-	j.chunks, j.waiting = spare[:0], 0
-	return taken
+	taken, told = j.chunks, j.told
+	j.chunks, j.told, j.waiting = spare[:0], nil, 0
+	return taken, told
 }
 
 // give returns chunks whose events are committed. keep bounds how many stay for
@@ -158,27 +163,48 @@ func (j *journal) stop() {
 // Of two sessions of one address the newer must have the higher Number; the
 // order in which their events arrive does not matter.
 func (s *Store) Opened(sess *session.Session, userAgent, remote string, attrs []byte) {
-	f := facts{epoch: s.epoch, number: sess.Number, openedMS: sess.OpenedMS, detailed: true}
-	if len(attrs) > s.cfg.AttrsBytesMax {
-		attrs = nil
+	f := s.own(sess)
+	s.detail(&f, &session.Fact{UserAgent: userAgent, Remote: remote, Attrs: attrs})
+	s.add(eventOpened, sess.Account, sess.Device, &f)
+}
+
+// own begins the facts of a session of this node.
+func (s *Store) own(sess *session.Session) facts {
+	return facts{version: sess.Version, node: borrow(s.node), epoch: s.epoch, number: sess.Number, openedMS: sess.OpenedMS}
+}
+
+// detail adds what is known of an opening, within the limits.
+func (s *Store) detail(f *facts, opening *session.Fact) {
+	d := *opening
+	s.Trim(&d)
+	f.detailed, f.userAgent, f.remote, f.attrs = true, borrow(d.UserAgent), borrow(d.Remote), d.Attrs
+}
+
+// Trim takes off what is beyond the store's limits. The rules of Opened hold.
+func (s *Store) Trim(f *session.Fact) {
+	if len(f.Attrs) > s.cfg.AttrsBytesMax {
+		f.Attrs = nil
 		s.counts.attrsLeftOut.Add(1)
 	}
-	f.userAgent = borrow(cut(userAgent, s.cfg.UserAgentBytesMax))
-	f.remote = borrow(cut(remote, s.cfg.RemoteBytesMax))
-	f.attrs = attrs
-	if !s.journal.add(eventOpened, &sess.Address, &f, valueHeadsMax+len(f.userAgent)+len(f.remote)+len(f.attrs)) {
+	f.UserAgent, f.Remote = cut(f.UserAgent, s.cfg.UserAgentBytesMax), cut(f.Remote, s.cfg.RemoteBytesMax)
+}
+
+// add puts an event into the journal; false: it was dropped.
+func (s *Store) add(kind byte, account, device string, f *facts) bool {
+	added := s.journal.add(kind, account, device, f, valueHeadsMax+len(f.userAgent)+len(f.remote)+len(f.attrs))
+	if !added && kind != eventKept {
 		s.lossy.Store(true)
 	}
+	return added
 }
 
 // Closed notes that a session ended at closedMS (Unix milliseconds) with a
 // WebSocket close code; 1006 says that it ended without one. The rules of Opened
 // hold.
 func (s *Store) Closed(sess *session.Session, closedMS int64, code uint16) {
-	f := facts{epoch: s.epoch, number: sess.Number, openedMS: sess.OpenedMS, closed: true, closedMS: closedMS, code: code}
-	if !s.journal.add(eventClosed, &sess.Address, &f, valueHeadsMax) {
-		s.lossy.Store(true)
-	}
+	f := s.own(sess)
+	f.closed, f.closedMS, f.code = true, closedMS, code
+	s.add(eventClosed, sess.Account, sess.Device, &f)
 }
 
 // cut returns at most n bytes of s and never half a character.

@@ -10,12 +10,14 @@ import (
 // section 0), so a zero byte ends an account.
 //
 //	e                                    uvarint: the newest epoch
-//	h <epoch, 8 bytes>                   heartbeat: see epoch.go
+//	g <node> 0 <epoch, 8 bytes>          heartbeat of another node: see epoch.go
+//	h <epoch, 8 bytes>                   heartbeat of this one
 //	r <account> 0 <device>               facts: see record.go; joined by Pebble
 //	s                                    uvarint: minute below which the index is swept
 //	x <minute, 4 bytes> <account> 0 <device>   empty: look at the record after that minute
 const (
 	keyEpoch     = 'e'
+	keyForeign   = 'g'
 	keyHeartbeat = 'h'
 	keyRecord    = 'r'
 	keySwept     = 's'
@@ -46,6 +48,20 @@ func parseRecordKey(key []byte) (a session.Address, ok bool) {
 
 func appendHeartbeatKey(dst []byte, epoch uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, keyHeartbeat), epoch)
+}
+
+func appendForeignKey(dst []byte, o session.Origin) []byte {
+	dst = append(append(dst, keyForeign), o.Node...)
+	return binary.BigEndian.AppendUint64(append(dst, 0), o.Epoch)
+}
+
+// parseForeignKey reads the process out of the key of its heartbeat.
+func parseForeignKey(key []byte) (o session.Origin, ok bool) {
+	end := len(key) - 9
+	if end < 1 || key[0] != keyForeign || key[end] != 0 {
+		return o, false
+	}
+	return session.Origin{Node: string(key[1:end]), Epoch: binary.BigEndian.Uint64(key[end+1:])}, true
 }
 
 // appendExpiryKey files the record whose key is recordKey under a minute. A nil

@@ -10,6 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/roostpush/roost/session"
 )
 
 // formatVersion is pinned: raising it makes the directory unreadable to older
@@ -131,18 +133,23 @@ func (s *Store) load() error {
 	for it.First(); it.Valid(); it.Next() {
 		if info, ok := parseEpochInfo(it.Value()); ok && len(it.Key()) == 9 {
 			epoch := binary.BigEndian.Uint64(it.Key()[1:])
-			s.epochs.info[epoch] = info
+			s.epochs.set(session.Origin{Epoch: epoch}, info)
+			s.epochs.set(session.Origin{Node: info.node, Epoch: epoch}, info)
 			last = max(last, epoch)
 		}
 	}
 	if err := it.Close(); err != nil {
 		return err
 	}
+	s.above = uint64(s.epochs.newest())
+	if err := s.loadForeign(); err != nil {
+		return err
+	}
 	s.swept = uint32(swept)
 	s.epoch = max(last+1, s.cfg.EpochMin)
 	nowMS := s.now().UnixMilli()
-	info := epochInfo{node: s.node, startedMS: nowMS, seenMS: nowMS}
-	s.epochs.set(s.epoch, info)
+	info := epochInfo{node: s.node, startedMS: nowMS, seenMS: nowMS, lives: true}
+	s.epochs.set(session.Origin{Node: s.node, Epoch: s.epoch}, info)
 
 	b := s.db.NewBatch()
 	defer b.Close()
@@ -153,6 +160,21 @@ func (s *Store) load() error {
 		return err
 	}
 	return s.db.Apply(b, pebble.Sync)
+}
+
+// loadForeign reads the heartbeats of other nodes.
+func (s *Store) loadForeign() error {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyForeign}, UpperBound: []byte{keyForeign + 1}})
+	if err != nil {
+		return err
+	}
+	for it.First(); it.Valid(); it.Next() {
+		o, ok := parseForeignKey(it.Key())
+		if info, parsed := parseEpochInfo(it.Value()); ok && parsed {
+			s.epochs.set(o, info)
+		}
+	}
+	return it.Close()
 }
 
 func (s *Store) getUvarint(key byte) (uint64, error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -88,14 +89,11 @@ func (s *Store) Account(account string, limit int) ([]session.Record, error) {
 // view turns facts into a record; ok is false when its retention is over. The
 // record keeps nothing of f.
 func (s *Store) view(a session.Address, f *facts) (rec session.Record, ok bool) {
-	info, known := s.epochs.get(f.epoch)
-	if !known {
-		info.node = s.node
-	}
+	origin := s.origin(f)
 	rec = session.Record{
 		Address:   a,
-		Node:      info.node,
-		Session:   session.Origin{Node: info.node, Epoch: f.epoch}.Text(f.number),
+		Node:      origin.Node,
+		Session:   origin.Text(f.number),
 		OpenedMS:  f.openedMS,
 		UserAgent: string(f.userAgent),
 		Remote:    string(f.remote),
@@ -110,12 +108,21 @@ func (s *Store) view(a session.Address, f *facts) (rec session.Record, ok bool) 
 	return rec, s.now().Before(time.UnixMilli(endMS).Add(s.cfg.Retention))
 }
 
-// end says when the session of f ended, or, when it is open, was last seen. One
-// that an older epoch left open ended with that epoch's last heartbeat.
+// origin returns the process that holds or held the session of f.
+func (s *Store) origin(f *facts) session.Origin {
+	o := session.Origin{Node: string(f.node), Epoch: f.epoch}
+	if o.Node == "" {
+		o.Node = cmp.Or(s.epochs.of(f).node, s.node)
+	}
+	return o
+}
+
+// end says when the session of f ended, or, when it is open, was last seen. One that
+// was left open by a process that is gone ended with the last heartbeat of that.
 func (s *Store) end(f *facts) (endMS int64, code uint16, open bool) {
 	if f.closed {
 		return f.closedMS, f.code, false
 	}
-	info, _ := s.epochs.get(f.epoch)
-	return max(f.openedMS, info.seenMS), codeAbnormal, f.epoch == s.epoch
+	info := s.epochs.of(f)
+	return max(f.openedMS, info.seenMS), codeAbnormal, info.lives
 }

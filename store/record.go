@@ -2,24 +2,35 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/roostpush/roost/session"
 )
 
-// facts is what is known of a device's newest session. Its byte slices alias
-// the value that it was parsed from.
+// facts is what is known of a device's newest session, on whatever node. Its byte
+// slices alias the value that it was parsed from.
 //
 // Facts form a join semilattice: join takes the newer session of two, and of one
 // session everything that either knows. So the events of a device may be
-// applied in any order, twice, or with some missing, and all orders agree. That
-// is what lets Opened and Closed write blindly, lets two event loops race, and
-// lets a resync repeat what was said before.
+// applied in any order, twice, or with some missing, and all orders agree, on every
+// node that has some of them. That is what lets Opened and Closed write blindly, lets
+// two event loops race, lets a resync repeat what was said before, and lets nodes hand
+// each other what they hold.
+//
+// The newer session is the one with the higher version, since nodes agree on that
+// whatever their clocks say; node, epoch and number decide between equal ones. A
+// session's version never changes, and within a node later epochs and numbers of an
+// address have higher ones.
 type facts struct {
-	epoch    uint64
-	number   uint64 // of the session; of two sessions of an address the newer has the higher (epoch, number)
+	version  uint64 // of the session's opening; 0: written before there were versions
+	node     []byte // that holds or held the session; empty: this one, before there were versions
+	epoch    uint64 // of the node
+	number   uint64 // of the session
 	openedMS int64
 
 	detailed  bool // the session's opening was seen, not only its close
@@ -33,13 +44,19 @@ type facts struct {
 }
 
 // A value is: one byte of version and flags, uvarint epoch, uvarint number,
-// varint openedMS; when detailed three byte strings, each after its uvarint
-// length; when closed varint closedMS-openedMS and uvarint code.
+// varint openedMS; when sourced varint version-openedMS and the node, a byte string
+// after its uvarint length; when detailed three byte strings; when closed varint
+// closedMS-openedMS and uvarint code.
+//
+// Releases before version and node read a sourced value as unreadable, count it and
+// leave it out: going back to one forgets devices until they connect again. Values of
+// those releases are read as they are, and are older than all sourced ones.
 const (
 	valueVersion  = 0x10
 	flagDetailed  = 0x01
 	flagClosed    = 0x02
-	valueHeadsMax = 1 + 5*binary.MaxVarintLen64 + 4*3 // all but the byte strings
+	flagSourced   = 0x04
+	valueHeadsMax = 1 + 6*binary.MaxVarintLen64 + 4*3 + 1 + session.NodeBytesMax // all but the other byte strings
 )
 
 var errBadValue = errors.New("store: a record's value does not parse")
@@ -53,10 +70,18 @@ func appendFacts(dst []byte, f *facts) []byte {
 	if f.closed {
 		head |= flagClosed
 	}
+	sourced := f.version != 0 || len(f.node) > 0
+	if sourced {
+		head |= flagSourced
+	}
 	dst = append(dst, head)
 	dst = binary.AppendUvarint(dst, f.epoch)
 	dst = binary.AppendUvarint(dst, f.number)
 	dst = binary.AppendVarint(dst, f.openedMS)
+	if sourced {
+		dst = binary.AppendVarint(dst, int64(f.version)-f.openedMS)
+		dst = appendString(dst, f.node)
+	}
 	if f.detailed {
 		dst = appendString(dst, f.userAgent)
 		dst = appendString(dst, f.remote)
@@ -77,10 +102,14 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 func parseFacts(value []byte) (f facts, err error) {
 	r := reader{rest: value}
 	head := r.byte()
-	if head&^(flagDetailed|flagClosed) != valueVersion {
+	if head&^(flagDetailed|flagClosed|flagSourced) != valueVersion {
 		return f, errBadValue
 	}
 	f.epoch, f.number, f.openedMS = r.uvarint(), r.uvarint(), r.varint()
+	if head&flagSourced != 0 {
+		f.version, f.node = uint64(f.openedMS+r.varint()), r.string()
+		r.bad = r.bad || f.version == 0 && len(f.node) == 0 || len(f.node) > session.NodeBytesMax
+	}
 	if f.detailed = head&flagDetailed != 0; f.detailed {
 		f.userAgent, f.remote, f.attrs = r.string(), r.string(), r.string()
 	}
@@ -146,11 +175,11 @@ func (r *reader) string() []byte {
 
 // join adds what g knows to f. It is commutative, associative and idempotent.
 func (f *facts) join(g *facts) {
-	switch {
-	case g.epoch > f.epoch || g.epoch == f.epoch && g.number > f.number:
+	switch f.compare(g) {
+	case -1:
 		*f = *g
 		return
-	case g.epoch < f.epoch || g.number < f.number:
+	case 1:
 		return
 	}
 	f.openedMS = max(f.openedMS, g.openedMS)
@@ -165,6 +194,12 @@ func (f *facts) join(g *facts) {
 	}
 }
 
+// compare says which session is the newer one; 0: it is the same.
+func (f *facts) compare(g *facts) int {
+	return cmp.Or(cmp.Compare(f.version, g.version), bytes.Compare(f.node, g.node),
+		cmp.Compare(f.epoch, g.epoch), cmp.Compare(f.number, g.number))
+}
+
 // larger orders byte strings so that anything beats nothing.
 func larger(a, b []byte) []byte {
 	if bytes.Compare(a, b) >= 0 {
@@ -174,7 +209,8 @@ func larger(a, b []byte) []byte {
 }
 
 // mergerName is written into the directory; Pebble refuses to open a directory
-// with another.
+// with another. It stays as it was before facts had a source: Pebble has no way to
+// rename a merger, and all that older releases wrote is joined as they would.
 const mergerName = "roost.facts.1"
 
 var merger = &pebble.Merger{

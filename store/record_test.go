@@ -16,6 +16,8 @@ func drawFacts(t *rapid.T) facts {
 		return b
 	}
 	f := facts{
+		version:  rapid.Uint64Range(0, 3).Draw(t, "version"),
+		node:     []byte(rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "node")),
 		epoch:    rapid.Uint64Range(0, 3).Draw(t, "epoch"),
 		number:   rapid.Uint64Range(0, 3).Draw(t, "number"),
 		openedMS: rapid.Int64Range(-3, 1<<40).Draw(t, "opened"),
@@ -97,6 +99,7 @@ func TestMergerAgreesWithJoin(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(appendFacts(nil, &facts{epoch: 1, number: 2, openedMS: 3}))
+	f.Add(appendFacts(nil, &facts{version: 5, node: []byte("n2"), epoch: 1, number: 2, openedMS: 3}))
 	f.Add(appendFacts(nil, &facts{epoch: 1 << 60, number: 1 << 63, openedMS: -1, detailed: true, userAgent: []byte("curl/8"), attrs: []byte("{}"), closed: true, closedMS: 1 << 62, code: 4001}))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		g, err := parseFacts(value)

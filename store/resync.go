@@ -31,6 +31,10 @@ func (s *Store) ResyncWith(live Live) {
 	s.liveMu.Unlock()
 }
 
+// Resyncs returns how often records were brought in line. In a cluster each may leave
+// facts here that belong elsewhere.
+func (s *Store) Resyncs() uint64 { return s.counts.resyncs.Load() }
+
 // resyncIfDue is called by the writer after each commit that worked, which is
 // the proof that the disk takes data again.
 func (s *Store) resyncIfDue() {
@@ -116,7 +120,7 @@ func (s *Store) resyncPortion(low []byte, live Live) (last []byte, err error) {
 		last = append(last[:0], it.Key()...)
 		a, ok := parseRecordKey(it.Key())
 		f, err := parseFacts(it.Value())
-		if !ok || err != nil || f.closed || f.epoch != s.epoch {
+		if !ok || err != nil || f.closed || f.epoch != s.epoch || string(f.node) != s.node {
 			continue
 		}
 		// The registry knows a session before the journal does, so one that has a
@@ -124,7 +128,7 @@ func (s *Store) resyncPortion(low []byte, live Live) (last []byte, err error) {
 		if number, open := live.Number(a); open && number == f.number {
 			continue
 		}
-		gone := session.Session{Address: a, Number: f.number, OpenedMS: f.openedMS}
+		gone := session.Session{Address: a, Number: f.number, Version: f.version, OpenedMS: f.openedMS}
 		s.Closed(&gone, s.now().UnixMilli(), codeAbnormal)
 		s.counts.resyncClosed.Add(1)
 	}

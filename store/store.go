@@ -24,6 +24,7 @@ type Store struct {
 	log   *slog.Logger
 	now   func() time.Time
 	epoch uint64
+	above uint64 // of the versions of earlier epochs
 
 	db   *pebble.DB
 	lock *pebble.Lock
@@ -31,6 +32,7 @@ type Store struct {
 
 	journal journal
 	lossy   atomic.Bool // an event was dropped in this epoch
+	shared  atomic.Bool // there are other nodes: an end may be kept apart from its opening
 	epochs  epochs
 	health  health
 	counts  counts
@@ -84,7 +86,7 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 		closing: make(chan struct{}),
 	}
 	s.health.failedC = make(chan struct{})
-	s.epochs.info = make(map[uint64]epochInfo)
+	s.epochs.info = make(map[session.Origin]epochInfo)
 	s.journal.wake = make(chan struct{}, 1)
 	s.journal.full = make(chan struct{}, 1)
 	s.journal.heldMax = cfg.JournalBytesMax / journalChunkBytes
@@ -138,6 +140,10 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 // Epoch returns the epoch that Open took: higher than any that this directory
 // ever had. It names this node's set of sessions (DESIGN.md decision 3).
 func (s *Store) Epoch() uint64 { return s.epoch }
+
+// VersionsAbove returns what the versions of new sessions should be above, so that they
+// are newer than whatever this directory has of earlier epochs.
+func (s *Store) VersionsAbove() uint64 { return s.above }
 
 // fail ends the store for good; the process goes on without records.
 func (s *Store) fail(reason string) {

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -162,10 +161,13 @@ func (s *Store) endSweep(low, high []byte, due uint32, any bool) error {
 		}
 	}
 	slack := s.cfg.Retention + s.cfg.SweepBucket + 2*s.cfg.HeartbeatInterval
-	gone := s.epochs.dropBefore(time.Unix(int64(due)*60, 0).Add(-slack).UnixMilli(), s.epoch)
-	slices.Sort(gone)
-	for _, epoch := range gone {
-		if err := b.Delete(appendHeartbeatKey(nil, epoch), nil); err != nil {
+	gone := s.epochs.dropBefore(time.Unix(int64(due)*60, 0).Add(-slack).UnixMilli())
+	for _, o := range gone {
+		key := appendForeignKey(nil, o)
+		if o.Node == "" { // of this node's each is there under no name, too
+			key = appendHeartbeatKey(nil, o.Epoch)
+		}
+		if err := b.Delete(key, nil); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/roostpush/roost/session"
 )
 
 // write is the writer: the one goroutine that takes the journal and commits it.
@@ -100,8 +102,9 @@ func (s *Store) guard(what string, step func() error) (err error) {
 // commit takes all events that wait and puts them on disk. since is when the
 // first of them was noticed.
 func (s *Store) commit(since time.Time) error {
-	chunks := s.journal.take(nil)
+	chunks, told := s.journal.take(nil)
 	if len(chunks) == 0 {
+		tell(told)
 		return nil
 	}
 	begin := time.Now()
@@ -115,10 +118,18 @@ func (s *Store) commit(since time.Time) error {
 	s.commitTime.UpdateDuration(begin)
 	s.counts.commits.Add(1)
 	s.counts.committed.Add(uint64(events))
+	tell(told)
 	if !since.IsZero() && time.Since(since) > s.cfg.LossWindow {
 		s.counts.lateCommits.Add(1)
 	}
 	return nil
+}
+
+// tell calls those who wait for a commit.
+func tell(told []func()) {
+	for _, f := range told {
+		f()
+	}
 }
 
 // opBytesInMemTable is about what Pebble adds to an operation's own bytes in the
@@ -160,10 +171,10 @@ func (s *Store) apply(chunks [][]byte) (events int, err error) {
 // fill turns events of a chunk into operations, until the batch is full, and
 // returns what is left: the facts, and for an opening its entry in the expiry
 // index. A close needs none, since its opening has one,
-// unless that opening may have been dropped.
+// unless that opening may have been dropped, or be on another node's disk.
 func (s *Store) fill(b *pebble.Batch, chunk []byte) (events int, rest []byte, err error) {
 	var entry [expiryPrefixBytes + 2*128 + 1]byte
-	lossy := s.lossy.Load()
+	lossy := s.lossy.Load() || s.shared.Load()
 	for ; len(chunk) > 0 && b.Len()+int(b.Count())*opBytesInMemTable < s.cfg.MemTableBytes/4; events++ {
 		kind := chunk[0]
 		keyEnd := eventHeadBytes + int(binary.LittleEndian.Uint16(chunk[1:]))
@@ -172,7 +183,7 @@ func (s *Store) fill(b *pebble.Batch, chunk []byte) (events int, rest []byte, er
 		if err := b.Merge(key, value, nil); err != nil {
 			return events, nil, err
 		}
-		if kind == eventOpened || lossy {
+		if kind != eventClosed || lossy {
 			f, err := parseFacts(value)
 			if err != nil {
 				return events, nil, err
@@ -187,13 +198,24 @@ func (s *Store) fill(b *pebble.Batch, chunk []byte) (events int, rest []byte, er
 	return events, chunk, nil
 }
 
-// beat writes the heartbeat of this epoch.
+// beat writes the heartbeats: of this epoch, and of the processes of other nodes that
+// live or were heard of.
 func (s *Store) beat(sync *pebble.WriteOptions) error {
-	info, _ := s.epochs.get(s.epoch)
-	info.seenMS = max(info.seenMS, s.now().UnixMilli())
-	s.epochs.set(s.epoch, info)
+	b := s.db.NewBatch()
+	defer b.Close()
+	err := s.epochs.beat(s.now().UnixMilli(), func(o session.Origin, info epochInfo) error {
+		key := appendForeignKey(nil, o)
+		if o.Node == s.node {
+			key = appendHeartbeatKey(nil, o.Epoch)
+		}
+		info.node = o.Node
+		return b.Set(key, appendEpochInfo(nil, info), nil)
+	})
+	if err != nil {
+		return err
+	}
 	s.counts.heartbeats.Add(1)
-	return s.db.Set(appendHeartbeatKey(nil, s.epoch), appendEpochInfo(nil, info), sync)
+	return s.db.Apply(b, sync)
 }
 
 // rest gives memory back after a quiet time: the write buffer goes to disk, spare

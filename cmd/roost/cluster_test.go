@@ -16,12 +16,15 @@ import (
 const testHashKey = "000102030405060708090a0b0c0d0e0f"
 
 // startCluster runs nodes n1 to n<count> that know each other.
-func startCluster(t *testing.T, count int) []*testNode {
+func startCluster(t *testing.T, count int) []*testNode { return startClusterWith(t, count, nil) }
+
+// startClusterWith runs them with changed settings.
+func startClusterWith(t *testing.T, count int, change func(c *config.Config)) []*testNode {
 	t.Helper()
 	var nodes []*testNode
 	var join []string
 	for i := range count {
-		n := startClusterNode(t, fmt.Sprint("n", i+1), join, nil)
+		n := startClusterNode(t, fmt.Sprint("n", i+1), join, change)
 		join = append(join, n.node.cluster.GossipAddr())
 		nodes = append(nodes, n)
 	}

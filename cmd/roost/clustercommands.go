@@ -61,7 +61,7 @@ func (routeCommand) Help() string {
 	return `Says which node holds the device, since when, and what the asked node believes of it: here,
 there (on the named node), closed (it left within the last seconds), nowhere, unsure (nowhere,
 and its table had no room for some devices), or unknown (nowhere, but it does not know the
-sessions of all other nodes yet).
+sessions of all other nodes yet); and which node is the home of its account and keeps its record.
 
 Example:
   roost route alice/phone`
@@ -81,6 +81,9 @@ func (c routeCommand) Run(t terminal) error {
 	r, err := api.Route(ctx, address)
 	if err != nil {
 		return err
+	}
+	if r.Home != "" {
+		defer fmt.Fprintf(t.out, "its record is kept by %s\n", r.Home)
 	}
 	switch r.State {
 	case "nowhere":

@@ -68,6 +68,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 		n.store.Close()
 		return nil, err
 	}
+	n.sessions.BeginVersions(n.store.VersionsAbove())
 	n.store.ResyncWith(liveSessions{n.sessions})
 	if n.verifier, err = auth.New(cfg.Auth, log, now); err != nil {
 		n.leaveCluster()
@@ -96,6 +97,7 @@ func (n *node) newCluster() (err error) {
 	n.cluster, err = cluster.New(cluster.Settings{
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
 		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
+		Keeping: cluster.Keeping(n.cfg.Cluster.Keep),
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -113,15 +115,17 @@ func (n *node) leaveCluster() {
 // reactor's handler and in front of its Send: they get it once it exists.
 func (n *node) connect() (err error) {
 	sockets := &lateSockets{}
+	var journal protocol.Journal = n.store
 	var others deliver.Cluster // an interface that holds a nil pointer would not be nil
 	if n.cluster != nil {
 		others = n.cluster
+		journal = cluster.Journal{Own: n.store, Others: n.cluster}
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
 	n.relay = relay.New(n.cfg.Relay, n.router, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
-		Journal: n.store, Acks: n.router, Relay: n.relay,
+		Journal: journal, Acks: n.router, Relay: n.relay,
 		Directory: n.directory(),
 		Refusals:  n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
@@ -137,7 +141,7 @@ func (n *node) connect() (err error) {
 		Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {
-		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Records: n.store})
+		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store})
 		self.Cluster = n.cluster
 	}
 	n.api, err = api.New(n.cfg.API, self)

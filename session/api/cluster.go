@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/roostpush/roost/session"
@@ -52,6 +53,7 @@ type Where struct {
 	Version uint64 `json:"version,omitempty"`  // of the entry: when it opened, Unix milliseconds or a little above
 	SinceMS int64  `json:"since_ms,omitempty"` // the same, as a time
 	Hash    string `json:"hash"`               // of the address
+	Home    string `json:"home,omitempty"`     // the node that keeps the device's record
 }
 
 // Known is what another node knows of a device.
@@ -114,6 +116,19 @@ func (k *Known) describe() device {
 		d.Remote, d.UserAgent, d.Attrs = "", "", nil
 	}
 	return d
+}
+
+// fill adds what another description of the same session knows: the node that holds a
+// device does not keep what its home does.
+func (d *device) fill(from *device) {
+	if d.Session == "" || d.Session != from.Session {
+		return
+	}
+	d.LastSeenMS = max(d.LastSeenMS, from.LastSeenMS)
+	d.Remote, d.UserAgent = cmp.Or(d.Remote, from.Remote), cmp.Or(d.UserAgent, from.UserAgent)
+	if len(d.Attrs) == 0 {
+		d.Attrs = from.Attrs
+	}
 }
 
 // newer says which of two descriptions of a device counts: one that is online, or else

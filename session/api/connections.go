@@ -84,13 +84,10 @@ func (s *Server) getConnection(w http.ResponseWriter, r *http.Request) *Problem 
 	}
 	d := of.other.describe()
 	if of.live != nil {
-		rec, known, err := s.node.Records.Device(of.address)
-		if err != nil {
-			return amazon(w, storeFailed(err))
-		}
-		if d = s.online(of.live, nil); known {
-			d = s.online(of.live, &rec)
-		}
+		d = s.online(of.live, nil)
+	}
+	if err := s.complete(&d, of.address); err != nil {
+		return amazon(w, storeFailed(err))
 	}
 	ip := d.Remote
 	if host, _, err := net.SplitHostPort(ip); err == nil {

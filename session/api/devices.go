@@ -60,24 +60,41 @@ func (s *Server) getDevice(w http.ResponseWriter, r *http.Request) *Problem {
 	if p != nil {
 		return p
 	}
-	rec, known, err := s.node.Records.Device(a)
-	live := s.node.Sessions.Lookup(a.Account, a.Device)
-	if err == nil && live == nil {
-		if d, found := s.elsewhereOne(a, &rec, known); found {
-			return writeJSON(w, d)
+	if live := s.node.Sessions.Lookup(a.Account, a.Device); live != nil {
+		d := s.online(live, nil)
+		if err := s.complete(&d, a); err != nil {
+			return storeFailed(err)
 		}
+		return writeJSON(w, d)
 	}
-	switch {
-	case err != nil:
+	rec, known, err := s.node.Records.Device(a)
+	if err != nil {
 		return storeFailed(err)
-	case live == nil && !known:
-		return deviceUnknown(a)
-	case live == nil:
-		return writeJSON(w, away(&rec))
-	case !known:
-		return writeJSON(w, s.online(live, nil))
 	}
-	return writeJSON(w, s.online(live, &rec))
+	if d, found := s.elsewhereOne(a, &rec, known); found {
+		return writeJSON(w, d)
+	}
+	return deviceUnknown(a)
+}
+
+// complete adds to what is known of a session what its record says, which this node has
+// or another one keeps.
+func (s *Server) complete(d *device, a session.Address) error {
+	if rec, known, err := s.node.Records.Device(a); err != nil {
+		return err
+	} else if known {
+		kept := away(&rec)
+		d.fill(&kept)
+	}
+	if d.Remote != "" {
+		return nil
+	}
+	list, _ := s.elsewhere(a)
+	for i := range list {
+		other := list[i].describe()
+		d.fill(&other)
+	}
+	return nil
 }
 
 // deleteSession answers DELETE .../session: the device's connection is closed with
@@ -104,8 +121,13 @@ func (s *Server) elsewhereOne(a session.Address, rec *session.Record, known bool
 	}
 	list, _ := s.elsewhere(a)
 	for i := range list {
-		if other := list[i].describe(); !found || other.newer(&d) {
+		other := list[i].describe()
+		switch {
+		case !found || other.newer(&d):
+			other.fill(&d)
 			d, found = other, true
+		default:
+			d.fill(&other)
 		}
 	}
 	return d, found
@@ -180,7 +202,10 @@ func mergeOthers(list []device, others []Known) []device {
 			at[d.Device] = len(list)
 			list = append(list, d)
 		} else if d.newer(&list[n]) {
+			d.fill(&list[n])
 			list[n] = d
+		} else {
+			list[n].fill(&d)
 		}
 	}
 	return list

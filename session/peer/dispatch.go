@@ -19,6 +19,8 @@ type parsed struct {
 	snapshot wire.SnapshotChunk
 	question wire.LinkQuestion
 	answer   wire.LinkAnswer
+	keep     wire.Keep
+	kept     wire.Kept
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -44,7 +46,7 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 		}
 		return l.answered(body)
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
-		wire.LinkTypeQuestion, wire.LinkTypeAnswer:
+		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -106,6 +108,14 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeQuestion:
 		if err = wire.ParseLinkQuestion(body, &r.question); err == nil {
 			h.Questions.Asked(from, &r.question, AnswerReply{l, r.question.Ref})
+		}
+	case wire.LinkTypeKeep:
+		if err = wire.ParseKeep(body, &r.keep); err == nil {
+			h.Keeps.Keep(from, &r.keep)
+		}
+	case wire.LinkTypeKept:
+		if err = wire.ParseKept(body, &r.kept); err == nil {
+			h.Keeps.Kept(from, &r.kept)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

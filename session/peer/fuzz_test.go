@@ -50,6 +50,8 @@ func FuzzReader(f *testing.F) {
 		frame(wire.LinkTypeSnapshot, wire.AppendSnapshotChunk(nil, &wire.SnapshotChunk{Author: author, Changes: make([]wire.Change, 2)})),
 		frame(wire.LinkTypeQuestion, wire.AppendLinkQuestion(nil, &wire.LinkQuestion{Kind: 1, Account: "a"})),
 		frame(wire.LinkTypeAnswer, wire.AppendLinkAnswer(nil, &wire.LinkAnswer{Ref: 1})),
+		frame(wire.LinkTypeKeep, wire.AppendKeep(nil, &wire.Keep{Ref: 1, Facts: []session.Fact{{Address: session.Address{Account: "a", Device: "b"}, Origin: author}}})),
+		frame(wire.LinkTypeKept, wire.AppendKept(nil, &wire.Kept{Ref: 1})),
 		append(frame(wire.LinkTypePing, nil), goodbyeFrame(wire.GoodbyeClosing, "bye")...),
 	} {
 		f.Add(text, uint16(3), true)
@@ -61,7 +63,7 @@ func FuzzReader(f *testing.F) {
 		cfg.GoodbyeTimeout = time.Millisecond // nobody reads it
 		cfg.FrameBytesMax, cfg.ReadBufferBytes, cfg.BatchBytes = 4<<10, 2<<10, 1<<10
 		var err error
-		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Links: n}, slog.New(slog.DiscardHandler))
+		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Links: n}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +115,7 @@ func FuzzHello(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, piece uint16) {
 		n := &node{log: new(journal)}
 		var err error
-		n.Pool, err = New(fast(), Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Links: n}, slog.New(slog.NewTextHandler(n.log, nil)))
+		n.Pool, err = New(fast(), Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Links: n}, slog.New(slog.NewTextHandler(n.log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ type Handlers struct {
 	Messages  Messages
 	Log       Log
 	Questions Questions
+	Keeps     Keeps
 	Links     Links
 	Known     func(node string) bool // may that node link? nil: everybody may
 }
@@ -31,6 +32,13 @@ type Log interface {
 	Heads(from session.Origin, h *wire.Heads)
 	LogRequest(from session.Origin, q *wire.LogRequest)
 	SnapshotChunk(from session.Origin, s *wire.SnapshotChunk)
+}
+
+// Keeps takes the facts that this node is to keep, and hears that others have kept what
+// it sent them.
+type Keeps interface {
+	Keep(from session.Origin, k *wire.Keep)
+	Kept(from session.Origin, k *wire.Kept)
 }
 
 // Questions answers other nodes, at once or later, from any goroutine.

@@ -111,6 +111,12 @@ func (n *node) LogRequest(from session.Origin, q *wire.LogRequest) {
 func (n *node) SnapshotChunk(from session.Origin, s *wire.SnapshotChunk) {
 	n.note("chunk %s %d %v", from.Node, s.Index, s.Last)
 }
+func (n *node) Keep(from session.Origin, k *wire.Keep) {
+	n.note("keep %s %d %v %d", from.Node, k.Ref, k.Holding, len(k.Facts))
+}
+func (n *node) Kept(from session.Origin, k *wire.Kept) {
+	n.note("kept %s %d %v", from.Node, k.Ref, k.Refused)
+}
 func (n *node) Up(to session.Origin) { n.note("up %s %d", to.Node, to.Epoch) }
 func (n *node) Down(to session.Origin, why wire.GoodbyeReason) {
 	n.note("down %s %d %v", to.Node, to.Epoch, why)
@@ -137,7 +143,7 @@ func start(t testing.TB, name string, epoch uint64, changes ...setup) *node {
 	n := &node{log: new(journal)}
 	cfg := fast()
 	self := Identity{Cluster: "test", Node: name, Epoch: epoch}
-	h := Handlers{Messages: n, Log: n, Questions: n, Links: n}
+	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Links: n}
 	for _, change := range changes {
 		change(n, &cfg, &self, &h)
 	}

@@ -66,7 +66,7 @@ func New(cfg Config, self Identity, handlers Handlers, log *slog.Logger) (*Pool,
 	if err := errors.Join(cfg.Validate(), self.check()); err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
 	}
-	if handlers.Messages == nil || handlers.Log == nil || handlers.Questions == nil || handlers.Links == nil {
+	if handlers.Messages == nil || handlers.Log == nil || handlers.Questions == nil || handlers.Keeps == nil || handlers.Links == nil {
 		return nil, errors.New("peer: a handler is missing")
 	}
 	secrets, err := newCredentials(cfg)
@@ -113,19 +113,27 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 }
 
 // Control sends a control frame, whose body is encoded already so that one for many
-// nodes is encoded once: delta, heads, log request or snapshot. The body is borrowed.
-// False says that there is no link, or no room: then Links.Room will tell when there
-// is.
+// nodes is encoded once: keep, kept, delta, heads, log request or snapshot. The body is
+// borrowed. False says that there is no link, or none that knows the type, or no room:
+// then Links.Room will tell when there is.
 func (p *Pool) Control(node string, t wire.LinkType, body []byte) bool {
-	if t < wire.LinkTypeDelta || t > wire.LinkTypeSnapshot {
-		panic("peer: Control is for the log's frames, not for " + t.String())
+	switch t {
+	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot:
+	default:
+		panic("peer: Control is not for " + t.String())
 	}
 	pr := p.live(node)
-	if pr == nil || !pr.control.control(t, body) {
+	if pr == nil || pr.minor < t.Minor() || !pr.control.control(t, body) {
 		p.count.controlRefused.Add(1)
 		return false
 	}
 	return true
+}
+
+// Speaks reports whether a node is linked and knows a type of control frame.
+func (p *Pool) Speaks(node string, t wire.LinkType) bool {
+	pr := p.live(node)
+	return pr != nil && pr.minor >= t.Minor()
 }
 
 // live returns the link to a node, or nil.

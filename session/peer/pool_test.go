@@ -151,12 +151,37 @@ func TestControl(t *testing.T) {
 	send()
 	a.Control("b", wire.LinkTypeHeads, wire.AppendHeads(nil, &wire.Heads{Heads: []wire.Head{{Author: author}}}))
 	a.Control("b", wire.LinkTypeLogRequest, wire.AppendLogRequest(nil, &wire.LogRequest{Author: author, From: 4}))
+	a.Control("b", wire.LinkTypeKeep, wire.AppendKeep(nil, &wire.Keep{Ref: 3, KeepState: wire.KeepState{Holding: true}, Facts: []session.Fact{{Address: session.Address{Account: "a", Device: "d"}, Origin: author}}}))
+	a.Control("b", wire.LinkTypeKept, wire.AppendKept(nil, &wire.Kept{Ref: 3}))
 	a.Control("b", wire.LinkTypeSnapshot, wire.AppendSnapshotChunk(nil, &wire.SnapshotChunk{Author: author, Index: 2, Last: true}))
 	until(t, "all control frames", func() bool { return b.heard("chunk a 2 true") })
-	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4"} {
+	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false"} {
 		if !b.heard(want) {
 			t.Errorf("b did not hear %q", want)
 		}
+	}
+}
+
+// TestOlderNode is not sent what it does not know: that would end the link.
+func TestOlderNode(t *testing.T) {
+	b := start(t, "b", 1)
+	for _, channel := range []wire.LinkChannel{wire.ChannelControl, wire.ChannelMessages} {
+		r := dialRaw(t, b.addr)
+		hello := Identity{Cluster: "test", Node: "a", Epoch: 1}.hello(&b.cfg, channel, 1)
+		hello.Minor = 0
+		r.say(t, hello)
+		if typ, _, err := r.next(); typ != wire.LinkTypeHello || err != nil {
+			t.Fatal(typ, err)
+		}
+	}
+	until(t, "a is up", func() bool { return b.heard("up a 1") })
+	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept} {
+		if b.Speaks("a", typ) || b.Control("a", typ, []byte{1}) {
+			t.Errorf("%v is sent to a node of version 1.0", typ)
+		}
+	}
+	if !b.Speaks("a", wire.LinkTypeDelta) || b.Speaks("nobody", wire.LinkTypeDelta) {
+		t.Error("a knows deltas, and nobody knows nothing")
 	}
 }
 

@@ -46,6 +46,18 @@ var (
 	closedSample = Change{Address: 1, Account: 2, Version: 3, Closed: true}
 )
 
+var factSample = session.Fact{
+	Address: session.Address{Account: "alice", Device: "phone"}, Origin: authorSample,
+	Number: 1 << 28, Version: VersionMax, OpenedMS: 1700000000000, SeenMS: 1700000000001,
+	Detailed: true, UserAgent: "curl/8", Remote: "10.0.0.1:99", Attrs: []byte(`{"a":1}`),
+	Closed: true, ClosedMS: 1700000000002, CloseCode: 4001,
+}
+
+var endSample = session.Fact{
+	Address: session.Address{Account: "å", Device: "tv"}, Origin: session.Origin{Node: "a", Epoch: 1},
+	Number: 1, Version: 2, OpenedMS: 3, Closed: true, ClosedMS: 4, CloseCode: 1006,
+}
+
 var linkCodecs = []linkCodec{
 	codec("hello", LinkHello{Major: LinkMajor, Minor: 7, Channel: ChannelMessages, Pair: 0xfeed, Cluster: "prod.eu", Node: "node-1", Epoch: 12, KeyFingerprint: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, FrameBytesMax: 2 << 20, Addr: "10.0.0.1:8082"}, AppendLinkHello, ParseLinkHello),
 	codec("goodbye", Goodbye{Reason: GoodbyeCluster, Detail: "my cluster is \"a\", yours \"b\""}, AppendGoodbye, ParseGoodbye),
@@ -61,6 +73,8 @@ var linkCodecs = []linkCodec{
 	codec("snapshot", SnapshotChunk{authorSample, 99, 3, true, []Change{changeSample}}, AppendSnapshotChunk, ParseSnapshotChunk),
 	codec("question", LinkQuestion{Ref: 4, Kind: QuestionHolds, Account: "alice", Device: "phone", Version: 300, Session: 1, Body: []byte("more")}, AppendLinkQuestion, ParseLinkQuestion),
 	codec("answer", LinkAnswer{Ref: 4, Held: true, Version: 301, Error: "why", Body: []byte("[]")}, AppendLinkAnswer, ParseLinkAnswer),
+	codec("keep", Keep{7, KeepState{true, true}, []session.Fact{factSample, endSample}}, AppendKeep, ParseKeep),
+	codec("kept", Kept{7, true}, AppendKept, ParseKept),
 	codec("outcomes-collision", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Misrouted}}, Final: true, Collision: true}, AppendOutcomes, single(ParseOutcomes)),
 }
 
@@ -148,6 +162,16 @@ func TestLinkRefused(t *testing.T) {
 		{"heads that are not there", CodeTruncated, ParseHeads([]byte{0, 0, 0x80, 0x80, 1}, new(Heads))},
 		{"too many heads", CodeLimit, ParseHeads([]byte{0, 0, 0x80, 0x80, 0x80, 1}, new(Heads))},
 		{"long uvarint", CodeValue, ParseLogRequest([]byte{1, 'a', 1, 0x80, 0}, new(LogRequest))},
+		{"what is kept", CodeValue, ParseKeep([]byte{2, 0, 0, 0, 0, 0, 0, 0, 1, 0}, new(Keep))},
+		{"state", CodeValue, ParseKeep([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 4}, new(Keep))},
+		{"a fact about nobody", CodeValue, parseFact(func(f *session.Fact) { f.Device = "" })},
+		{"a fact of a strange node", CodeValue, parseFact(func(f *session.Fact) { f.Node = "A" })},
+		{"version of a fact", CodeValue, parseFact(func(f *session.Fact) { f.Version++ })},
+		{"user agent", CodeLimit, parseFact(func(f *session.Fact) { f.UserAgent = strings.Repeat("x", FactUserAgentBytesMax+1) })},
+		{"remote", CodeLimit, parseFact(func(f *session.Fact) { f.Remote = strings.Repeat("x", FactRemoteBytesMax+1) })},
+		{"attrs", CodeLimit, parseFact(func(f *session.Fact) { f.Attrs = make([]byte, FactAttrsBytesMax+1) })},
+		{"flags of a fact", CodeValue, ParseKeep(append(BeginKeep(nil, 1, KeepState{}), 4), new(Keep))},
+		{"refused", CodeValue, ParseKept([]byte{0, 0, 0, 0, 0, 0, 0, 1, 2}, new(Kept))},
 		{"kind 0", CodeValue, ParseLinkQuestion(AppendLinkQuestion(nil, &LinkQuestion{}), new(LinkQuestion))},
 	} {
 		if codeOf(c.err) != c.code {
@@ -161,6 +185,11 @@ func TestLinkRefused(t *testing.T) {
 }
 
 func parseForward(f *Forward) error { return single(ParseForward)(AppendForward(nil, f), new(Forward)) }
+func parseFact(change func(*session.Fact)) error {
+	f := factSample
+	change(&f)
+	return ParseKeep(AppendKeep(nil, &Keep{Facts: []session.Fact{f}}), new(Keep))
+}
 func parseOutcomes(o *Outcomes) error {
 	return single(ParseOutcomes)(AppendOutcomes(nil, o), new(Outcomes))
 }
@@ -243,6 +272,7 @@ func TestLinkAllocatesNothing(t *testing.T) {
 	var o Outcomes
 	var d Delta
 	var h Heads
+	var k Keep
 	for _, c := range []struct {
 		name string
 		fn   func()
@@ -251,6 +281,7 @@ func TestLinkAllocatesNothing(t *testing.T) {
 		{"outcomes", func() { _, _ = ParseOutcomes(AppendOutcomes(room, linkCodecs[6].sample.(*Outcomes)), &o) }},
 		{"delta", func() { _ = ParseDelta(AppendDelta(room, linkCodecs[8].sample.(*Delta)), &d) }},
 		{"heads", func() { _ = ParseHeads(AppendHeads(room, linkCodecs[9].sample.(*Heads)), &h) }},
+		{"keep", func() { _ = ParseKeep(AppendKeep(room, linkCodecs[14].sample.(*Keep)), &k) }},
 	} {
 		c.fn()
 		if n := testing.AllocsPerRun(100, c.fn); n != 0 {

@@ -22,7 +22,7 @@ const LinkHeaderBytes = 5
 // The version of what links speak. Nodes of another major version are refused.
 const (
 	LinkMajor = 1
-	LinkMinor = 0
+	LinkMinor = 1
 )
 
 // LinkType says what the body of a frame is.
@@ -33,7 +33,7 @@ const (
 	LinkTypeHello      LinkType = 1 + iota // LinkHello: the first frame of each side
 	LinkTypeForward                        // Forward, one or more
 	LinkTypeOutcomes                       // Outcomes, one or more
-	LinkTypeKeep                           // reserved for mailboxes; nobody sends it in version 1.0
+	LinkTypeKeep                           // Keep; from version 1.1 on
 	LinkTypeDelta                          // Delta
 	LinkTypeHeads                          // Heads
 	LinkTypeLogRequest                     // LogRequest
@@ -42,13 +42,14 @@ const (
 	LinkTypeAnswer                         // LinkAnswer
 	LinkTypeGoodbye                        // Goodbye: the last frame of its sender
 	LinkTypePing                           // no body: the path and the sender are alive
+	LinkTypeKept                           // Kept; from version 1.1 on
 
 	linkTypes
 )
 
 var linkTypeNames = [linkTypes]string{
 	"invalid", "hello", "forward", "outcomes", "keep", "delta", "heads", "log_request",
-	"snapshot", "question", "answer", "goodbye", "ping",
+	"snapshot", "question", "answer", "goodbye", "ping", "kept",
 }
 
 // String returns the type's name in logs.
@@ -61,7 +62,15 @@ func (t LinkType) String() string {
 
 // Known reports whether this version has a meaning for the type.
 func (t LinkType) Known() bool {
-	return t > 0 && t < linkTypes && t != LinkTypeKeep
+	return t > 0 && t < linkTypes
+}
+
+// Minor returns the minor version from which nodes know the type.
+func (t LinkType) Minor() uint16 {
+	if t == LinkTypeKeep || t == LinkTypeKept {
+		return 1
+	}
+	return 0
 }
 
 // BeginLinkFrame appends the header of a frame, whose body the caller appends next.

@@ -37,6 +37,7 @@ type Route struct {
 	Epoch   uint64 `json:"epoch"`
 	Linked  bool   `json:"linked"`
 	SinceMS int64  `json:"since_ms"`
+	Home    string `json:"home"` // keeps the device's record; empty: the asked node has no others
 }
 
 // Route asks where a device is.

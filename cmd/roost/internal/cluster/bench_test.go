@@ -41,16 +41,19 @@ func newNode(b *testing.B, origin session.Origin, entries int, join ...string) *
 	s := Settings{Key: route.Key{1, 2, 3}, Gossip: gossip.Default(), Peer: peer.Default(), Route: route.Default(), Replica: replica.Default()}
 	s.Gossip.Listen, s.Gossip.Join, s.Peer.Listen = "127.0.0.1:0", slices.Clone(join), "127.0.0.1:0"
 	s.Route.EntriesMax = entries
+	s.Now, s.SteadyMS = time.Now, func() int64 { return time.Now().UnixMilli() }
+	s.Keeping = testKeeping
 	c, err := New(s, origin, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}
+	c.node.Store = openStore(b, origin.Node)
 	return c
 }
 
-func start(b *testing.B, c *Cluster) {
+func startNode(b *testing.B, c *Cluster) {
 	sockets := unsocketed{b}
-	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets})
+	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets, Store: c.node.Store})
 	if err := c.Start(context.Background(), "127.0.0.1:1", "127.0.0.1:1"); err != nil {
 		b.Fatal(err)
 	}
@@ -80,7 +83,7 @@ func BenchmarkStorm(b *testing.B) {
 		}
 		n := newNode(b, session.Origin{Node: fmt.Sprint("n", i+1), Epoch: 1}, 1_000_000, join...)
 		b.Cleanup(n.Close)
-		start(b, n)
+		startNode(b, n)
 		nodes = append(nodes, n)
 	}
 	for _, n := range nodes {
@@ -210,7 +213,7 @@ func BenchmarkJoin(b *testing.B) {
 		}
 	}
 	b.Cleanup(source.Close)
-	start(b, source)
+	startNode(b, source)
 	var took time.Duration
 	joins, cpu := 0, cpuTime()
 	for b.Loop() {
@@ -218,7 +221,7 @@ func BenchmarkJoin(b *testing.B) {
 		c := newNode(b, session.Origin{Node: "newcomer", Epoch: uint64(joins + 1)}, n+n/5, source.GossipAddr())
 		b.StartTimer()
 		begun := time.Now()
-		start(b, c)
+		startNode(b, c)
 		await(b, "the newcomer has everything", func() bool { return c.table.Stats().Entries >= uint64(n) })
 		took += time.Since(begun)
 		joins++

@@ -17,6 +17,7 @@ import (
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/wire"
+	"github.com/roostpush/roost/store"
 )
 
 // Settings are the configurations of what the cluster is made of.
@@ -26,6 +27,7 @@ type Settings struct {
 	Peer    peer.Config
 	Route   route.Config
 	Replica replica.Config
+	Keeping Keeping
 
 	Now       func() time.Time // the node's clock, which may be set
 	SteadyMS  func() int64     // the clock of Router.Tick, which is never set, milliseconds
@@ -41,7 +43,7 @@ type Sockets interface {
 type Node struct {
 	Router  *deliver.Router
 	Sockets Sockets
-	Records Records
+	Store   *store.Store
 }
 
 // Cluster is the other nodes, as this one knows them. Any goroutine may call any method
@@ -57,6 +59,10 @@ type Cluster struct {
 	sessions *session.Registry
 	pool     *peer.Pool
 	gossip   *gossip.Gossip
+	homes    *homes
+	keeper   *keeper
+	handing  handing
+	auditing auditing
 	ready    chan struct{} // closed once gossip is there
 	filled   atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
 
@@ -89,6 +95,11 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 		ready: make(chan struct{}), ended: make(chan struct{}), overtook: make(chan string, 1),
 		answers: make(chan struct{}, answersMax), asked: asked{replies: map[askedKey]peer.AnswerReply{}},
 	}
+	c.handing.wake = make(chan struct{}, 1)
+	c.auditing.wake = make(chan struct{}, 1)
+	c.homes = newHomes(s.Key, self.Node)
+	c.keeper = newKeeper(s.Keeping, self.Node, c.homes)
+	c.keeper.due = c.handing.due
 	c.replies.New = func() any { return new(reply) }
 	c.buffers.New = func() any { return new([]byte) }
 	if c.table, err = route.New(s.Route); err != nil {
@@ -108,10 +119,11 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	}
 	c.pool, err = peer.New(s.Peer, peer.Identity{
 		Cluster: s.Gossip.Cluster, Node: self.Node, Epoch: self.Epoch, KeyFingerprint: s.Key.Fingerprint(),
-	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Links: incoming{c}}, log)
+	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Links: incoming{c}}, log)
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
+	c.keeper.send = c.pool.Control
 	return c, nil
 }
 
@@ -119,7 +131,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 
 // Attach gives the cluster the rest of the node. It comes before Start.
-func (c *Cluster) Attach(n Node) { c.node = n }
+func (c *Cluster) Attach(n Node) { c.node, c.keeper.store = n, n.Store }
 
 // Start opens the listeners for links and gossip and looks for other nodes. internal and
 // public are the addresses of those listeners. It fails when others could not dial this
@@ -149,6 +161,8 @@ func (c *Cluster) Start(ctx context.Context, internal, public string) (err error
 	c.running.Go(c.tick)
 	c.running.Go(c.seek)
 	c.running.Go(c.watch)
+	c.running.Go(c.handOver)
+	c.running.Go(c.audit)
 	c.log.Info("cluster", "name", c.settings.Gossip.Cluster, "links", told.Links, "gossip", c.gossip.Self().GossipAddr, "public", told.Public, "internal", told.Internal)
 	return nil
 }
@@ -184,6 +198,8 @@ func (c *Cluster) Drain() {
 	if !c.isStarted() {
 		return
 	}
+	c.homes.leave(c.settings.SteadyMS())
+	c.handing.due()
 	if err := c.gossip.SetState(gossip.Draining); err != nil {
 		c.log.Debug("drain was not told to everybody", "error", err)
 	}
@@ -192,6 +208,7 @@ func (c *Cluster) Drain() {
 // Close leaves the cluster, so that nobody takes it for a failure.
 func (c *Cluster) Close() {
 	if c.isStarted() {
+		c.waitForHomes()
 		ctx, cancel := context.WithTimeout(context.Background(), c.settings.Gossip.LeaveTimeout)
 		if err := c.gossip.Leave(ctx); err != nil {
 			c.log.Debug("leaving was not told to everybody", "error", err)
@@ -209,12 +226,22 @@ func (c *Cluster) Close() {
 	}
 }
 
-// tickEvery is the step of the logs, at most replica.batch_ms.
+// waitForHomes gives the homes of this node's last sessions time to answer. What they do
+// not keep by then this node keeps.
+func (c *Cluster) waitForHomes() {
+	for end := time.Now().Add(c.settings.Gossip.LeaveTimeout); c.keeper.queued() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// tickEvery is the step of the logs, at most replica.batch_ms, and how long facts are
+// collected for one frame.
 const tickEvery = 25 * time.Millisecond
 
 func (c *Cluster) tick() {
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
+	resyncs := uint64(0)
 	for {
 		select {
 		case <-c.ended:
@@ -222,6 +249,11 @@ func (c *Cluster) tick() {
 		case <-t.C:
 			c.replica.Tick(c.nowMS())
 			c.watchRoom()
+			c.keeper.tick(c.handing.pending(), c.settings.SteadyMS())
+			if n := c.node.Store.Resyncs(); n != resyncs {
+				resyncs = n
+				c.handing.due()
+			}
 		}
 	}
 }

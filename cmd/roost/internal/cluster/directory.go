@@ -38,7 +38,13 @@ func (d Directory) Devices(account string, limit int) ([]wire.DeviceInfo, error)
 			at[k.Device] = len(list)
 			list = append(list, info)
 		case info.Online && !list[i].Online, info.Online == list[i].Online && info.SeenMS > list[i].SeenMS:
+			// Who holds a device may not be who keeps what its token said.
+			if info.Attrs == nil {
+				info.Attrs = list[i].Attrs
+			}
 			list[i] = info
+		case list[i].Attrs == nil:
+			list[i].Attrs = info.Attrs
 		}
 	}
 	slices.SortFunc(list, func(a, b wire.DeviceInfo) int { return strings.Compare(a.Device, b.Device) })

@@ -18,6 +18,7 @@ import (
 func start(t *testing.T, node string, join ...string) *Cluster {
 	t.Helper()
 	s := Settings{Key: route.Key{1}, Gossip: gossip.Default(), Peer: peer.Default(), Route: route.Default(), Replica: replica.Default()}
+	s.Keeping = testKeeping
 	s.Now, s.SteadyMS = time.Now, func() int64 { return time.Now().UnixMilli() }
 	s.Gossip.Listen, s.Gossip.Join, s.Gossip.RejoinMin = "127.0.0.1:0", join, 50*time.Millisecond
 	s.Peer.Listen = "127.0.0.1:0"
@@ -26,7 +27,7 @@ func start(t *testing.T, node string, join ...string) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c)})
+	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c), Store: openStore(t, node)})
 	if err := c.Start(context.Background(), "127.0.0.1:8081", "127.0.0.1:8080"); err != nil {
 		t.Fatal(err)
 	}

@@ -182,14 +182,42 @@ func (i incoming) Asked(from session.Origin, q *wire.LinkQuestion, way peer.Answ
 	i.c.answer(q, way)
 }
 
+// Keep takes facts whose home this node is. They are acknowledged once they are on disk.
+func (i incoming) Keep(from session.Origin, k *wire.Keep) {
+	c := i.c
+	kept, elsewhere := c.keeper.take(from.Node, k)
+	if elsewhere {
+		c.handing.due() // the two nodes do not see the same members yet
+	}
+	if k.Lost {
+		c.auditing.add(from)
+	}
+	if len(k.Facts) == 0 {
+		return
+	}
+	a := wire.Kept{Ref: k.Ref, Refused: !kept}
+	answer := func() { c.pool.Control(from.Node, wire.LinkTypeKept, wire.AppendKept(nil, &a)) }
+	if kept {
+		c.node.Store.Committed(answer)
+		return
+	}
+	answer()
+}
+
+// Kept hears what became of facts that were sent to their home.
+func (i incoming) Kept(from session.Origin, a *wire.Kept) { i.c.keeper.kept(from.Node, a) }
+
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)
+	i.c.keeper.linked(to.Node, i.c.pool.Speaks(to.Node, wire.LinkTypeKeep))
+	i.c.handing.again()
 	i.c.replica.Linked(to.Node, i.c.nowMS())
 }
 
 func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
 	i.c.log.Info("link down", "node", to.Node, "epoch", to.Epoch, "reason", why.String())
 	i.c.replica.Unlinked(to.Node)
+	i.c.keeper.linked(to.Node, false)
 	if m, ok := i.c.doubted.take(to); ok {
 		i.c.forget(m, gossip.Dead) // both say so now
 		return
@@ -213,11 +241,13 @@ func (m members) Joined(member gossip.Member) {
 	m.c.doubted.clear(member.Node)
 	m.c.log.Info("node joined", "node", member.Node, "epoch", member.Epoch, "links", member.PeerAddr, "state", member.State.String())
 	m.c.replica.Joined(member.Origin(), m.c.nowMS())
+	m.c.moved(m.c.homes.update(member, m.c.settings.SteadyMS()))
 	m.link(member)
 }
 
 func (m members) Changed(member gossip.Member) {
 	m.c.log.Info("node changed", "node", member.Node, "epoch", member.Epoch, "state", member.State.String())
+	m.c.moved(m.c.homes.update(member, m.c.settings.SteadyMS()))
 	m.link(member)
 }
 
@@ -256,4 +286,5 @@ func (c *Cluster) forget(member gossip.Member, why gossip.Reason) {
 	c.log.Log(context.Background(), level, "node left", "node", member.Node, "epoch", member.Epoch, "reason", why.String())
 	c.pool.Drop(member.Node, member.Epoch)
 	c.replica.Left(member.Origin())
+	c.moved(c.homes.remove(member, why, c.settings.SteadyMS()))
 }

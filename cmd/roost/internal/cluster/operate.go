@@ -78,7 +78,7 @@ func (c *Cluster) isLinkedTo(o session.Origin) bool {
 // Where says what the table has of a device.
 func (c *Cluster) Where(a session.Address) api.Where {
 	address, _ := c.settings.Key.Address(a.Account, a.Device)
-	w := api.Where{Hash: fmt.Sprintf("%016x", address)}
+	w := api.Where{Hash: fmt.Sprintf("%016x", address), Home: c.homes.of(a.Account)}
 	p := c.Locate(a.Account, a.Device)
 	w.State = [...]string{
 		deliver.Nowhere: "nowhere", deliver.Unknown: "unknown", deliver.Unsure: "unsure",
@@ -99,9 +99,32 @@ func (c *Cluster) Known(a session.Address) (list []api.Known, complete bool) {
 	if !c.isStarted() {
 		return nil, false
 	}
-	// Who was connected where is remembered by the node that held it: all are asked.
-	found, err := c.Ask(c.appendMembers(nil), wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
-	return found, err == nil
+	found, err := c.Ask(c.whoKnows(a.Account), wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
+	return found, err == nil && !c.homes.isMissing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
+}
+
+// whoKnows returns the other nodes that may know something of an account: those that
+// hold its devices, its home, and those that hold what belongs elsewhere.
+//
+// While the members changed lately or this node itself has something to hand over, the
+// others may have the same to do and not have said so yet; and facts for a home without a link
+// are on any disk. Then all nodes are asked.
+func (c *Cluster) whoKnows(account string) []string {
+	all := c.appendMembers(nil)
+	keeps := c.homes.of(account)
+	switch {
+	case c.handing.pending(), c.homes.sinceChange(c.settings.SteadyMS()) < 2*c.keeper.cfg.SettleAfter:
+		return all
+	case keeps != c.self.Node && !c.keeper.isUp(keeps):
+		return all
+	}
+	nodes := c.AppendNodes(nil, account)
+	for _, node := range all {
+		if (node == keeps || c.keeper.isHolding(node)) && !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
 }
 
 // Session asks the node that made a session's id for it.
@@ -149,7 +172,7 @@ func (c *Cluster) Disconnect(a session.Address, o session.Origin, number uint64,
 
 // Stats returns what the parts have counted, each with metric tags.
 func (c *Cluster) Stats() []any {
-	stats := []any{c.table.Stats(), c.replica.Stats()}
+	stats := []any{c.table.Stats(), c.replica.Stats(), c.keepStats()}
 	if c.isStarted() {
 		stats = append(stats, c.pool.Stats(), c.gossip.Stats())
 	}

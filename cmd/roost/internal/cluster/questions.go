@@ -14,12 +14,6 @@ import (
 	"github.com/roostpush/roost/session/wire"
 )
 
-// Records is what is remembered of devices; the store is one. Both may read a disk.
-type Records interface {
-	Device(a session.Address) (rec session.Record, ok bool, err error)
-	Account(account string, limit int) ([]session.Record, error)
-}
-
 // questionTimeout bounds the answer of another node, which may have to read its disk.
 const questionTimeout = 2 * time.Second
 
@@ -94,8 +88,8 @@ func (c *Cluster) here(q *wire.LinkQuestion) ([]api.Known, error) {
 	var records []session.Record
 	var err error
 	if q.Device == "" {
-		records, err = c.node.Records.Account(q.Account, devicesMax)
-	} else if rec, ok, failed := c.node.Records.Device(session.Address{Account: q.Account, Device: q.Device}); ok || failed != nil {
+		records, err = c.node.Store.Account(q.Account, devicesMax)
+	} else if rec, ok, failed := c.node.Store.Device(session.Address{Account: q.Account, Device: q.Device}); ok || failed != nil {
 		records, err = []session.Record{rec}, failed
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // checks collects problems of one section; the key is relative to it.
@@ -52,6 +53,13 @@ func (ps *checks) dialable(key, address string) {
 
 // dialableBytesMax is what gossip has room for.
 const dialableBytesMax = 150
+
+// within asks that a value be in a range.
+func within[T int | time.Duration](ps *checks, key string, value, low, high T) {
+	if value < low || value > high {
+		ps.add(key, "is %v; %v to %v are allowed", value, low, high)
+	}
+}
 
 // less asks that one size stay below another package's, and says why.
 func (ps *checks) less(key string, value int, otherKey string, other int, why string) {

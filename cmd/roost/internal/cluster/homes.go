@@ -1,0 +1,122 @@
+package cluster
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/home"
+	"github.com/roostpush/roost/session/route"
+)
+
+// homes says which node keeps the records of an account: the one of the active members
+// that rendezvous hashing names (DESIGN.md decision 7). Any goroutine may ask.
+type homes struct {
+	key  route.Key
+	self string
+
+	members   atomic.Pointer[home.Members]
+	changedMS atomic.Int64 // when the active members changed last
+
+	mu     sync.Mutex
+	others map[string]gossip.Member
+	active []string         // the names of members, sorted
+	leaves bool             // this node sees its devices out and keeps nothing new
+	absent map[string]int64 // nodes that are gone, and since when
+}
+
+func newHomes(key route.Key, self string) *homes {
+	h := &homes{key: key, self: self, others: map[string]gossip.Member{}, absent: map[string]int64{}}
+	h.refreshLocked(0)
+	return h
+}
+
+// of returns the home of an account, whose name is borrowed; it allocates nothing.
+func (h *homes) of(account string) string {
+	_, hash := h.key.Address(account, "")
+	return h.members.Load().Home(hash)
+}
+
+// isSelf reports whether this node is the home of an account.
+func (h *homes) isSelf(account string) bool { return h.of(account) == h.self }
+
+// update takes a member as it is now. It returns the processes of all others and whether
+// homes have moved.
+func (h *homes) update(m gossip.Member, nowMS int64) (living []session.Origin, moved bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.others[m.Node] = m
+	delete(h.absent, m.Node)
+	return h.refreshLocked(nowMS)
+}
+
+// remove takes a member out; see update.
+func (h *homes) remove(m gossip.Member, why gossip.Reason, nowMS int64) (living []session.Origin, moved bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.others[m.Node].Epoch == m.Epoch {
+		delete(h.others, m.Node)
+	}
+	if why != gossip.Replaced {
+		h.absent[m.Node] = nowMS
+	}
+	return h.refreshLocked(nowMS)
+}
+
+// leave makes this node nobody's home, as long as there are others.
+func (h *homes) leave(nowMS int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leaves = true
+	h.refreshLocked(nowMS)
+}
+
+// refreshLocked counts the active members again. While there is none everything stays
+// where it is.
+func (h *homes) refreshLocked(nowMS int64) (living []session.Origin, moved bool) {
+	var names []string
+	for _, m := range h.others {
+		living = append(living, m.Origin())
+		if m.State == gossip.Active {
+			names = append(names, m.Node)
+		}
+	}
+	if !h.leaves || len(names) == 0 {
+		names = append(names, h.self)
+	}
+	slices.Sort(names)
+	if slices.Equal(names, h.active) {
+		return living, false
+	}
+	now, err := home.New(names)
+	if err != nil {
+		panic("cluster: members have one name each, they are keys of a map: " + err.Error())
+	}
+	h.active = names
+	h.members.Store(now)
+	h.changedMS.Store(nowMS)
+	return living, true
+}
+
+// sinceChange returns how long ago the members changed.
+func (h *homes) sinceChange(nowMS int64) time.Duration {
+	return time.Duration(nowMS-h.changedMS.Load()) * time.Millisecond
+}
+
+// isMissing reports whether a node is gone that may have records nobody else has, for
+// less than so long: one that stays away is not waited for for ever. A node that left on
+// purpose has handed over only what it had time for.
+func (h *homes) isMissing(nowMS int64, most time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for node, since := range h.absent {
+		if nowMS-since < most.Milliseconds() {
+			return true
+		}
+		delete(h.absent, node)
+	}
+	return false
+}
