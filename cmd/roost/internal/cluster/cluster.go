@@ -60,6 +60,7 @@ type Cluster struct {
 	pool     *peer.Pool
 	gossip   *gossip.Gossip
 	homes    *homes
+	moving   sync.Mutex // held from a change of members until everybody concerned knows
 	keeper   *keeper
 	handing  handing
 	auditing auditing

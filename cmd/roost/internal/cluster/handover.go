@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/store"
 )
 
@@ -168,7 +169,22 @@ func (c *Cluster) handPortion(list []store.Held) (whole bool) {
 	return released == len(list)
 }
 
-// moved tells everybody concerned that the members are others than before.
+// memberIs notes a member as it is now.
+func (c *Cluster) memberIs(m gossip.Member) {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	c.moved(c.homes.update(m, c.settings.SteadyMS()))
+}
+
+// memberGone notes that a member is none any more.
+func (c *Cluster) memberGone(m gossip.Member, why gossip.Reason) {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	c.moved(c.homes.remove(m, why, c.settings.SteadyMS()))
+}
+
+// moved tells everybody concerned that the members are others than before. The caller holds
+// moving: the last to be told must be the last that happened.
 func (c *Cluster) moved(living []session.Origin, homesMoved bool) {
 	c.node.Store.Living(living)
 	if homesMoved {

@@ -241,13 +241,13 @@ func (m members) Joined(member gossip.Member) {
 	m.c.doubted.clear(member.Node)
 	m.c.log.Info("node joined", "node", member.Node, "epoch", member.Epoch, "links", member.PeerAddr, "state", member.State.String())
 	m.c.replica.Joined(member.Origin(), m.c.nowMS())
-	m.c.moved(m.c.homes.update(member, m.c.settings.SteadyMS()))
+	m.c.memberIs(member)
 	m.link(member)
 }
 
 func (m members) Changed(member gossip.Member) {
 	m.c.log.Info("node changed", "node", member.Node, "epoch", member.Epoch, "state", member.State.String())
-	m.c.moved(m.c.homes.update(member, m.c.settings.SteadyMS()))
+	m.c.memberIs(member)
 	m.link(member)
 }
 
@@ -286,5 +286,5 @@ func (c *Cluster) forget(member gossip.Member, why gossip.Reason) {
 	c.log.Log(context.Background(), level, "node left", "node", member.Node, "epoch", member.Epoch, "reason", why.String())
 	c.pool.Drop(member.Node, member.Epoch)
 	c.replica.Left(member.Origin())
-	c.moved(c.homes.remove(member, why, c.settings.SteadyMS()))
+	c.memberGone(member, why)
 }
