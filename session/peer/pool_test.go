@@ -165,12 +165,17 @@ func TestControl(t *testing.T) {
 // TestOlderNode is not sent what it does not know: that would end the link.
 func TestOlderNode(t *testing.T) {
 	b := start(t, "b", 1)
+	var theirs wire.LinkHello
 	for _, channel := range []wire.LinkChannel{wire.ChannelControl, wire.ChannelMessages} {
 		r := dialRaw(t, b.addr)
 		hello := Identity{Cluster: "test", Node: "a", Epoch: 1}.hello(&b.cfg, channel, 1)
-		hello.Minor = 0
+		hello.Minor, hello.Challenge = 0, theirs.Challenge
 		r.say(t, hello)
-		if typ, _, err := r.next(); typ != wire.LinkTypeHello || err != nil {
+		typ, body, err := r.next()
+		if err == nil {
+			err = wire.ParseLinkHello(body, &theirs)
+		}
+		if typ != wire.LinkTypeHello || err != nil {
 			t.Fatal(typ, err)
 		}
 	}
