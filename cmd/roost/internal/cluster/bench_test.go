@@ -40,7 +40,7 @@ func (u unsocketed) Close(_ netpoll.ConnID, _ uint16, reason string) {
 func newNode(b *testing.B, origin session.Origin, entries int, join ...string) *Cluster {
 	s := Settings{Key: route.Key{1, 2, 3}, Gossip: gossip.Default(), Peer: peer.Default(), Route: route.Default(), Replica: replica.Default()}
 	s.Gossip.Listen, s.Gossip.Join, s.Peer.Listen = "127.0.0.1:0", slices.Clone(join), "127.0.0.1:0"
-	s.Route.EntriesMax = entries
+	s.Route.EntriesMax, s.Route.OwnEntries = entries, entries/4
 	s.Now, s.SteadyMS = time.Now, func() int64 { return time.Now().UnixMilli() }
 	s.Keeping = testKeeping
 	c, err := New(s, origin, slog.New(slog.DiscardHandler))
