@@ -241,17 +241,7 @@ func crossLatencyRow(all crossLatencies) (row Row, machine string) {
 		Note: fmt.Sprintf("to the result's read p99 %s; from the intended push p99 %s, of which the generator's own lateness p99 %s",
 			took(all.Cross, "outcome.closed.p99"), took(all.Cross, "push.p99"), took(all.Cross, "lateness.p99")),
 	}
-	if len(all.Ramp.Saturated) > 0 {
-		row.Note += "; the generator, not the servers, ended the ramp: the highest rate is a lower bound"
-	}
-	for _, r := range all.Cross {
-		if w := wrong(r); w != "" {
-			row.Verdict, row.Note = Broken, w
-		}
-	}
-	if len(p99s) != len(all.Cross) {
-		row.Verdict, row.Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
-	}
+	row.doubt(all.Ramp, all.Cross, len(p99s))
 	if row.Verdict == "" && row.Value > row.Limit && median(own) > row.Limit {
 		machine = fmt.Sprintf("pushes within one node take %s as well", took(all.Own, arrived))
 	}

@@ -159,17 +159,7 @@ func relayRow(of relayBudget, all relayResult) (row Row, machine string) {
 		Note: fmt.Sprintf("to the peer's read p99 %s; from the intended send p99 %s, of which the generator's own lateness p99 %s",
 			took("relay.closed.p99"), took("relay.p99"), took("lateness.p99")),
 	}
-	if len(all.Ramp.Saturated) > 0 {
-		row.Note += "; the generator, not the server, ended the ramp: the highest rate is a lower bound"
-	}
-	for _, r := range all.Half {
-		if w := wrong(r); w != "" {
-			row.Verdict, row.Note = Broken, w
-		}
-	}
-	if len(p99s) != len(all.Half) {
-		row.Verdict, row.Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
-	}
+	row.doubt(all.Ramp, all.Half, len(p99s))
 	if row.Verdict == "" && row.Value > row.Limit && bare > row.Limit {
 		machine = fmt.Sprintf("a bare relay of reads and writes takes %s as well", report.Duration(time.Duration(bare)))
 	}

@@ -45,6 +45,22 @@ func (r Row) judge() Row {
 	return r
 }
 
+// doubt says what makes rounds at half the highest rate mean less, or nothing. stamped is
+// in how many of them the kernel said when messages arrived.
+func (r *Row) doubt(ramp *report.Result, rounds []*report.Result, stamped int) {
+	if len(ramp.Saturated) > 0 {
+		r.Note += "; the generator, not the server, ended the ramp: the highest rate is a lower bound"
+	}
+	for _, round := range rounds {
+		if w := wrong(round); w != "" {
+			r.Verdict, r.Note = Broken, w
+		}
+	}
+	if stamped != len(rounds) {
+		r.Verdict, r.Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
+	}
+}
+
 // failed returns the rows of something that could not be measured at all.
 func failed(err error, what ...string) (rows []Row) {
 	for _, w := range what {

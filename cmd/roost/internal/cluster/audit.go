@@ -96,7 +96,7 @@ func (c *Cluster) gone(nodes map[session.Origin]struct{}, list []store.Held) (go
 		if _, asked := nodes[h.Origin]; !asked || h.Closed {
 			continue
 		}
-		if p := c.Locate(h.Account, h.Device); p.State != deliver.There && c.replica.Stats().Loading == 0 && c.isMember(h.Origin) {
+		if p := c.Locate(h.Account, h.Device); p.State != deliver.There && c.replica.Lacking() == 0 && c.isMember(h.Origin) {
 			gone = append(gone, h)
 		}
 	}
