@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -42,9 +43,25 @@ func (f apiFlags) client(t terminal) (c *client.Client, ctx context.Context, don
 }
 
 // interruptible returns a context that ends at the first SIGINT or SIGTERM. The
-// second one ends the process at once, as the system does by itself.
+// second one ends the process at once, as the system does by itself: the
+// handlers are gone before the context ends, so whoever sees that it is ending
+// (a /readyz that says no) can already send it.
 func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+		select {
+		case second := <-signals: // came before Stop
+			_ = syscall.Kill(os.Getpid(), second.(syscall.Signal))
+		default:
+		}
+	}()
+	return ctx, cancel
 }
