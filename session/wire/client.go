@@ -86,7 +86,7 @@ func AppendPush(dst []byte, p *PushFrame) []byte {
 	if p.TimeoutMS > 0 {
 		dst = appendInteger(dst, `,"timeout_ms":`, p.TimeoutMS)
 	}
-	if p.Priority != PriorityNormal {
+	if p.Priority != session.PriorityNormal {
 		dst = appendString(dst, `,"priority":`, p.Priority.String())
 	}
 	if p.Wait != session.WaitWritten {

@@ -16,23 +16,6 @@ const (
 	TimeoutMSMax = 1<<31 - 1
 )
 
-// Priority is the lane of a push.
-type Priority uint8
-
-// The lanes. Within one, order is kept.
-const (
-	PriorityNormal Priority = iota
-	PriorityHigh
-	PriorityLow
-
-	priorities
-)
-
-var priorityNames = [priorities]string{"normal", "high", "low"}
-
-// String returns the word used on the wire.
-func (p Priority) String() string { return priorityNames[p] }
-
 // PushFrame is one push of a service: a JSON body or one line of NDJSON. Its
 // slices are borrowed: valid until the input or the struct is used again. One
 // goroutine at a time may use it; the zero value is ready.
@@ -48,7 +31,7 @@ type PushFrame struct {
 	ID        []byte // the caller's own id; nil: none
 	TTLMS     int64
 	TimeoutMS int64 // 0: not said, the default counts
-	Priority  Priority
+	Priority  session.Priority
 	Wait      session.Wait
 	Collapse  []byte // nil: none
 	AcksFirst bool   // the first device's ack is enough, and takes the message from the others
@@ -104,7 +87,7 @@ func (p *PushFrame) parseWords() {
 	if p.Wait, ok = session.ParseWait(Borrow(r.text(memberWait, 16))); !ok {
 		r.bad(memberWait, "is none of written, acked and none")
 	}
-	if p.Priority, ok = ParsePriority(Borrow(r.text(memberPriority, 16))); !ok {
+	if p.Priority, ok = session.ParsePriority(Borrow(r.text(memberPriority, 16))); !ok {
 		r.bad(memberPriority, "is none of high, normal and low")
 	}
 	switch string(r.text(memberAcks, 16)) {
@@ -114,19 +97,6 @@ func (p *PushFrame) parseWords() {
 	default:
 		r.bad(memberAcks, "is neither first nor all")
 	}
-}
-
-// ParsePriority reads the word used on the wire; the empty string is the default.
-func ParsePriority(s string) (Priority, bool) {
-	if s == "" {
-		return PriorityNormal, true
-	}
-	for i, name := range priorityNames {
-		if s == name {
-			return Priority(i), true
-		}
-	}
-	return 0, false
 }
 
 // errName is a reason that costs nothing to make.

@@ -14,10 +14,10 @@ var pushFrames = []struct {
 }{
 	{"device", PushFrame{Account: []byte("alice"), Device: []byte("phone"), Payload: []byte(`{ "a" : 1 }`)}},
 	{"account", PushFrame{Account: []byte("alice"), Payload: []byte(`null`), Wait: session.WaitAcked, TimeoutMS: 250}},
-	{"topic", PushFrame{Topic: []byte("news.eu"), Payload: []byte(`1`), Priority: PriorityLow}},
-	{"all", PushFrame{All: true, Payload: []byte(`1`), Wait: session.WaitNone, Priority: PriorityHigh}},
+	{"topic", PushFrame{Topic: []byte("news.eu"), Payload: []byte(`1`), Priority: session.PriorityLow}},
+	{"all", PushFrame{All: true, Payload: []byte(`1`), Wait: session.WaitNone, Priority: session.PriorityHigh}},
 	{"everything", PushFrame{Account: []byte("a\"lice"), Device: []byte("phone"), Payload: []byte("a\nb"), Kind: session.Text,
-		ID: []byte("order 17"), TTLMS: 86400000, TimeoutMS: 5000, Priority: PriorityHigh, Wait: session.WaitAcked, Collapse: []byte("cart_-9"), AcksFirst: true}},
+		ID: []byte("order 17"), TTLMS: 86400000, TimeoutMS: 5000, Priority: session.PriorityHigh, Wait: session.WaitAcked, Collapse: []byte("cart_-9"), AcksFirst: true}},
 	{"empty", PushFrame{Account: []byte("alice"), Kind: session.Binary, Payload: []byte{}}},
 	{"binary", PushFrame{Account: []byte("alice"), Device: []byte("phone"), Kind: session.Binary, Payload: []byte{0, 255}}},
 }
