@@ -35,6 +35,7 @@ type Density struct {
 	ProcessBytesMax float64       // budget of process memory for each device
 	TotalBytesMax   float64       // the same with the server's share of the kernel's memory
 	Kept            string        // folder for the heap profile and the metrics; empty: none
+	Leave           bool          // leave node, data and connections: the machine is turned off, and a million resets take minutes there
 	Extra           []string      // more arguments of roost serve
 }
 
@@ -72,6 +73,7 @@ func (d Density) scenario(node *Node) bench.Scenario {
 	s := bench.DefaultScenario("density", to)
 	s.Processes, s.ProbeWait = d.Processes, d.Patience
 	s.Config.ConnectTimeout, s.Config.ConnectsInflight, s.Config.ProofsPerSecond = d.Patience, d.Inflight, d.ProofsPerSecond
+	s.Config.LeaveOpen = d.Leave
 	s.Config.ProofsInflight, s.Config.ProofStall = int64(d.Inflight), d.Patience/10
 	s.Phases = []generator.Phase{
 		{Kind: generator.Open, Connections: baseDevices}, // what is made for the first one is not what each costs
@@ -99,13 +101,17 @@ func (d Density) Fill(ctx context.Context, data string, worker []string, progres
 	if err := errors.Join(os.RemoveAll(data), os.MkdirAll(data, 0o755)); err != nil {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
-	defer os.RemoveAll(data)
+	if !d.Leave {
+		defer os.RemoveAll(data)
+	}
 	note("starting roost serve")
 	node, err := StartNode(ctx, d.Program, data, d.serveArgs()...)
 	if err != nil {
 		return nil, err
 	}
-	defer node.Kill()
+	if !d.Leave {
+		defer node.Kill()
+	}
 	node.client.Timeout = d.Patience
 	note(fmt.Sprintf("roost serve is ready after %s, process %d", report.Duration(node.Ready), node.PID))
 	filling := &filling{density: d, node: node, note: note, result: &DensityResult{
@@ -156,7 +162,9 @@ func (f *filling) phaseEnded(ctx context.Context, p *report.Phase) {
 	case p.Kind == generator.Prove:
 		f.note(fmt.Sprintf("%d of %d devices answered a ping", p.Tally.Get(tally.Proved), f.density.Devices))
 		r.Proved, f.err = f.read(ctx)
-		f.note("resetting every connection")
+		if !f.density.Leave {
+			f.note("resetting every connection")
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type Config struct {
 	BeatInterval     time.Duration `json:"beat_interval"`     // heartbeat by which a loop sees that it is not getting CPU
 	TickInterval     time.Duration `json:"tick_interval"`     // time between two reports of a loop; four for each line of progress, so that a line misses little
 	EventsMax        int           `json:"events_max"`        // epoll events taken at once; about 1 ms of work
+	LeaveOpen        bool          `json:"leave_open"`        // what is open at the end is not reset; it ends with the process
 }
 
 // Default returns limits that suit from one to a few hundred thousand connections.

@@ -241,7 +241,9 @@ func (l *loop) tick() {
 }
 
 func (l *loop) finish() {
-	l.slots.each(func(c *conn) { l.drop(c) })
+	if !l.plan.Config.LeaveOpen {
+		l.slots.each(func(c *conn) { l.drop(c) })
+	}
 	for _, s := range l.streams {
 		_ = unix.Close(s.fd)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,16 +25,26 @@ type densityCommand struct {
 	ProcessMax   float64       `default:"600" placeholder:"BYTES" help:"Process memory for each device above which the exit code is 3."`
 	TotalMax     float64       `default:"5000" placeholder:"BYTES" help:"The same with the server's half of the kernel's memory."`
 	Data         string        `placeholder:"DIR" help:"Where the node's data goes, in a folder of its own that is removed; default: a temporary one."`
+	Leave        string        `placeholder:"FILE" help:"Leave node and connections as they are, and write the exit code to this file when all results are there: then the machine may be turned off."`
 }
 
 // Run fills a node and says what each device costs.
 func (c densityCommand) Run(ctx context.Context, o output) error {
+	err := c.run(ctx, o)
+	if c.Leave == "" {
+		return err
+	}
+	return errors.Join(err, os.WriteFile(c.Leave, fmt.Appendln(nil, exitCode(err, o.err)), 0o644))
+}
+
+func (c densityCommand) run(ctx context.Context, o output) error {
 	if c.Connections < 2 || c.Procs < 1 || c.Rate < 0 {
 		return fmt.Errorf("--connections %d, --procs %d and --rate %g make no sense together", c.Connections, c.Procs, c.Rate)
 	}
 	d := experiment.DefaultDensity(c.Roost)
 	d.Devices, d.PerSecond, d.Processes, d.Quiet, d.Patience = c.Connections, c.Rate, c.Procs, c.Quiet, c.Patience
 	d.PingInterval, d.ProcessBytesMax, d.TotalBytesMax = c.PingInterval, c.ProcessMax, c.TotalMax
+	d.Leave = c.Leave != ""
 	d.Sources, d.Kept, d.Extra = c.Source, c.Results, c.Arg
 	data := c.Data
 	if data == "" {
@@ -43,7 +54,9 @@ func (c densityCommand) Run(ctx context.Context, o output) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(data)
+	if c.Leave == "" {
+		defer os.RemoveAll(data)
+	}
 	if c.Results != "" {
 		if err := os.MkdirAll(c.Results, 0o755); err != nil {
 			return err

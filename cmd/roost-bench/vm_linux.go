@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 	vmUp        = "vm: up"     // the line that says that the machine has booted
 	vmExitFile  = "exit-code"  // density's, in decimal
 	vmArguments = "/arguments" // of density, one a line
+	vmLeft      = "/left"      // density's exit code, once all results are there
 	vmResults   = "/results"   // becomes the archive
 	vmOutPort   = "/dev/ttyS1" // the archive's way out
 	vmDisk      = "/dev/vda"   // ext4, for the data directory
@@ -195,19 +197,31 @@ func vmDensity(ctx context.Context, log io.Writer) (code int, err error) {
 	if err != nil {
 		return report.ExitUsage, err
 	}
-	args := []string{"density", "--roost", vmPrograms + "roost", "--results", vmResults, "--data", vmData}
+	args := []string{"density", "--roost", vmPrograms + "roost", "--results", vmResults, "--data", vmData, "--leave", vmLeft}
 	for line := range strings.Lines(string(text)) {
 		args = append(args, strings.TrimSuffix(line, "\n"))
 	}
 	run := exec.CommandContext(ctx, vmPrograms+"roost-bench", args...)
 	run.Stdout, run.Stderr = table, struct{ io.Writer }{log} // a pipe: lines, where the console would be a terminal
-	if err := run.Run(); err != nil && run.ProcessState == nil {
+	if err := run.Start(); err != nil {
 		return report.ExitUsage, err
 	}
-	if code = run.ProcessState.ExitCode(); code < 0 { // a signal: the kernel ran out of memory, probably
-		return report.ExitEarly, fmt.Errorf("density ended: %s", run.ProcessState)
+	ended := make(chan error, 1)
+	go func() { ended <- run.Wait() }()
+	for {
+		select {
+		case <-ended:
+			if code = run.ProcessState.ExitCode(); code < 0 { // a signal: the kernel ran out of memory, probably
+				return report.ExitEarly, fmt.Errorf("density ended: %s", run.ProcessState)
+			}
+			return code, nil
+		case <-time.After(time.Second):
+			// Its end closes a million sockets, which takes minutes here and tells nothing.
+			if text, err := os.ReadFile(vmLeft); err == nil && strings.HasSuffix(string(text), "\n") {
+				return strconv.Atoi(strings.TrimSpace(string(text)))
+			}
+		}
 	}
-	return code, nil
 }
 
 // vmHandOver writes everything in the results' folder to the serial port.
