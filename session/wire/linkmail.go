@@ -1,0 +1,203 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/roostpush/roost/session"
+)
+
+// Mail asks a node to keep a message until its device, or each device of its account, has
+// it, because it is the home of the account (DESIGN.md decision 7). It is answered by a
+// Mailed. Strings and Payload of a parsed one are borrowed, but not the node of its id.
+//
+// Time is what is left, since the clocks of two nodes need not agree.
+type Mail struct {
+	Ref   uint64     // names the frame in its Mailed
+	Watch bool       // the sender wants to hear what becomes of it: MailFates
+	ID    session.ID // made by the node that accepted it
+
+	Account string
+	Device  string // empty: every device of the account
+	Except  string // the device that is left out; empty: none
+
+	Kind     session.Kind
+	Priority session.Priority
+	First    bool   // the first device's ack takes it from the others
+	From     string // the sending device; empty: a service
+	SentMS   int64  // Unix milliseconds at the accepting node
+	LeftMS   int64  // milliseconds until it expires
+	Collapse string // empty: none
+	Trace    string // W3C traceparent; empty: none
+	Payload  []byte
+}
+
+// MailTraceBytesMax bounds a traceparent (W3C Trace Context: 55 bytes in version 00).
+const MailTraceBytesMax = 128
+
+// The flags of a Mail.
+const (
+	mailWatch    = 1
+	mailFirst    = 2
+	mailKind     = 2 // bits to shift: two for the kind
+	mailPriority = 4 // and two for the priority
+	mailReserved = 0xc0
+)
+
+// AppendMail appends the body of a Mail. The payload is last.
+func AppendMail(dst []byte, m *Mail) []byte {
+	flags := byte(m.Kind)<<mailKind | byte(m.Priority)<<mailPriority
+	if m.Watch {
+		flags |= mailWatch
+	}
+	if m.First {
+		flags |= mailFirst
+	}
+	dst = append(binary.BigEndian.AppendUint64(dst, m.Ref), flags)
+	dst = appendMessageID(dst, m.ID)
+	for _, s := range [...]string{m.Account, m.Device, m.Except, m.From} {
+		dst = appendText(dst, s)
+	}
+	dst = appendTime(dst, m.SentMS)
+	dst = appendTime(dst, m.LeftMS)
+	dst = appendText(dst, m.Collapse)
+	dst = appendText(dst, m.Trace)
+	return appendText(dst, Borrow(m.Payload))
+}
+
+// MailSizeMax returns an upper bound of what AppendMail appends.
+func MailSizeMax(m *Mail) int {
+	return 8 + 1 + 8*binary.MaxVarintLen64 + 1 + session.NodeBytesMax +
+		len(m.Account) + len(m.Device) + len(m.Except) + len(m.From) + len(m.Collapse) + len(m.Trace) + len(m.Payload) + 4*binary.MaxVarintLen64
+}
+
+// ParseMail reads the body of a mail frame. An error is an *Error.
+func ParseMail(b []byte, m *Mail) error {
+	r := linkBody{b: b}
+	m.Ref = r.uint64("ref")
+	flags := r.byte("flags")
+	if flags&mailReserved != 0 {
+		r.fail(CodeValue, fmt.Sprintf("flags %#02x", flags))
+	}
+	m.Watch, m.First = flags&mailWatch != 0, flags&mailFirst != 0
+	m.Kind, m.Priority = session.Kind(flags>>mailKind&3), session.Priority(flags>>mailPriority&3)
+	r.messageID(&m.ID)
+	m.Account, m.Device, m.Except, m.From = r.name("account"), r.name("device"), r.name("except"), r.name("from")
+	m.SentMS, m.LeftMS = r.time("sent_ms"), r.time("left_ms")
+	m.Collapse = Borrow(r.bytes("collapse", CollapseBytesMax))
+	m.Trace = Borrow(r.bytes("trace", MailTraceBytesMax))
+	m.Payload = r.bytes("payload", r.left())
+	switch {
+	case r.err != nil:
+	case m.Kind > session.Binary:
+		r.fail(CodeValue, fmt.Sprintf("kind %d", m.Kind))
+	case int(m.Priority) >= session.PriorityCount:
+		r.fail(CodeValue, fmt.Sprintf("priority %d", m.Priority))
+	case m.Account == "":
+		r.fail(CodeValue, "mail for nobody")
+	case m.Device != "" && m.Except != "":
+		r.fail(CodeValue, "mail for a device that leaves one out")
+	case m.Collapse != "" && checkCollapse(m.Collapse) != nil:
+		r.fail(CodeValue, checkCollapse(m.Collapse).Error())
+	}
+	return r.end()
+}
+
+func appendMessageID(dst []byte, id session.ID) []byte {
+	return binary.AppendUvarint(appendOrigin(dst, id.Origin), uint64(id.Number))
+}
+
+// messageID reads an id; the rules of origin hold.
+func (r *linkBody) messageID(id *session.ID) {
+	r.origin(&id.Origin)
+	id.Number = session.MessageID(r.uvarint("number"))
+}
+
+// Mailed answers a Mail. Why is borrowed.
+type Mailed struct {
+	Ref     uint64          // of the Mail
+	Devices int             // that it is kept for
+	Refused session.Outcome // Pending: it is kept; else it is not, and never will be
+	Why     string          // which limit or fault that was, for people
+}
+
+// MailWhyBytesMax bounds the reason of a refusal.
+const MailWhyBytesMax = 512
+
+// AppendMailed appends the body of a Mailed; a longer reason is cut.
+func AppendMailed(dst []byte, m *Mailed) []byte {
+	dst = append(binary.BigEndian.AppendUint64(dst, m.Ref), byte(m.Refused))
+	dst = binary.AppendUvarint(dst, uint64(m.Devices))
+	return appendText(dst, m.Why[:min(len(m.Why), MailWhyBytesMax)])
+}
+
+// ParseMailed reads the body of a mailed frame. An error is an *Error.
+func ParseMailed(b []byte, m *Mailed) error {
+	r := linkBody{b: b}
+	m.Ref = r.uint64("ref")
+	m.Refused = r.outcome()
+	m.Devices = int(r.bounded("devices", 1<<31-1))
+	m.Why = Borrow(r.bytes("why", MailWhyBytesMax))
+	return r.end()
+}
+
+// outcome is one of the closed set, or Pending.
+func (r *linkBody) outcome() session.Outcome {
+	o := r.byte("outcome")
+	if int(o) >= session.OutcomeCount {
+		r.fail(CodeValue, fmt.Sprintf("outcome %d", o))
+		return 0
+	}
+	return session.Outcome(o)
+}
+
+// MailFate says what became of a kept message at one device, to the node that accepted
+// it. Device is borrowed.
+type MailFate struct {
+	ID      session.ID
+	Device  string
+	Outcome session.Outcome
+}
+
+// AppendMailFate appends the body of a MailFate.
+func AppendMailFate(dst []byte, f *MailFate) []byte {
+	return appendText(append(appendMessageID(dst, f.ID), byte(f.Outcome)), f.Device)
+}
+
+// ParseMailFate reads the body of a fate frame. An error is an *Error.
+func ParseMailFate(b []byte, f *MailFate) error {
+	r := linkBody{b: b}
+	r.messageID(&f.ID)
+	f.Outcome, f.Device = r.outcome(), r.name("device")
+	switch {
+	case r.err != nil:
+	case f.Outcome == session.Pending:
+		r.fail(CodeValue, "a fate without an outcome")
+	case f.Device == "":
+		r.fail(CodeValue, "the fate of nobody")
+	}
+	return r.end()
+}
+
+// MailAck says that a device has a kept message, to a node that may keep it. Its names
+// are borrowed.
+type MailAck struct {
+	ID              session.ID
+	Account, Device string
+}
+
+// AppendMailAck appends the body of a MailAck.
+func AppendMailAck(dst []byte, a *MailAck) []byte {
+	return appendText(appendText(appendMessageID(dst, a.ID), a.Account), a.Device)
+}
+
+// ParseMailAck reads the body of a mail ack. An error is an *Error.
+func ParseMailAck(b []byte, a *MailAck) error {
+	r := linkBody{b: b}
+	r.messageID(&a.ID)
+	a.Account, a.Device = r.name("account"), r.name("device")
+	if r.err == nil && (a.Account == "" || a.Device == "") {
+		r.fail(CodeValue, "an ack of nobody")
+	}
+	return r.end()
+}
