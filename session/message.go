@@ -48,4 +48,5 @@ type Message struct {
 	From    string // device of the sender within the account; empty: a service
 	SentMS  int64  // Unix time in milliseconds at the accepting node
 	Ack     bool   // the sender waits for the device's ack
+	Topic   string // of a message to a topic; else empty
 }

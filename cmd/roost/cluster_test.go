@@ -134,7 +134,7 @@ func (n *testNode) metric(name string) float64 {
 }
 
 // metricIn finds it, with its labels, in the text of /metrics.
-func metricIn(t *testing.T, text, name string) float64 {
+func metricIn(t testing.TB, text, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // connectTimeout is how long connecting and the upgrade may take.
@@ -25,12 +26,14 @@ const connectTimeout = 10 * time.Second
 type connectCommand struct {
 	Address string `arg:"" optional:"" help:"ACCOUNT/DEVICE. Left out, the token names both."`
 
-	URL    string `name:"url" default:"ws://127.0.0.1:8080/ws" placeholder:"URL" help:"The node's public listener (${default})."`
-	Token  string `env:"ROOST_TOKEN" placeholder:"TOKEN" help:"The device's token, as \"roost token\" mints them; not wanted with --auth none."`
-	Raw    bool   `help:"Speak roost.raw: payloads are frames, bare."`
-	Frames bool   `help:"Lines from standard input are whole frames, not payloads of sends."`
-	NoAck  bool   `help:"Do not acknowledge messages that ask for it."`
-	Count  int    `placeholder:"N" help:"Leave after N messages; 0: stay."`
+	URL    string   `name:"url" default:"ws://127.0.0.1:8080/ws" placeholder:"URL" help:"The node's public listener (${default})."`
+	Token  string   `env:"ROOST_TOKEN" placeholder:"TOKEN" help:"The device's token, as \"roost token\" mints them; not wanted with --auth none."`
+	Raw    bool     `help:"Speak roost.raw: payloads are frames, bare."`
+	Frames bool     `help:"Lines from standard input are whole frames, not payloads of sends."`
+	NoAck  bool     `help:"Do not acknowledge messages that ask for it."`
+	Topics []string `name:"subscribe" placeholder:"TOPIC" help:"Subscribe to a topic, or with news.* to all topics below news; several are separated by commas."`
+	Since  string   `placeholder:"ID" help:"With --subscribe: be sent first what came after the message of that id."`
+	Count  int      `placeholder:"N" help:"Leave after N messages; 0: stay."`
 }
 
 // Help is shown below the flags.
@@ -41,6 +44,7 @@ How the connection ended is said on standard error; exits with 0 when it was clo
 
 Examples:
   roost connect alice/phone
+  roost connect alice/phone --subscribe news.*,weather.eu
   roost connect --token "$(roost token --keys keys.json --account alice --device phone)"`
 }
 
@@ -63,6 +67,11 @@ func (c connectCommand) Run(t terminal) error {
 	// An interrupt says goodbye; the node's answer ends the reading below.
 	unhook := context.AfterFunc(ctx, func() { d.leave(ws.StatusNormalClosure) })
 	defer unhook()
+	if len(c.Topics) > 0 {
+		if err := d.send(ws.OpText, c.subscription()); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
 	go c.sendLines(t, d)
 	err = c.receive(t, d)
 	if ctx.Err() != nil {
@@ -79,6 +88,12 @@ func (c connectCommand) target() (*url.URL, error) {
 	}
 	if c.Count < 0 {
 		return nil, fmt.Errorf("--count %d is negative", c.Count)
+	}
+	if c.Raw && len(c.Topics) > 0 {
+		return nil, errors.New("--raw and --subscribe: roost.raw has no frame to subscribe with")
+	}
+	if c.Since != "" && len(c.Topics) == 0 {
+		return nil, errors.New("--since without --subscribe: since is of the topics subscribed to")
 	}
 	if c.Address == "" && c.Token == "" {
 		return nil, errors.New("who are you? give ACCOUNT/DEVICE, or --token")
@@ -213,6 +228,18 @@ func (c connectCommand) sendLines(t terminal, d *device) {
 	if err := lines.Err(); err != nil && !errors.Is(err, syscall.EIO) {
 		fmt.Fprintf(t.err, "roost: read standard input: %s\n", err)
 	}
+}
+
+// subscription is the subscribe frame that the flags ask for.
+func (c connectCommand) subscription() []byte {
+	f := wire.DeviceFrame{Type: wire.FrameSubscribe, Ref: []byte(`"subscribe"`)}
+	for _, topic := range c.Topics {
+		f.Topics = append(f.Topics, []byte(topic))
+	}
+	if c.Since != "" {
+		f.Since = []byte(c.Since)
+	}
+	return wire.AppendDevice(nil, &f)
 }
 
 // frame makes a line into what is sent.

@@ -18,6 +18,7 @@ import (
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
+	"github.com/roostpush/roost/session/topics"
 	"github.com/roostpush/roost/store"
 )
 
@@ -34,6 +35,7 @@ type node struct {
 	reactor  *netpoll.Reactor
 	router   *deliver.Router
 	relay    *relay.Relay[*deliver.Delivery]
+	topics   *topics.Broker
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
@@ -97,7 +99,7 @@ func (n *node) newCluster() (err error) {
 	n.cluster, err = cluster.New(cluster.Settings{
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
 		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
-		Keeping: cluster.Keeping(n.cfg.Cluster.Keep),
+		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -122,12 +124,18 @@ func (n *node) connect() (err error) {
 		journal = cluster.Journal{Own: n.store, Others: n.cluster}
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
+	var homes topics.Others
+	if n.cluster != nil {
+		homes = n.cluster.TopicHomes()
+	}
+	n.topics = topics.New(n.cfg.Topics, n.cfg.Auth.Mode == auth.ModeNone, sockets, homes)
+	n.router.AttachTopics(n.topics)
 	n.relay = relay.New(n.cfg.Relay, n.router, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
 		Journal: journal, Acks: n.router, Relay: n.relay,
-		Directory: n.directory(),
-		Refusals:  n.refusals, Now: n.now, Log: n.log,
+		Directory: n.directory(), Topics: n.topics,
+		Refusals: n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
 	})
 	if n.reactor, err = netpoll.New(n.cfg.Netpoll, n.gate, n.log); err != nil {
@@ -141,7 +149,7 @@ func (n *node) connect() (err error) {
 		Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {
-		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store})
+		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Topics: n.topics})
 		self.Cluster = n.cluster
 	}
 	n.api, err = api.New(n.cfg.API, self)

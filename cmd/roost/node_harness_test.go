@@ -23,7 +23,7 @@ import (
 
 // testNode is a whole node in this process: real sockets, a real store.
 type testNode struct {
-	t        *testing.T
+	t        testing.TB
 	public   string
 	internal string
 	node     *node
@@ -32,13 +32,13 @@ type testNode struct {
 }
 
 // startNode runs a node on ports of the kernel's choice until the test ends.
-func startNode(t *testing.T, change func(*config.Config)) *testNode {
+func startNode(t testing.TB, change func(*config.Config)) *testNode {
 	t.Helper()
 	return startNodeAt(t, time.Now, change)
 }
 
 // startNodeAt runs one with a clock of its own.
-func startNodeAt(t *testing.T, now func() time.Time, change func(*config.Config)) *testNode {
+func startNodeAt(t testing.TB, now func() time.Time, change func(*config.Config)) *testNode {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Node = "n1"
@@ -92,7 +92,7 @@ func startNodeAt(t *testing.T, now func() time.Time, change func(*config.Config)
 
 // device is a plain WebSocket client.
 type testDevice struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	r    io.Reader
 }

@@ -21,10 +21,11 @@ const payloadBytesMax = 64 << 20
 
 // pushCommand pushes a message.
 type pushCommand struct {
-	Target  string `arg:"" optional:"" help:"ACCOUNT/DEVICE, or ACCOUNT for all its devices. Left out with --all."`
+	Target  string `arg:"" optional:"" help:"ACCOUNT/DEVICE, or ACCOUNT for all its devices. Left out with --all and --topic."`
 	Payload string `arg:"" optional:"" help:"The payload, JSON unless --text or --binary; - reads standard input, @FILE a file."`
 
 	All      bool          `help:"Push to everybody connected."`
+	Topic    string        `placeholder:"TOPIC" help:"Push to everybody who has subscribed to that topic, such as news.eu."`
 	Wait     string        `enum:"written,acked,none" default:"written" help:"Level to wait for: written (the kernel took it), acked (the device said so), none (${default})."`
 	Timeout  time.Duration `placeholder:"DURATION" help:"How long to wait for that level (the node's default: 5s)."`
 	TTL      time.Duration `name:"ttl" placeholder:"DURATION" help:"How long the message is kept for a device that is away (0: not at all)."`
@@ -49,6 +50,7 @@ Examples:
   roost push alice --text 'dinner is ready' --wait acked
   roost push alice/phone @photo.jpg --binary
   roost push --all '{"news":1}'
+  roost push --topic news.eu '{"headline":"..."}'
   roost push --ndjson - < pushes.ndjson`
 }
 
@@ -98,6 +100,13 @@ func (c *pushCommand) push() (client.Push, error) {
 	switch {
 	case c.Timeout < 0 || c.TTL < 0 || c.Timeout > 0 && p.TimeoutMS == 0 || c.TTL > 0 && p.TTLMS == 0:
 		return p, errors.New("--timeout and --ttl are 1ms or longer")
+	case c.All && c.Topic != "":
+		return p, errors.New("--all and --topic are two targets: give one of them")
+	case c.Topic != "" && c.Payload != "":
+		return p, fmt.Errorf("--topic takes no target, found %q", c.Target)
+	case c.Topic != "":
+		c.Payload, p.To.Topic = c.Target, c.Topic
+		return p, session.CheckTopic(c.Topic)
 	case c.All && c.Payload != "":
 		return p, fmt.Errorf("--all takes no target, found %q", c.Target)
 	case c.All:
@@ -106,7 +115,7 @@ func (c *pushCommand) push() (client.Push, error) {
 	case c.NDJSON && (c.Target == "" || c.Target == "-"):
 		return p, nil // every line is a whole push
 	case c.Target == "":
-		return p, errors.New("a target is missing: ACCOUNT/DEVICE, ACCOUNT or --all")
+		return p, errors.New("a target is missing: ACCOUNT/DEVICE, ACCOUNT, --topic or --all")
 	}
 	account, device, ok := strings.Cut(c.Target, "/")
 	if err := session.CheckName("account", account); err != nil {

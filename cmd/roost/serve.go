@@ -85,6 +85,7 @@ func (n *node) start(internal net.Listener) <-chan error {
 		}
 	})
 	n.running.Go(n.tick)
+	n.running.Go(n.replayTopics)
 	return failed
 }
 
@@ -94,6 +95,17 @@ const (
 	sweepEvery = 250 * time.Millisecond
 	paceEvery  = time.Second
 )
+
+// replayTopics answers what devices have missed of topics, until the node ends.
+func (n *node) replayTopics() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n.running.Go(func() {
+		<-n.ended
+		cancel()
+	})
+	n.topics.Run(ctx)
+}
 
 func (n *node) tick() {
 	sweep, pace := time.NewTicker(sweepEvery), time.NewTicker(paceEvery)
@@ -107,6 +119,7 @@ func (n *node) tick() {
 			n.relay.Sweep(n.now().UnixMilli())
 		case <-pace.C:
 			n.router.Tick(n.steadyMS())
+			n.topics.Tick(n.steadyMS())
 		}
 	}
 }

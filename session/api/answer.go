@@ -76,7 +76,7 @@ func appendError(dst []byte, code, detail string) []byte {
 func (s *Server) conclude(sl *slot, brief bool) answer {
 	sl.appendIDs(s.node.Origin)
 	counts, total := sl.delivery.Counts(), sl.delivery.Total()
-	all := sl.push.To.All
+	all := sl.push.To.All || sl.push.To.Topic != ""
 	switch {
 	case total == 0 && !all:
 		return s.concludeNobody(sl)

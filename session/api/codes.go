@@ -24,7 +24,6 @@ const (
 	codeHeaderInvalid    = "header_invalid"            // 400: a request header
 	codeTTLMissing       = "ttl_missing"               // 400: RFC 8030 section 5.2
 	codeTTLUnsupported   = "ttl_unsupported"           // 422: nothing is kept on this node yet
-	codeTopicUnsupported = "topic_unsupported"         // 422: no topics on this node yet
 	codeAcksUnsupported  = "acks_unsupported"          // 422: acks "first" needs cancel, not here yet
 	codeTimeoutRange     = "timeout_out_of_range"      // 422
 	codePayloadInvalid   = "payload_invalid"           // 400: not what its content type says

@@ -31,9 +31,10 @@ type slot struct {
 	hook   func(*deliver.Delivery) // calls settle; made once
 
 	id       session.MessageID
-	names    []byte // what account, device and ref are made of
-	account  string // borrowed from names, as device and ref
+	names    []byte // what account, device, topic and ref are made of
+	account  string // borrowed from names, as the others
 	device   string // empty: the whole account
+	topic    string // empty: it is to no topic
 	ref      string // the caller's own id; empty: none
 	timeout  time.Duration
 	began    time.Time
@@ -78,12 +79,12 @@ func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, now time.T
 		sl.refuse(p)
 		return
 	}
-	sl.keepNames(f.Account, f.Device, f.ID, header)
+	sl.keepNames(f.Account, f.Device, f.Topic, f.ID, header)
 	if sl.timeout = s.cfg.Push.Timeout; f.TimeoutMS > 0 {
 		sl.timeout = time.Duration(f.TimeoutMS) * time.Millisecond
 	}
 	sl.push = deliver.Push{
-		To:      deliver.To{Account: sl.account, Device: sl.device, All: f.All},
+		To:      deliver.To{Account: sl.account, Device: sl.device, Topic: sl.topic, All: f.All},
 		Kind:    f.Kind,
 		Payload: f.Payload,
 		Wait:    f.Wait,
@@ -121,8 +122,6 @@ func (s *Server) launch(sl *slot, scope string, raw []byte) {
 // check refuses what is well-formed and not possible here.
 func (s *Server) check(f *wire.PushFrame, header string) *Problem {
 	switch {
-	case f.Topic != nil:
-		return unprocessable(codeTopicUnsupported, "to.topic: this node has no topics yet; push to an account, a device or all")
 	case f.TTLMS > 0:
 		return unprocessable(codeTTLUnsupported, fmt.Sprintf("ttl_ms is %d: there is no mailbox on this node yet, so nothing can be kept; leave it out or send 0", f.TTLMS))
 	case f.AcksFirst:
@@ -191,21 +190,23 @@ func (sl *slot) repeats() bool { return sl.entry != nil && !sl.mine }
 func (sl *slot) reset(w waiter, now time.Time) {
 	sl.state.Store(slotPending)
 	sl.waiter, sl.began, sl.deadline = w, now, now
-	sl.id, sl.ref, sl.account, sl.device = 0, "", "", ""
+	sl.id, sl.ref, sl.account, sl.device, sl.topic = 0, "", "", "", ""
 	sl.entry, sl.mine, sl.refused, sl.expired = nil, false, false, false
 	sl.out = sl.out[:0]
 }
 
 // keepNames copies what conclude needs, since the frame's slices are borrowed.
-func (sl *slot) keepNames(account, device, id []byte, header string) {
+func (sl *slot) keepNames(account, device, topic, id []byte, header string) {
 	a, d := len(account), len(account)+len(device)
-	sl.names = append(append(append(sl.names[:0], account...), device...), id...)
+	t := d + len(topic)
+	sl.names = append(append(append(append(sl.names[:0], account...), device...), topic...), id...)
 	if len(id) == 0 {
 		sl.names = append(sl.names, header...)
 	}
 	sl.account = wire.Borrow(sl.names[:a])
 	sl.device = wire.Borrow(sl.names[a:d])
-	sl.ref = wire.Borrow(sl.names[d:])
+	sl.topic = wire.Borrow(sl.names[d:t])
+	sl.ref = wire.Borrow(sl.names[t:])
 }
 
 // refuse gives the slot an answer without a delivery.

@@ -44,7 +44,7 @@ func (s *Server) putMessage(w http.ResponseWriter, r *http.Request) *Problem {
 	sl, done := s.newSlot()
 	defer s.putSlot(sl)
 	sl.reset(done, s.now())
-	sl.keepNames([]byte(a.Account), []byte(a.Device), nil, key)
+	sl.keepNames([]byte(a.Account), []byte(a.Device), nil, nil, key)
 	sl.timeout = s.cfg.Push.Timeout
 	sl.push = deliver.Push{
 		To:      deliver.To{Account: sl.account, Device: sl.device},

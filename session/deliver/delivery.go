@@ -164,14 +164,14 @@ func (d *Delivery) expire(use uint32) {
 }
 
 // Outcomes yields the outcome of each addressee with the node that it is of, up to
-// Config.OutcomesListedMax of them; of a message to everybody none. The node is empty
+// Config.OutcomesListedMax of them; of a message to everybody or to a topic none. The node is empty
 // where none held the device. A node that could not be asked has an outcome without a
 // device, since only it knows their names. yield must not call the delivery. The names
 // are valid until Reset.
 func (d *Delivery) Outcomes(yield func(device, node string, o session.Outcome)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.router == nil || d.to.All {
+	if d.router == nil || d.to.isBroadcast() {
 		return
 	}
 	left := d.router.cfg.OutcomesListedMax
@@ -238,7 +238,7 @@ func (d *Delivery) begin(r *Router, id session.MessageID, p *Push) {
 
 // keepNames copies what the message's names are, one behind the other.
 func (d *Delivery) keepNames(p *Push) {
-	d.names = append(append(append(append(d.names, p.From...), p.To.Device...), p.To.Account...), p.To.Except...)
+	d.names = append(append(append(append(append(d.names, p.From...), p.To.Device...), p.To.Account...), p.To.Except...), p.To.Topic...)
 	rest := wire.Borrow(d.names)
 	next := func(n int) (name string) {
 		name, rest = rest[:n], rest[n:]
@@ -246,6 +246,8 @@ func (d *Delivery) keepNames(p *Push) {
 	}
 	d.message.From = next(len(p.From))
 	d.to = To{All: p.To.All, Device: next(len(p.To.Device)), Account: next(len(p.To.Account)), Except: next(len(p.To.Except))}
+	d.to.Topic = next(len(p.To.Topic))
+	d.message.Topic = d.to.Topic
 }
 
 // end lets go of what begin began.

@@ -11,7 +11,7 @@ import "github.com/roostpush/roost/session"
 
 // lack notes that a device is lacking. The caller holds mu.
 func (d *Delivery) lack() {
-	d.lacks = !d.local && !d.looked && !d.to.All && d.to.Device == "" && d.router.cluster != (alone{})
+	d.lacks = !d.local && !d.looked && !d.to.isBroadcast() && d.to.Device == "" && d.router.cluster != (alone{})
 }
 
 // lookFurther takes the delivery, of which all that is known has its outcome, among those

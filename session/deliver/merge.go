@@ -32,7 +32,7 @@ type listed struct {
 // merge leaves one outcome for each device of an account. The caller holds mu; every
 // addressee has its outcome.
 func (d *Delivery) merge() {
-	if len(d.remotes) == 0 && !d.looked || d.to.All || d.to.Device != "" || !ruleMerge {
+	if len(d.remotes) == 0 && !d.looked || d.to.isBroadcast() || d.to.Device != "" || !ruleMerge {
 		return
 	}
 	var room [indexedMin]listed

@@ -107,7 +107,11 @@ func (d *Delivery) forwardMany() {
 	if d.local && ruleOneHop {
 		return
 	}
-	d.nodes = d.router.cluster.AppendNodes(d.nodes[:0], d.to.Account)
+	if d.to.Topic != "" {
+		d.nodes = d.router.topics.AppendNodes(d.nodes[:0], d.to.Topic)
+	} else {
+		d.nodes = d.router.cluster.AppendNodes(d.nodes[:0], d.to.Account)
+	}
 	for _, node := range d.nodes {
 		d.remotes = append(d.remotes, remote{node: node})
 	}
@@ -128,7 +132,7 @@ func (d *Delivery) forwardTo(node string, tag uint64) {
 	r := d.router
 	f := r.forwards.Get().(*wire.Forward)
 	*f = wire.Forward{
-		ID: d.message.ID, All: d.to.All, Account: d.to.Account, Device: d.to.Device, Except: d.to.Except,
+		ID: d.message.ID, All: d.to.All, Topic: d.to.Topic, Account: d.to.Account, Device: d.to.Device, Except: d.to.Except,
 		Kind: d.message.Kind, Wait: d.wait, Payload: d.message.Payload, From: d.message.From,
 		SentMS: d.message.SentMS, TimeoutMS: d.timeoutMS,
 	}

@@ -19,13 +19,14 @@ type Sockets interface {
 	SendMany(ids []netpoll.ConnID, op netpoll.Op, payload []byte, rcpt netpoll.Receipt, tag uint64)
 }
 
-// To says who is addressed: a device, every device of an account, or everybody
-// connected to this node.
+// To says who is addressed: a device, every device of an account, everybody who has
+// subscribed to a topic, or everybody connected.
 type To struct {
 	Account string
 	Device  string // empty: every device of the account
 	Except  string // the device of the account that is left out; empty: none
 	All     bool
+	Topic   string // then the others are empty
 }
 
 // Push is a message to be delivered. Deliver borrows all of it until it returns.
@@ -51,6 +52,7 @@ type Router struct {
 	reg      *session.Registry
 	sockets  Sockets
 	cluster  Cluster
+	topics   Topics
 	seeking  seeking
 	_        [64]byte      // what every push writes does not share a cache line with what none does
 	newest   atomic.Uint64 // message id
@@ -74,7 +76,7 @@ func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets
 	if cluster == nil {
 		cluster = alone{}
 	}
-	r := &Router{cfg: cfg, origin: origin, reg: reg, sockets: sockets, cluster: cluster}
+	r := &Router{cfg: cfg, origin: origin, reg: reg, sockets: sockets, cluster: cluster, topics: noTopics{}}
 	r.seeking.init(cfg.SeekingMax)
 	r.forwards.New = func() any { return new(wire.Forward) }
 	r.taken.New = func() any { return newTaken(r) }
@@ -132,10 +134,15 @@ func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
 // have already, if that is so.
 func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refused session.Outcome) {
 	d.begin(r, id, p)
-	d.addressMany(&p.To)
+	tooLarge := len(p.Payload) > r.cfg.PayloadBytesMax
+	if tooLarge && p.To.Topic != "" {
+		d.address(nil) // it is not published, so nobody knows for how many it would have been
+	} else {
+		d.addressMany(&d.to)
+	}
 	n = len(d.targets)
 	switch {
-	case len(p.Payload) > r.cfg.PayloadBytesMax:
+	case tooLarge:
 		refused = session.TooLarge
 	case n > r.cfg.InFlightMax && !r.paced.enter(d),
 		n > 0 && !d.awaitAcks(n):
@@ -260,7 +267,7 @@ func (r *Router) Tick(nowMS int64) {
 }
 
 func (p *Push) message(id session.MessageID) session.Message {
-	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked}
+	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, Topic: p.To.Topic, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked}
 }
 
 // opOf returns the opcode that carries a payload bare.

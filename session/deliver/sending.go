@@ -122,6 +122,9 @@ func (d *Delivery) sendAgain(i int) {
 	}
 	s := d.router.reg.Lookup(t.session.Account, t.session.Device)
 	switch {
+	case d.to.Topic != "": // the newer connection has not subscribed, or is a subscriber of its own
+		d.settle(i, session.Offline)
+		return
 	case !t.moved && s != nil && s != t.session:
 	case d.to.Device != "": // it has left, or is being closed because it is on another node by now
 		gone := t.session

@@ -47,7 +47,7 @@ const takenTimeoutMS = 5000
 func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS int64) {
 	r.count.taken.Add(1)
 	p := Push{
-		To:   To{Account: f.Account, Device: f.Device, Except: f.Except, All: f.All},
+		To:   To{Account: f.Account, Device: f.Device, Except: f.Except, All: f.All, Topic: f.Topic},
 		Kind: f.Kind, Payload: f.Payload, Wait: f.Wait, From: f.From, SentMS: f.SentMS, TimeoutMS: f.TimeoutMS,
 		local: true, from: from,
 	}
@@ -98,7 +98,7 @@ func (r *Router) settled(t *taken) {
 	o := &t.outcomes
 	*o = wire.Outcomes{Ref: t.ref, Final: true, Devices: o.Devices[:0]}
 	d := &t.delivery
-	if total := d.Total(); total <= min(r.cfg.OutcomesListedMax, wire.OutcomesListedMax) && !d.isToAll() {
+	if total := d.Total(); total <= min(r.cfg.OutcomesListedMax, wire.OutcomesListedMax) && !d.isBroadcast() {
 		d.Outcomes(t.yield)
 	} else {
 		for i, n := range d.Counts() {
@@ -118,10 +118,10 @@ func (r *Router) settled(t *taken) {
 	r.taken.Put(t)
 }
 
-func (d *Delivery) isToAll() bool {
+func (d *Delivery) isBroadcast() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.to.All
+	return d.to.isBroadcast()
 }
 
 // isToOne says whether the message is to one device, and whether that is misrouted because

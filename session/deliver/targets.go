@@ -1,6 +1,10 @@
 package deliver
 
-import "github.com/roostpush/roost/session"
+import (
+	"slices"
+
+	"github.com/roostpush/roost/session"
+)
 
 // indexedMin is the number of addressees from which an ack is looked up rather than
 // searched for.
@@ -12,7 +16,7 @@ func (d *Delivery) address(s *session.Session) {
 	d.open, d.total = 1, 1
 }
 
-// addressMany takes down everybody who is connected and addressed: first those who
+// addressMany takes down everybody who is connected, or has subscribed, and addressed: first those who
 // speak roost.v1, then roost.raw.
 func (d *Delivery) addressMany(to *To) {
 	var raw []*session.Session
@@ -20,7 +24,7 @@ func (d *Delivery) addressMany(to *To) {
 	add := func() {
 		for _, s := range d.sessions {
 			switch {
-			case !to.All && to.Except != "" && s.Device == to.Except:
+			case !to.isBroadcast() && to.Except != "" && s.Device == to.Except:
 			case s.Permissions&session.Raw != 0:
 				raw = append(raw, s)
 			default:
@@ -29,7 +33,12 @@ func (d *Delivery) addressMany(to *To) {
 		}
 		clear(d.sessions) // whoever has left should not be kept by a buffer
 	}
-	if to.All {
+	switch {
+	case to.Topic != "":
+		d.sessions = d.router.topics.Publish(d.sessions[:0], d.origin, &d.message)
+		d.targets = slices.Grow(d.targets, len(d.sessions))
+		add()
+	case to.All:
 		if n := reg.Len(); cap(d.targets) < n {
 			d.targets = make([]target, 0, n)
 		}
@@ -37,7 +46,7 @@ func (d *Delivery) addressMany(to *To) {
 			d.sessions = reg.AppendAll(d.sessions[:0], shard)
 			add()
 		}
-	} else {
+	default:
 		d.sessions = reg.AppendAccount(d.sessions[:0], to.Account)
 		add()
 	}

@@ -21,6 +21,7 @@ type parsed struct {
 	answer   wire.LinkAnswer
 	keep     wire.Keep
 	kept     wire.Kept
+	interest wire.Interest
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -46,7 +47,7 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 		}
 		return l.answered(body)
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
-		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept:
+		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -116,6 +117,10 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeKept:
 		if err = wire.ParseKept(body, &r.kept); err == nil {
 			h.Keeps.Kept(from, &r.kept)
+		}
+	case wire.LinkTypeInterest:
+		if err = wire.ParseInterest(body, &r.interest); err == nil && h.Interests != nil {
+			h.Interests.Interested(from, &r.interest)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

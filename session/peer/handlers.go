@@ -9,13 +9,14 @@ import (
 // one connection, and for different connections at the same time. They must not
 // block. What they are handed is borrowed, except the strings of an Origin.
 
-// Handlers are whoever is behind the links. All but Known must be there.
+// Handlers are whoever is behind the links. All but Known and Interests must be there.
 type Handlers struct {
 	Messages  Messages
 	Log       Log
 	Questions Questions
 	Keeps     Keeps
 	Links     Links
+	Interests Interests              // nil: nobody here publishes to topics
 	Known     func(node string) bool // may that node link? nil: everybody may
 }
 
@@ -39,6 +40,11 @@ type Log interface {
 type Keeps interface {
 	Keep(from session.Origin, k *wire.Keep)
 	Kept(from session.Origin, k *wire.Kept)
+}
+
+// Interests hears in which topics another node has subscribers.
+type Interests interface {
+	Interested(from session.Origin, i *wire.Interest)
 }
 
 // Questions answers other nodes, at once or later, from any goroutine.

@@ -100,7 +100,7 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 		return session.Offline // nobody can be connected by such a name
 	}
 	pr := p.live(node)
-	if pr == nil {
+	if pr == nil || m.Topic != "" && pr.minor < wire.LinkTypeInterest.Minor() {
 		p.count.unreachable.Add(1)
 		return session.Unreachable
 	}
@@ -113,12 +113,12 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 }
 
 // Control sends a control frame, whose body is encoded already so that one for many
-// nodes is encoded once: keep, kept, delta, heads, log request or snapshot. The body is
+// nodes is encoded once: keep, kept, delta, heads, log request, snapshot or interest. The body is
 // borrowed. False says that there is no link, or none that knows the type, or no room:
 // then Links.Room will tell when there is.
 func (p *Pool) Control(node string, t wire.LinkType, body []byte) bool {
 	switch t {
-	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot:
+	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot, wire.LinkTypeInterest:
 	default:
 		panic("peer: Control is not for " + t.String())
 	}

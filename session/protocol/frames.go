@@ -52,6 +52,8 @@ func (g *Gate) frame(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 		g.devices(c, s, f.Ref)
 	case wire.FrameToken:
 		g.renew(c, s, f)
+	case wire.FrameSubscribe, wire.FrameUnsubscribe:
+		g.subscribe(c, s, f)
 	default:
 		g.refuseFrame(c, f.Ref, wire.CodeUnsupported, f.Type.String()+" is not offered by this node yet")
 	}
@@ -173,6 +175,9 @@ func (g *Gate) renewed(c *netpoll.Conn, s *session.Session, ref []byte, claims *
 		g.refuseFrame(c, ref, session.Forbidden.String(), "the token is of another account or device")
 	default:
 		s.ExpiresMS = claims.ExpiresMS
+		if g.Topics != nil {
+			g.Topics.Permit(s, claims.Topics)
+		}
 		g.setAlarm(c, s)
 		c.Reply(netpoll.OpText, wire.AppendResult(nil, ref, wire.StatusOK))
 	}

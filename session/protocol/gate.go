@@ -38,12 +38,30 @@ type Relay interface {
 	SendRaw(sender *session.Session, kind session.Kind, payload []byte, nowMS int64) bool
 }
 
+// Topics is what sessions have subscribed to. It must not block. What Subscribe and
+// Unsubscribe append to dst is written before anything else; nothing: the answer comes
+// later by itself, or none is wanted.
+type Topics interface {
+	Permit(s *session.Session, patterns []string)
+	Forget(s *session.Session)
+	Subscribe(dst []byte, s *session.Session, f *wire.DeviceFrame) []byte
+	Unsubscribe(dst []byte, s *session.Session, f *wire.DeviceFrame) []byte
+}
+
+// Presence tells a session when the account's other devices come and go, from Watch to
+// Unwatch or until the session is over. It must not block, and is called on the loop of the
+// session.
+type Presence interface {
+	Watch(s *session.Session)
+	Unwatch(s *session.Session)
+}
+
 // Directory lists an account's devices, connected and remembered. It may block.
 type Directory interface {
 	Devices(account string, limit int) ([]wire.DeviceInfo, error)
 }
 
-// Parts are what a Gate is put together from. All are needed but Log.
+// Parts are what a Gate is put together from. All are needed but Log, Topics and Presence.
 type Parts struct {
 	Origin    session.Origin
 	Registry  *session.Registry
@@ -53,6 +71,8 @@ type Parts struct {
 	Acks      Acks
 	Relay     Relay
 	Directory Directory
+	Topics    Topics   // nil: there are none
+	Presence  Presence // nil: it is not told
 	// Refusals are the reasons why the node may not take traffic now; none: it may.
 	// Called for /readyz only.
 	Refusals func() []string
@@ -203,8 +223,12 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 	}
 	c.SetContext(s)
 	displaced := g.Registry.Open(s)
+	if g.Topics != nil && len(claims.Topics) > 0 {
+		g.Topics.Permit(s, claims.Topics)
+	}
 	g.Journal.Opened(s, wire.Borrow(req.UserAgent), remote.String(), claims.Attrs)
 	if displaced != nil {
+		g.unsubscribeAll(displaced)
 		g.counters.displaced.Add(1)
 		g.reactor.Close(netpoll.ConnID(displaced.Conn), CloseReplaced, "replaced by a newer connection of this device")
 	}
@@ -242,6 +266,7 @@ func (g *Gate) Closed(c *netpoll.Conn, code uint16) {
 	if !ok {
 		return
 	}
+	g.unsubscribeAll(s)
 	if g.Registry.Close(s) {
 		g.Journal.Closed(s, g.Now().UnixMilli(), code)
 	}

@@ -19,6 +19,9 @@ func AppendMessage(dst []byte, o session.Origin, m *session.Message) []byte {
 		dst = append(dst, `,"from":{"device":`...)
 		dst = append(AppendJSONString(dst, m.From), '}')
 	}
+	if m.Topic != "" {
+		dst = appendString(dst, `,"topic":`, m.Topic)
+	}
 	dst = appendInteger(dst, `,"sent_ms":`, m.SentMS)
 	if m.Ack {
 		dst = append(dst, `,"ack":true`...)
@@ -121,7 +124,29 @@ func AppendResultDevice(dst []byte, d *DeviceInfo) []byte {
 	return append(dst, '}')
 }
 
-// AppendResultClose ends a result frame with devices.
+// AppendResultTopicsOpen begins a result frame with topics, which follow each by
+// AppendResultTopic; AppendResultClose ends it.
+func AppendResultTopicsOpen(dst, ref []byte, status string) []byte {
+	return append(appendResult(dst, ref, status), `,"topics":[`...)
+}
+
+// AppendResultTopic appends what became of a topic, or pattern, of a subscribe or
+// unsubscribe frame. Of a frame with since, replay says what follows; nil: there was none.
+func AppendResultTopic(dst []byte, topic, status string, replay *ReplayInfo) []byte {
+	dst = appendString(appendComma(dst), `{"topic":`, topic)
+	dst = appendString(dst, `,"status":`, status)
+	if replay != nil {
+		dst = strconv.AppendBool(append(dst, `,"complete":`...), replay.Complete)
+	}
+	return append(dst, '}')
+}
+
+// ReplayInfo is what a device is told about the messages that are sent to it again.
+type ReplayInfo struct {
+	Complete bool // nothing is missing from since on
+}
+
+// AppendResultClose ends a result frame with devices or topics.
 func AppendResultClose(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendError appends an error frame: what was refused, why as a stable code, and

@@ -120,6 +120,32 @@ func (r *linkBody) name(what string) string {
 	return s
 }
 
+// topic is a topic, borrowed.
+func (r *linkBody) topic(what string) string {
+	s := Borrow(r.bytes(what, session.TopicBytesMax))
+	if r.err != nil {
+		return ""
+	}
+	if err := session.CheckTopic(s); err != nil {
+		r.fail(CodeValue, err.Error())
+		return ""
+	}
+	return s
+}
+
+// pattern is a topic or a pattern that ends in .*, borrowed.
+func (r *linkBody) pattern(what string) string {
+	b := r.bytes(what, session.TopicBytesMax)
+	if r.err != nil {
+		return ""
+	}
+	if err := checkPattern(b); err != nil {
+		r.fail(CodeValue, err.Error())
+		return ""
+	}
+	return Borrow(b)
+}
+
 // isName reports whether s is an account or device, or empty.
 func isName(s string) bool {
 	for i := range len(s) {

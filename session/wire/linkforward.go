@@ -17,6 +17,7 @@ type Forward struct {
 	ID  session.MessageID
 
 	All     bool   // everybody connected there; then the names below are empty
+	Topic   string // everybody there who has subscribed to it; then so are the others. From version 1.2 on
 	Account string // whose devices
 	Device  string // which one; empty: every device of the account
 	Except  string // the device that is left out; empty: none
@@ -29,12 +30,14 @@ type Forward struct {
 	TimeoutMS uint32 // how long outcomes may take; 0: the default of the node that gets it
 }
 
-// The first byte of an entry: 1 All, 2 and 4 Kind, 8 and 16 Wait. The others are 0.
+// The first byte of an entry: 1 All, 2 and 4 Kind, 8 and 16 Wait, 128 that a topic stands
+// in the place of the account. The others are 0.
 const (
 	forwardAll      = 1
 	forwardKind     = 1
 	forwardWait     = 3
-	forwardReserved = 0xe0
+	forwardTopic    = 0x80
+	forwardReserved = 0x60
 )
 
 // forwardFixedBytes is more than an entry takes beside its names and payload.
@@ -42,7 +45,7 @@ const forwardFixedBytes = 1 + 8 + 10 + 10 + 5 + 4*2 + 10
 
 // SizeMax returns an upper bound of what AppendForward appends.
 func (f *Forward) SizeMax() int {
-	return forwardFixedBytes + len(f.Account) + len(f.Device) + len(f.Except) + len(f.From) + len(f.Payload)
+	return forwardFixedBytes + len(f.Account) + len(f.Topic) + len(f.Device) + len(f.Except) + len(f.From) + len(f.Payload)
 }
 
 // AppendForward appends one entry of a forward frame. The payload is last: what
@@ -52,12 +55,17 @@ func AppendForward(dst []byte, f *Forward) []byte {
 	if f.All {
 		first |= forwardAll
 	}
+	addressee := f.Account
+	if f.Topic != "" {
+		first |= forwardTopic
+		addressee = f.Topic
+	}
 	dst = append(dst, first)
 	dst = binary.BigEndian.AppendUint64(dst, f.Ref)
 	dst = binary.AppendUvarint(dst, uint64(f.ID))
 	dst = binary.AppendUvarint(dst, uint64(f.SentMS))
 	dst = binary.AppendUvarint(dst, uint64(f.TimeoutMS))
-	dst = appendText(dst, f.Account)
+	dst = appendText(dst, addressee)
 	dst = appendText(dst, f.Device)
 	dst = appendText(dst, f.Except)
 	dst = appendText(dst, f.From)
@@ -85,7 +93,11 @@ func ParseForward(b []byte, f *Forward) (rest []byte, err error) {
 	f.ID = session.MessageID(r.uvarint("id"))
 	f.SentMS = int64(r.bounded("sent_ms", 1<<63-1))
 	f.TimeoutMS = uint32(r.bounded("timeout_ms", TimeoutMSMax))
-	f.Account = r.name("account")
+	if f.Account, f.Topic = "", ""; first&forwardTopic == 0 {
+		f.Account = r.name("account")
+	} else {
+		f.Topic = r.topic("topic")
+	}
 	f.Device = r.name("device")
 	f.Except = r.name("except")
 	f.From = r.name("from")
@@ -112,9 +124,11 @@ func (f *Forward) wrong() string {
 	switch {
 	case f.Kind > session.Binary || f.Wait > session.WaitNone:
 		return "kind or wait"
+	case f.Topic != "" && (f.All || f.Account != "" || f.Device != "" || f.Except != ""):
+		return "to a topic, and to somebody"
 	case f.All && (f.Account != "" || f.Device != "" || f.Except != ""):
 		return "to everybody, and to somebody"
-	case !f.All && f.Account == "":
+	case !f.All && f.Account == "" && f.Topic == "":
 		return "to nobody"
 	case f.Device != "" && f.Except != "":
 		return "to one device, with an exception"
@@ -126,5 +140,5 @@ func (f *Forward) wrong() string {
 // sender asks first, because a frame that breaks the rules ends a link.
 func (f *Forward) Valid() bool {
 	return f.wrong() == "" && f.SentMS >= 0 && f.TimeoutMS <= TimeoutMSMax &&
-		isName(f.Account) && isName(f.Device) && isName(f.Except) && isName(f.From)
+		isName(f.Account) && (f.Topic == "" || session.CheckTopic(f.Topic) == nil) && isName(f.Device) && isName(f.Except) && isName(f.From)
 }

@@ -22,7 +22,7 @@ const LinkHeaderBytes = 5
 // The version of what links speak. Nodes of another major version are refused.
 const (
 	LinkMajor = 1
-	LinkMinor = 1
+	LinkMinor = 2
 )
 
 // LinkType says what the body of a frame is.
@@ -43,13 +43,14 @@ const (
 	LinkTypeGoodbye                        // Goodbye: the last frame of its sender
 	LinkTypePing                           // no body: the path and the sender are alive
 	LinkTypeKept                           // Kept; from version 1.1 on
+	LinkTypeInterest                       // Interest; from version 1.2 on
 
 	linkTypes
 )
 
 var linkTypeNames = [linkTypes]string{
 	"invalid", "hello", "forward", "outcomes", "keep", "delta", "heads", "log_request",
-	"snapshot", "question", "answer", "goodbye", "ping", "kept",
+	"snapshot", "question", "answer", "goodbye", "ping", "kept", "interest",
 }
 
 // String returns the type's name in logs.
@@ -67,8 +68,11 @@ func (t LinkType) Known() bool {
 
 // Minor returns the minor version from which nodes know the type.
 func (t LinkType) Minor() uint16 {
-	if t == LinkTypeKeep || t == LinkTypeKept {
+	switch t {
+	case LinkTypeKeep, LinkTypeKept:
 		return 1
+	case LinkTypeInterest:
+		return 2
 	}
 	return 0
 }

@@ -17,6 +17,8 @@ const (
 	QuestionDevices                            // which devices of Account do you hold or remember?
 	QuestionDisconnect                         // close the session of Account/Device, or of that number
 	QuestionConnection                         // what is the session of that number?
+	QuestionInterest                           // have you taken all that this link said of interest so far? Any answer says yes
+	QuestionReplay                             // ReplayQuestion, answered by a ReplayAnswer
 )
 
 // LinkQuestion asks another node something that its memory can answer. Strings and

@@ -47,6 +47,7 @@ type ServerFrame struct {
 	Ack                            bool     // message: the sender waits for an ack
 	Status, State, Reason          []byte   // result, presence, goaway
 	Devices                        []byte   // result: the JSON array, as it came; nil: none
+	Topics                         []byte   // result: likewise
 	IDs                            [][]byte // cancel
 	Code, Detail                   []byte   // error
 
@@ -89,7 +90,7 @@ func (f *ServerFrame) parseMembers() {
 			r.inherit(&f.from)
 		}
 	case ServerResult:
-		f.Status, f.Devices = any(memberStatus), r.value(memberDevices)
+		f.Status, f.Devices, f.Topics = any(memberStatus), r.value(memberDevices), r.value(memberTopics)
 	case ServerPresence:
 		f.Device, f.State, f.AtMS = any(memberDevice), any(memberState), number(memberAtMS)
 	case ServerCancel:

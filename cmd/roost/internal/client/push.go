@@ -13,11 +13,12 @@ import (
 // LineBytesMax bounds one line of a stream's results.
 const LineBytesMax = AnswerBytesMax
 
-// To says whom a push is for: account and device, account alone, or all.
+// To says whom a push is for: account and device, account alone, a topic, or all.
 type To struct {
 	Account string `json:"account,omitempty"`
 	Device  string `json:"device,omitempty"`
 	All     bool   `json:"all,omitempty"`
+	Topic   string `json:"topic,omitempty"`
 }
 
 // Push is one push as the API takes it. Exactly one of Payload, Text and Base64

@@ -16,6 +16,7 @@ import (
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
+	"github.com/roostpush/roost/session/topics"
 	"github.com/roostpush/roost/session/wire"
 	"github.com/roostpush/roost/store"
 )
@@ -29,9 +30,11 @@ type Settings struct {
 	Replica replica.Config
 	Keeping Keeping
 
-	Now       func() time.Time // the node's clock, which may be set
-	SteadyMS  func() int64     // the clock of Router.Tick, which is never set, milliseconds
-	Advertise Addresses        // what the others are told instead of the listeners' addresses
+	Now             func() time.Time // the node's clock, which may be set
+	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
+	TopicAskTimeout time.Duration    // topics.Config's
+
+	Advertise Addresses // what the others are told instead of the listeners' addresses
 }
 
 // Sockets closes connections; netpoll's Reactor is one.
@@ -44,6 +47,7 @@ type Node struct {
 	Router  *deliver.Router
 	Sockets Sockets
 	Store   *store.Store
+	Topics  *topics.Broker
 }
 
 // Cluster is the other nodes, as this one knows them. Any goroutine may call any method
@@ -67,6 +71,7 @@ type Cluster struct {
 	ready    chan struct{} // closed once gossip is there
 	filled   atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
 
+	telling  telling
 	push     push
 	asked    asked
 	doubted  doubted
@@ -96,6 +101,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 		ready: make(chan struct{}), ended: make(chan struct{}), overtook: make(chan string, 1),
 		answers: make(chan struct{}, answersMax), asked: asked{replies: map[askedKey]peer.AnswerReply{}},
 	}
+	c.telling.init()
 	c.handing.wake = make(chan struct{}, 1)
 	c.auditing.wake = make(chan struct{}, 1)
 	c.homes = newHomes(s.Key, self.Node)
@@ -120,7 +126,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	}
 	c.pool, err = peer.New(s.Peer, peer.Identity{
 		Cluster: s.Gossip.Cluster, Node: self.Node, Epoch: self.Epoch, KeyFingerprint: s.Key.Fingerprint(),
-	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Links: incoming{c}}, log)
+	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Interests: incoming{c}, Links: incoming{c}}, log)
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
@@ -164,6 +170,7 @@ func (c *Cluster) Start(ctx context.Context, internal, public string) (err error
 	c.running.Go(c.watch)
 	c.running.Go(c.handOver)
 	c.running.Go(c.audit)
+	c.running.Go(c.tell)
 	c.log.Info("cluster", "name", c.settings.Gossip.Cluster, "links", told.Links, "gossip", c.gossip.Self().GossipAddr, "public", told.Public, "internal", told.Internal)
 	return nil
 }

@@ -211,6 +211,9 @@ func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)
 	i.c.keeper.linked(to.Node, i.c.pool.Speaks(to.Node, wire.LinkTypeKeep))
 	i.c.handing.again()
+	if i.c.pool.Speaks(to.Node, wire.LinkTypeInterest) {
+		i.c.telling.linked(to.Node)
+	}
 	i.c.replica.Linked(to.Node, i.c.nowMS())
 }
 
@@ -218,6 +221,8 @@ func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
 	i.c.log.Info("link down", "node", to.Node, "epoch", to.Epoch, "reason", why.String())
 	i.c.replica.Unlinked(to.Node)
 	i.c.keeper.linked(to.Node, false)
+	i.c.telling.unlinked(to.Node)
+	i.c.node.Topics.Unlinked(to.Node)
 	if m, ok := i.c.doubted.take(to); ok {
 		i.c.forget(m, gossip.Dead) // both say so now
 		return
@@ -232,7 +237,12 @@ func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
 	}
 }
 
-func (i incoming) Room(to session.Origin) {} // the next tick sends
+// Room has the log's next tick send by itself, and interest be told now.
+func (i incoming) Room(to session.Origin) { i.c.telling.ring() }
+
+func (i incoming) Interested(from session.Origin, s *wire.Interest) {
+	i.c.node.Topics.Interested(from.Node, s)
+}
 
 // members is who is a member (gossip.Events).
 type members struct{ c *Cluster }

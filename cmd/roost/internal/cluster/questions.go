@@ -33,19 +33,28 @@ func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
 	case wire.QuestionDevices, wire.QuestionConnection:
 		kept := *q
 		kept.Account, kept.Device = string([]byte(q.Account)), string([]byte(q.Device)) // borrowed
-		select {
-		case c.answers <- struct{}{}:
-		default:
-			way.Answer(&wire.LinkAnswer{Error: "too many questions read the store"})
-			return
-		}
-		c.running.Go(func() {
-			defer func() { <-c.answers }()
-			way.Answer(c.look(&kept))
-		})
+		c.answerLater(way, func() *wire.LinkAnswer { return c.look(&kept) })
+	case wire.QuestionInterest:
+		way.Answer(&wire.LinkAnswer{}) // what the link has said before was taken before
+	case wire.QuestionReplay:
+		c.answerReplay(q, way)
 	default:
 		way.Answer(&wire.LinkAnswer{Error: fmt.Sprintf("this node does not know questions of kind %d", q.Kind)})
 	}
+}
+
+// answerLater answers what takes time, on a goroutine, unless there are many already.
+func (c *Cluster) answerLater(way peer.AnswerReply, look func() *wire.LinkAnswer) {
+	select {
+	case c.answers <- struct{}{}:
+	default:
+		way.Answer(&wire.LinkAnswer{Error: "too many questions are being answered"})
+		return
+	}
+	c.running.Go(func() {
+		defer func() { <-c.answers }()
+		way.Answer(look())
+	})
 }
 
 // find returns the session that a question names, by number or by address.

@@ -19,6 +19,7 @@ import (
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
+	"github.com/roostpush/roost/session/topics"
 	"github.com/roostpush/roost/store"
 )
 
@@ -37,6 +38,7 @@ type Config struct {
 	Auth     auth.Config     `yaml:"auth" doc:"who may connect, and as whom"`
 	Protocol protocol.Config `yaml:"protocol" doc:"what devices may do, and for how long"`
 	Relay    relay.Config    `yaml:"relay" doc:"messages between the devices of an account"`
+	Topics   topics.Config   `yaml:"topics" doc:"what devices may subscribe to, and what is kept of it"`
 	Deliver  deliver.Config  `yaml:"deliver" doc:"messages on their way to devices"`
 	API      api.Config      `yaml:"api" doc:"the internal listener"`
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
@@ -167,6 +169,7 @@ func Default() Config {
 		Auth:     auth.Default(),
 		Protocol: protocol.Default(),
 		Relay:    relay.Default(),
+		Topics:   topics.Default(),
 		Deliver:  deliver.Default(),
 		API:      api.Default(),
 		Netpoll:  netpoll.Default(),

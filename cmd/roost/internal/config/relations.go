@@ -40,7 +40,11 @@ func (c Config) relations() Problems {
 	// its frame around it.
 	ps.less("deliver.payload_bytes_max", c.Deliver.PayloadBytesMax/3*4+frameBytes, "netpoll.queued_hard_bytes", c.Netpoll.QueuedHardBytes,
 		"as base64 in its frame one payload alone would close the connection with 4004")
+	ps.less("topics.replay_bytes_max", 2*c.Topics.ReplayBytesMax, "netpoll.queued_hard_bytes", c.Netpoll.QueuedHardBytes,
+		"twice that, as base64 in its frames, would close the connection that is sent it with 4004")
 	if c.Cluster.Enabled {
+		ps.less("topics.replay_bytes_max", c.Topics.ReplayBytesMax, "peer.frame_bytes_max", c.Peer.FrameBytesMax-frameBytes,
+			"what a node keeps of a topic would not fit into its answer to another one")
 		c.reachableLinks(&ps)
 	}
 	return Problems(ps)

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/roostpush/roost/session/auth"
+	"github.com/roostpush/roost/session/home"
+)
+
+// publish pushes to a topic and returns the answer.
+func (n *testNode) publish(topic, payload string) string {
+	n.t.Helper()
+	status, text := n.call("POST", "/v1/messages", fmt.Sprintf(`{"to":{"topic":%q},"payload":%s}`, topic, payload))
+	if status != 200 {
+		n.t.Fatalf("%s to %s: %d %s", payload, topic, status, text)
+	}
+	return text
+}
+
+// subscribes says a subscribe frame and takes its result; since may be empty.
+func (d *testDevice) subscribes(since string, patterns ...string) (result string) {
+	d.t.Helper()
+	more := ""
+	if since != "" {
+		more = fmt.Sprintf(`,"since":%q`, since)
+	}
+	d.say(fmt.Sprintf(`{"type":"subscribe","id":1,"topics":["%s"]%s}`, strings.Join(patterns, `","`), more))
+	if since != "" {
+		return "" // the messages come first
+	}
+	return d.line()
+}
+
+// gets reads a message of a topic and returns its id.
+func (d *testDevice) gets(topic, payload string) (id string) {
+	d.t.Helper()
+	m := d.expect(map[string]any{"type": "message", "topic": topic})
+	if fmt.Sprint(m["payload"]) != payload {
+		d.t.Fatalf("got %v, want %s of %s", m, payload, topic)
+	}
+	return m["id"].(string)
+}
+
+func TestTopics(t *testing.T) {
+	n := startNode(t, nil)
+	phone, tv := n.connect("alice", "phone"), n.connect("bob", "tv")
+	if r := phone.subscribes("", "news.*"); r != `{"type":"result","ref":1,"status":"ok","topics":[{"topic":"news.*","status":"ok"}]}` {
+		t.Error(r)
+	}
+	tv.subscribes("", "news.eu", "weather")
+	if a := n.publish("news.eu", "1"); !strings.Contains(a, `"total":2,"counts":{"written":2}`) {
+		t.Error(a)
+	}
+	first := phone.gets("news.eu", "1")
+	tv.gets("news.eu", "1")
+	if a := n.publish("news.us", "2"); !strings.Contains(a, `"counts":{"written":1}`) {
+		t.Error(a)
+	}
+	phone.gets("news.us", "2")
+	if a := n.publish("sport", "0"); !strings.Contains(a, `"total":0,"counts":{}`) {
+		t.Error(a)
+	}
+	// It goes away, misses two, and comes back.
+	phone.conn.Close()
+	n.eventually("the phone has left", func() bool { return n.metric("roost_topics_subscriptions") == 2 })
+	n.publish("news.eu", "3")
+	tv.gets("news.eu", "3")
+	n.publish("news.us.east", "4")
+	phone = n.connect("alice", "phone")
+	phone.subscribes(first, "news.*")
+	phone.gets("news.us", "2")
+	phone.gets("news.eu", "3")
+	phone.gets("news.us.east", "4")
+	if r := phone.line(); r != `{"type":"result","ref":1,"status":"ok","topics":[{"topic":"news.*","status":"ok","complete":true}]}` {
+		t.Error(r)
+	}
+	phone.say(`{"type":"unsubscribe","id":2,"topics":["news.*"]}`)
+	phone.expect(map[string]any{"type": "result", "ref": 2.0, "status": "ok"})
+	if a := n.publish("news.us", "5"); !strings.Contains(a, `"total":0`) {
+		t.Error(a)
+	}
+	if got := n.metric("roost_topics_window_messages"); got != 6 {
+		t.Errorf("the window has %v messages", got)
+	}
+	status, text := n.call("POST", "/v1/messages", `{"to":{"topic":"news.*"},"payload":1}`)
+	if status != 422 || !strings.Contains(text, `"code":"bad_value"`) {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+func TestTopicsOfAToken(t *testing.T) {
+	n, _, signer := tokenNode(t)
+	mint := func(topic string) string {
+		t.Helper()
+		token, err := signer.Mint(auth.Grant{Account: "alice", Device: "phone", Topics: []string{topic}, Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	d := n.dial(bearer(mint("news.*")), "ws://"+n.public+"/ws")
+	d.expect(map[string]any{"type": "hello"})
+	if r := d.subscribes("", "news.eu", "weather"); !strings.Contains(r, `"status":"ok","topics":[{"topic":"news.eu","status":"ok"},{"topic":"weather","status":"forbidden"}]`) {
+		t.Error(r)
+	}
+	n.publish("news.eu", "1")
+	d.gets("news.eu", "1")
+	if got := n.metric("roost_topics_forbidden_total"); got != 1 {
+		t.Errorf("%v are counted", got)
+	}
+	// A new token permits other topics: what it does not permit ends.
+	d.say(fmt.Sprintf(`{"type":"token","id":2,"token":%q}`, mint("weather")))
+	d.expect(map[string]any{"type": "result", "ref": 2.0, "status": "ok"})
+	d.subscribes("", "weather")
+	if a := n.publish("news.eu", "2"); !strings.Contains(a, `"total":0`) {
+		t.Error(a)
+	}
+	n.publish("weather", "3")
+	d.gets("weather", "3")
+}
+
+// interested waits until a node knows that another one has subscribers.
+func (n *testNode) interested(topic, node string) {
+	n.t.Helper()
+	n.eventually("it knows who has subscribed", func() bool {
+		for _, other := range n.node.topics.AppendNodes(nil, topic) {
+			if other == node {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// topicAt returns a topic below another one whose home is a node of the cluster n1 to n3.
+func topicAt(t *testing.T, above, node string) string {
+	t.Helper()
+	members, err := home.New([]string{"n1", "n2", "n3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		if topic := fmt.Sprint(above, ".t", i); members.Home(home.Hash(topic)) == node {
+			return topic
+		}
+	}
+	t.Fatal("no topic has its home there")
+	return ""
+}
+
+func TestTopicsOfACluster(t *testing.T) {
+	nodes := startCluster(t, 3)
+	for at := range nodes { // the topic's home: the node of both, the one of a subscriber, neither
+		above := fmt.Sprint("news", at)
+		topic := topicAt(t, above, nodes[at].node.origin.Node)
+		t.Run(topic, func(t *testing.T) {
+			here, there := nodes[0].connect("alice", "phone"), nodes[1].connect("bob", "tv")
+			defer here.conn.Close()
+			defer there.conn.Close()
+			here.subscribes("", above+".*")
+			there.subscribes("", topic)
+			for _, n := range nodes[1:] {
+				n.interested(topic, "n1")
+			}
+			nodes[0].interested(topic, "n2")
+			nodes[2].interested(topic, "n2")
+			first := ""
+			for i, n := range nodes {
+				forwarded := n.metric("roost_deliver_forwarded_total")
+				if a := n.publish(topic, fmt.Sprint(i)); !strings.Contains(a, `"total":2,"counts":{"written":2}`) {
+					t.Errorf("from %s: %s", n.node.origin.Node, a)
+				}
+				// Each link is crossed once, and none that leads to no subscriber and not home.
+				links := map[string]bool{"n1": true, "n2": true, nodes[at].node.origin.Node: true}
+				delete(links, n.node.origin.Node)
+				if got := n.metric("roost_deliver_forwarded_total") - forwarded; int(got) != len(links) {
+					t.Errorf("from %s: %v forwarded, want %d", n.node.origin.Node, got, len(links))
+				}
+				there.gets(topic, fmt.Sprint(i))
+				if id := here.gets(topic, fmt.Sprint(i)); i == 0 {
+					first = id
+				}
+			}
+			// A device on a third node asks what it missed, by the topic and by a pattern.
+			missed := []string{"1", "2"}
+			for i, pattern := range []string{topic, above + ".*"} {
+				late := nodes[2].connect("carol", "late")
+				late.subscribes(first, pattern)
+				for _, payload := range missed {
+					late.gets(topic, payload)
+				}
+				if r := late.line(); !strings.Contains(r, `"complete":true`) {
+					t.Error(r)
+				}
+				// Who has the result is known to all nodes.
+				next := fmt.Sprint(3 + i)
+				if a := nodes[1].publish(topic, next); !strings.Contains(a, `"written":3`) {
+					t.Error(a)
+				}
+				missed = append(missed, next)
+				for _, d := range []*testDevice{late, here, there} {
+					d.gets(topic, next)
+				}
+				late.conn.Close()
+				nodes[2].eventually("it has left", func() bool { return nodes[2].metric("roost_topics_subscriptions") == 0 })
+			}
+		})
+		for _, n := range nodes {
+			n.eventually("nobody subscribes any more", func() bool {
+				return n.metric("roost_topics_subscriptions") == 0 && n.metric("roost_topics_interests") == 0
+			})
+		}
+	}
+}
+
+// A node that comes later is told what the others have subscribed to, and what is home
+// there from then on is found there.
+func TestTopicsOfANodeThatJoins(t *testing.T) {
+	nodes := startCluster(t, 2)
+	phone := nodes[0].connect("alice", "phone")
+	phone.subscribes("", "news.*")
+	late := startClusterNode(t, "n3", []string{nodes[0].node.cluster.GossipAddr()}, nil)
+	late.eventually("it is linked", func() bool { return late.linked() == 2 })
+	late.interested("news.eu", "n1")
+	if a := late.publish("news.eu", "1"); !strings.Contains(a, `"written":1`) {
+		t.Error(a)
+	}
+	phone.gets("news.eu", "1")
+	// It leaves, and nobody is sent anything for it.
+	if err := late.stop(); err != nil {
+		t.Fatal(err)
+	}
+	nodes[1].eventually("its interest is forgotten", func() bool { return nodes[1].metric("roost_topics_interest_nodes") <= 1 })
+	if a := nodes[1].publish("news.eu", "2"); !strings.Contains(a, `"written":1`) {
+		t.Error(a)
+	}
+	phone.gets("news.eu", "2")
+}
+
+// What is published while devices subscribe with since arrives, wherever it enters.
+func TestTopicsReplayUnderWay(t *testing.T) {
+	nodes := startCluster(t, 3)
+	topic := topicAt(t, "x", "n2")
+	watcher := nodes[1].connect("w", "w")
+	watcher.subscribes("", topic)
+	nodes[0].interested(topic, "n2")
+	nodes[0].publish(topic, "0")
+	first := watcher.gets(topic, "0")
+	const messages = 60
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 1; i < messages; i++ {
+			nodes[0].publish(topic, fmt.Sprint(i))
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	var devices []*testDevice
+	for i := range 5 {
+		d := nodes[2].connect("d", fmt.Sprint(i))
+		d.subscribes(first, topic)
+		devices = append(devices, d)
+	}
+	<-done
+	for i, d := range devices {
+		seen := map[string]bool{}
+		for len(seen) < messages-1 {
+			m := d.read()
+			if m["type"] == "message" {
+				seen[fmt.Sprint(m["payload"])] = true
+			} else if text := fmt.Sprint(m); !strings.Contains(text, "complete:true") {
+				t.Errorf("device %d: %s", i, text)
+			}
+		}
+	}
+}

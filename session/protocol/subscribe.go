@@ -1,0 +1,48 @@
+package protocol
+
+import (
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// subscribe takes a subscribe or unsubscribe frame: of topics, of presence, or of both. It
+// has one answer: that of the topics, where it names any, and else ok. Presence follows it.
+func (g *Gate) subscribe(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
+	switch {
+	case f.Presence && g.Presence == nil:
+		g.refuseFrame(c, f.Ref, wire.CodeUnsupported, "presence is not offered by this node yet")
+		return
+	case len(f.Topics) > 0 && g.Topics == nil:
+		g.refuseFrame(c, f.Ref, wire.CodeUnsupported, f.Type.String()+" to topics is not offered by this node")
+		return
+	}
+	var scratch [512]byte
+	answer := scratch[:0]
+	switch {
+	case len(f.Topics) == 0 && len(f.Ref) > 0:
+		answer = wire.AppendResult(answer, f.Ref, wire.StatusOK)
+	case len(f.Topics) == 0:
+	case f.Type == wire.FrameSubscribe:
+		answer = g.Topics.Subscribe(answer, s, f)
+	default:
+		answer = g.Topics.Unsubscribe(answer, s, f)
+	}
+	if len(answer) > 0 {
+		c.Reply(netpoll.OpText, answer)
+	}
+	switch {
+	case !f.Presence:
+	case f.Type == wire.FrameSubscribe:
+		g.Presence.Watch(s)
+	default:
+		g.Presence.Unwatch(s)
+	}
+}
+
+// unsubscribeAll ends what a session has subscribed to that is over.
+func (g *Gate) unsubscribeAll(s *session.Session) {
+	if g.Topics != nil {
+		g.Topics.Forget(s)
+	}
+}

@@ -1,0 +1,255 @@
+package topics
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// A subscribe frame with since, in order:
+//
+//	replaySince  on the loop: the session waits at its topics, and what is published to
+//	             them from now on is held back for it
+//	look         Run: what came after that message is looked up, here and on other nodes
+//	finish       it is sent, then what was held back, then the result; and in the moment in
+//	             which nothing is held back any more the session becomes a subscriber
+//
+// A message is kept in the window before its subscribers are looked for, so it is in the
+// window when that is read, or held back, or sent to a subscriber: perhaps twice, never
+// not at all.
+
+// replay is one such frame.
+type replay struct {
+	broker   *Broker
+	session  *session.Session
+	ref      []byte
+	since    session.ID
+	verdicts []verdict
+	patterns []string // those that were not refused
+
+	awaits []*entry // in which it waits; of the subscriptions' lock
+
+	mu       sync.Mutex
+	held     []*Retained
+	heldSize int
+	lost     bool // what was held back was too much
+}
+
+// replaySince begins. It appends an error if since is no id of a message.
+func (b *Broker) replaySince(dst []byte, s *session.Session, f *wire.DeviceFrame) []byte {
+	id, ok := session.ParseMessageID(wire.Borrow(f.Since))
+	if !ok {
+		b.count.malformed.Add(1)
+		return wire.AppendError(dst, f.Ref, wire.CodeValue, "since is not the id of a message, as a message frame has it")
+	}
+	id.Node = strings.Clone(id.Node)
+	r := &replay{broker: b, session: s, ref: slices.Clone(f.Ref), since: id}
+	full := b.count.replaying.Add(1) > int64(b.cfg.ReplaysMax)
+	b.subs.mu.Lock()
+	for _, pattern := range f.Topics {
+		v := verdict{strings.Clone(wire.Borrow(pattern)), session.Overloaded}
+		if !full {
+			v.refused = b.subs.awaitLocked(r, v.pattern)
+		}
+		r.verdicts = append(r.verdicts, v)
+		if v.refused == session.Pending {
+			r.patterns = append(r.patterns, v.pattern)
+		}
+	}
+	b.subs.mu.Unlock()
+	if len(r.patterns) == 0 {
+		b.count.replaying.Add(-1)
+		return b.appendVerdicts(dst, r.ref, r.verdicts, nil)
+	}
+	b.count.replays.Add(1)
+	b.asked <- r // there is room for all that are counted
+	return dst
+}
+
+// awaitLocked makes a session wait to become a subscriber; Pending says that it does, or
+// is one.
+func (x *subscriptions) awaitLocked(r *replay, pattern string) session.Outcome {
+	h, refused := x.admitLocked(r.session, pattern)
+	if refused != session.Pending {
+		return refused
+	}
+	if !slices.Contains(h.replays, r) {
+		h.replays = append(h.replays, r)
+	}
+	if h.find(pattern) >= 0 {
+		return session.Pending
+	}
+	e := x.entryLocked(pattern)
+	if e.awaiting == nil {
+		e.awaiting = map[*replay]struct{}{}
+	}
+	if _, there := e.awaiting[r]; !there {
+		e.awaiting[r] = struct{}{}
+		r.awaits = append(r.awaits, e)
+	}
+	return session.Pending
+}
+
+// withdrawLocked ends the waiting at one pattern; false: it did not wait there.
+func (x *subscriptions) withdrawLocked(r *replay, pattern string) bool {
+	i := slices.IndexFunc(r.awaits, func(e *entry) bool { return e.pattern == pattern })
+	if i < 0 {
+		return false
+	}
+	e := r.awaits[i]
+	r.awaits = slices.Delete(r.awaits, i, i+1)
+	delete(e.awaiting, r)
+	x.endLocked(e)
+	return true
+}
+
+// dropLocked ends the waiting of a session that is over.
+func (x *subscriptions) dropLocked(r *replay) {
+	for _, e := range r.awaits {
+		delete(e.awaiting, r)
+		x.endLocked(e)
+	}
+	r.awaits = nil
+}
+
+// joinAwaitedLocked makes a session that waited a subscriber, unless it is over or its new
+// token does not permit that any more.
+func (x *subscriptions) joinAwaitedLocked(r *replay) {
+	h := x.holders[r.session]
+	if h == nil {
+		return
+	}
+	h.replays = slices.DeleteFunc(h.replays, func(other *replay) bool { return other == r })
+	for _, e := range r.awaits {
+		if x.everything || coversAny(h.permitted, e.pattern) {
+			x.joinLocked(r.session, h, e.pattern)
+		}
+		delete(e.awaiting, r)
+		x.endLocked(e)
+	}
+	r.awaits = nil
+	x.releaseLocked(r.session, h)
+}
+
+// hold keeps a message back, and the newest if that is too much. Any goroutine.
+func (r *replay) hold(m *Retained) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = append(r.held, m)
+	r.heldSize += m.size()
+	cfg, n := &r.broker.cfg, 0
+	for len(r.held)-n > cfg.ReplayMessagesMax || r.heldSize > cfg.ReplayBytesMax {
+		r.heldSize -= r.held[n].size()
+		n++
+	}
+	if n > 0 {
+		r.held = slices.Delete(r.held, 0, n)
+		r.lost = true
+		r.broker.count.heldDropped.Add(uint64(n))
+	}
+}
+
+// take returns what is held back, and whether something was too much.
+func (r *replay) take() (held []*Retained, lost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held, r.held, r.heldSize = r.held, nil, 0
+	return held, r.lost
+}
+
+// look finds what came after the message, here and with the others.
+func (b *Broker) look(r *replay) {
+	if b.others == nil {
+		b.finish(r, b.window.since(r.patterns, r.since, b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax))
+		return
+	}
+	b.others.Ask(r.patterns, r.since, func(list []Replay, lacking bool) {
+		if own, ok := b.Since(r.patterns, r.since); ok {
+			list = append(list, own)
+		}
+		p := merge(list)
+		p.Complete = p.Complete && !lacking
+		if p.cut(b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax) {
+			p.Complete = false
+		}
+		b.finish(r, p)
+	})
+}
+
+// Since returns what the window of this node has of topics since a message; false: it is
+// the home of none of them. It may look at all that is kept, so it is not for loops.
+func (b *Broker) Since(patterns []string, id session.ID) (p Replay, ok bool) {
+	var own []string
+	for _, pattern := range patterns {
+		if strings.HasSuffix(pattern, wildcard) || b.others == nil || b.others.IsHome(pattern) {
+			own = append(own, pattern)
+		}
+	}
+	if len(own) == 0 {
+		return p, false
+	}
+	return b.window.since(own, id, b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax), true
+}
+
+// finish sends what came since, and has the session be a subscriber.
+func (b *Broker) finish(r *replay, p Replay) {
+	var buffer []byte
+	sent := make(map[session.ID]struct{}, len(p.Messages))
+	put := func(list []*Retained) {
+		for _, m := range list {
+			id := session.ID{Origin: m.Origin, Number: m.ID}
+			if _, twice := sent[id]; twice {
+				continue
+			}
+			sent[id] = struct{}{}
+			buffer = wire.AppendMessage(buffer[:0], m.Origin, &m.Message)
+			b.sockets.Send(netpoll.ConnID(r.session.Conn), netpoll.OpText, buffer, b, 0)
+		}
+	}
+	put(p.Messages)
+	for {
+		held, lost := r.take()
+		if len(held) > 0 {
+			put(held)
+			continue
+		}
+		if b.end(r, wire.ReplayInfo{Complete: p.Complete && !lost}) {
+			break
+		}
+	}
+	b.count.replayed.Add(uint64(len(sent)))
+	b.count.replaying.Add(-1)
+}
+
+// end sends the result and makes the session a subscriber, unless something is held back.
+// It does so with the lock held: nobody can publish to the session before the result is on
+// its way, and nothing that the result does not know can be lost. Send does not block.
+func (b *Broker) end(r *replay, info wire.ReplayInfo) bool {
+	b.subs.mu.Lock()
+	defer b.subs.mu.Unlock()
+	r.mu.Lock()
+	more := len(r.held) > 0
+	r.mu.Unlock()
+	if more {
+		return false
+	}
+	b.subs.joinAwaitedLocked(r)
+	if !info.Complete {
+		b.count.incomplete.Add(1)
+	}
+	if answer := b.appendVerdicts(nil, r.ref, r.verdicts, &info); len(answer) > 0 {
+		b.sockets.Send(netpoll.ConnID(r.session.Conn), netpoll.OpText, answer, b, 0)
+	}
+	return true
+}
+
+// Sent counts what was sent again and did not get there (netpoll.Receipt).
+func (b *Broker) Sent(_ uint64, res netpoll.Result) {
+	if res != netpoll.ResultWritten {
+		b.count.replayLost.Add(1)
+	}
+}
