@@ -22,6 +22,10 @@ type parsed struct {
 	keep     wire.Keep
 	kept     wire.Kept
 	interest wire.Interest
+	mail     wire.Mail
+	mailed   wire.Mailed
+	fate     wire.MailFate
+	ack      wire.MailAck
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -47,7 +51,8 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 		}
 		return l.answered(body)
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
-		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest:
+		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest,
+		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -121,6 +126,22 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeInterest:
 		if err = wire.ParseInterest(body, &r.interest); err == nil && h.Interests != nil {
 			h.Interests.Interested(from, &r.interest)
+		}
+	case wire.LinkTypeMail:
+		if err = wire.ParseMail(body, &r.mail); err == nil {
+			h.Mails.Mail(from, &r.mail)
+		}
+	case wire.LinkTypeMailed:
+		if err = wire.ParseMailed(body, &r.mailed); err == nil {
+			h.Mails.Mailed(from, &r.mailed)
+		}
+	case wire.LinkTypeMailFate:
+		if err = wire.ParseMailFate(body, &r.fate); err == nil {
+			h.Mails.MailFate(from, &r.fate)
+		}
+	case wire.LinkTypeMailAck:
+		if err = wire.ParseMailAck(body, &r.ack); err == nil {
+			h.Mails.MailAck(from, &r.ack)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

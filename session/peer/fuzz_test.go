@@ -63,7 +63,7 @@ func FuzzReader(f *testing.F) {
 		cfg.GoodbyeTimeout = time.Millisecond // nobody reads it
 		cfg.FrameBytesMax, cfg.ReadBufferBytes, cfg.BatchBytes = 4<<10, 2<<10, 1<<10
 		var err error
-		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Links: n}, slog.New(slog.DiscardHandler))
+		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Links: n}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func FuzzHello(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, piece uint16) {
 		n := &node{log: new(journal)}
 		var err error
-		n.Pool, err = New(fast(), Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Links: n}, slog.New(slog.NewTextHandler(n.log, nil)))
+		n.Pool, err = New(fast(), Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Links: n}, slog.New(slog.NewTextHandler(n.log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

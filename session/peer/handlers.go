@@ -15,6 +15,7 @@ type Handlers struct {
 	Log       Log
 	Questions Questions
 	Keeps     Keeps
+	Mails     Mails
 	Links     Links
 	Interests Interests              // nil: nobody here publishes to topics
 	Known     func(node string) bool // may that node link? nil: everybody may
@@ -40,6 +41,16 @@ type Log interface {
 type Keeps interface {
 	Keep(from session.Origin, k *wire.Keep)
 	Kept(from session.Origin, k *wire.Kept)
+}
+
+// Mails takes the messages that this node is to keep for devices, hears what other nodes
+// say of those it gave them, and of devices that have theirs. What it is handed is borrowed,
+// but for the strings of an Origin.
+type Mails interface {
+	Mail(from session.Origin, m *wire.Mail)
+	Mailed(from session.Origin, m *wire.Mailed)
+	MailFate(from session.Origin, f *wire.MailFate)
+	MailAck(from session.Origin, a *wire.MailAck)
 }
 
 // Interests hears in which topics another node has subscribers.

@@ -117,6 +117,18 @@ func (n *node) Keep(from session.Origin, k *wire.Keep) {
 func (n *node) Kept(from session.Origin, k *wire.Kept) {
 	n.note("kept %s %d %v", from.Node, k.Ref, k.Refused)
 }
+func (n *node) Mail(from session.Origin, m *wire.Mail) {
+	n.note("mail %s %d %s", from.Node, m.Ref, m.Payload)
+}
+func (n *node) Mailed(from session.Origin, m *wire.Mailed) {
+	n.note("mailed %s %d %v", from.Node, m.Ref, m.Refused)
+}
+func (n *node) MailFate(from session.Origin, f *wire.MailFate) {
+	n.note("fate %s %s %v", from.Node, f.Device, f.Outcome)
+}
+func (n *node) MailAck(from session.Origin, a *wire.MailAck) {
+	n.note("ack %s %s", from.Node, a.Device)
+}
 func (n *node) Up(to session.Origin) { n.note("up %s %d", to.Node, to.Epoch) }
 func (n *node) Down(to session.Origin, why wire.GoodbyeReason) {
 	n.note("down %s %d %v", to.Node, to.Epoch, why)
@@ -143,7 +155,7 @@ func start(t testing.TB, name string, epoch uint64, changes ...setup) *node {
 	n := &node{log: new(journal)}
 	cfg := fast()
 	self := Identity{Cluster: "test", Node: name, Epoch: epoch}
-	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Links: n}
+	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Links: n}
 	for _, change := range changes {
 		change(n, &cfg, &self, &h)
 	}

@@ -66,7 +66,7 @@ func New(cfg Config, self Identity, handlers Handlers, log *slog.Logger) (*Pool,
 	if err := errors.Join(cfg.Validate(), self.check()); err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
 	}
-	if handlers.Messages == nil || handlers.Log == nil || handlers.Questions == nil || handlers.Keeps == nil || handlers.Links == nil {
+	if handlers.Messages == nil || handlers.Log == nil || handlers.Questions == nil || handlers.Keeps == nil || handlers.Mails == nil || handlers.Links == nil {
 		return nil, errors.New("peer: a handler is missing")
 	}
 	secrets, err := newCredentials(cfg)
@@ -113,12 +113,13 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 }
 
 // Control sends a control frame, whose body is encoded already so that one for many
-// nodes is encoded once: keep, kept, delta, heads, log request, snapshot or interest. The body is
+// nodes is encoded once: keep, kept, delta, heads, log request, snapshot, interest or what is about mail. The body is
 // borrowed. False says that there is no link, or none that knows the type, or no room:
 // then Links.Room will tell when there is.
 func (p *Pool) Control(node string, t wire.LinkType, body []byte) bool {
 	switch t {
-	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot, wire.LinkTypeInterest:
+	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot, wire.LinkTypeInterest,
+		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck:
 	default:
 		panic("peer: Control is not for " + t.String())
 	}

@@ -153,9 +153,14 @@ func TestControl(t *testing.T) {
 	a.Control("b", wire.LinkTypeLogRequest, wire.AppendLogRequest(nil, &wire.LogRequest{Author: author, From: 4}))
 	a.Control("b", wire.LinkTypeKeep, wire.AppendKeep(nil, &wire.Keep{Ref: 3, KeepState: wire.KeepState{Holding: true}, Facts: []session.Fact{{Address: session.Address{Account: "a", Device: "d"}, Origin: author}}}))
 	a.Control("b", wire.LinkTypeKept, wire.AppendKept(nil, &wire.Kept{Ref: 3}))
+	id := session.ID{Origin: author, Number: 5}
+	a.Control("b", wire.LinkTypeMail, wire.AppendMail(nil, &wire.Mail{Ref: 6, ID: id, Account: "a", Payload: []byte("1")}))
+	a.Control("b", wire.LinkTypeMailed, wire.AppendMailed(nil, &wire.Mailed{Ref: 6, Refused: session.Overloaded}))
+	a.Control("b", wire.LinkTypeMailFate, wire.AppendMailFate(nil, &wire.MailFate{ID: id, Device: "d", Outcome: session.Acked}))
+	a.Control("b", wire.LinkTypeMailAck, wire.AppendMailAck(nil, &wire.MailAck{ID: id, Account: "a", Device: "d"}))
 	a.Control("b", wire.LinkTypeSnapshot, wire.AppendSnapshotChunk(nil, &wire.SnapshotChunk{Author: author, Index: 2, Last: true}))
 	until(t, "all control frames", func() bool { return b.heard("chunk a 2 true") })
-	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false"} {
+	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false", "mail a 6 1", "mailed a 6 overloaded", "fate a d acked", "ack a d"} {
 		if !b.heard(want) {
 			t.Errorf("b did not hear %q", want)
 		}
@@ -180,7 +185,7 @@ func TestOlderNode(t *testing.T) {
 		}
 	}
 	until(t, "a is up", func() bool { return b.heard("up a 1") })
-	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept} {
+	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck} {
 		if b.Speaks("a", typ) || b.Control("a", typ, []byte{1}) {
 			t.Errorf("%v is sent to a node of version 1.0", typ)
 		}

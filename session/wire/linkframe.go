@@ -44,6 +44,10 @@ const (
 	LinkTypePing                           // no body: the path and the sender are alive
 	LinkTypeKept                           // Kept; from version 1.1 on
 	LinkTypeInterest                       // Interest; from version 1.2 on
+	LinkTypeMail                           // Mail; from version 1.2 on, as the next three
+	LinkTypeMailed                         // Mailed
+	LinkTypeMailFate                       // MailFate
+	LinkTypeMailAck                        // MailAck
 
 	linkTypes
 )
@@ -51,6 +55,7 @@ const (
 var linkTypeNames = [linkTypes]string{
 	"invalid", "hello", "forward", "outcomes", "keep", "delta", "heads", "log_request",
 	"snapshot", "question", "answer", "goodbye", "ping", "kept", "interest",
+	"mail", "mailed", "mail_fate", "mail_ack",
 }
 
 // String returns the type's name in logs.
@@ -71,7 +76,7 @@ func (t LinkType) Minor() uint16 {
 	switch t {
 	case LinkTypeKeep, LinkTypeKept:
 		return 1
-	case LinkTypeInterest:
+	case LinkTypeInterest, LinkTypeMail, LinkTypeMailed, LinkTypeMailFate, LinkTypeMailAck:
 		return 2
 	}
 	return 0

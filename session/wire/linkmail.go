@@ -141,16 +141,6 @@ func ParseMailed(b []byte, m *Mailed) error {
 	return r.end()
 }
 
-// outcome is one of the closed set, or Pending.
-func (r *linkBody) outcome() session.Outcome {
-	o := r.byte("outcome")
-	if int(o) >= session.OutcomeCount {
-		r.fail(CodeValue, fmt.Sprintf("outcome %d", o))
-		return 0
-	}
-	return session.Outcome(o)
-}
-
 // MailFate says what became of a kept message at one device, to the node that accepted
 // it. Device is borrowed.
 type MailFate struct {
