@@ -266,6 +266,9 @@ func (s *Server) deleteMessage(w http.ResponseWriter, r *http.Request) *Problem 
 
 func (s *Server) fates(w http.ResponseWriter, r *http.Request, ask func(session.ID) ([]mailbox.Fate, bool, error)) *Problem {
 	text := r.PathValue("id")
+	if text == "" {
+		return problem(http.StatusNotFound, codeNotFound, "a message's id is missing in the path: /v1/messages/{id}")
+	}
 	id, ok := session.ParseMessageID(text)
 	if !ok {
 		return problem(http.StatusNotFound, codeMessageUnknown, fmt.Sprintf("no node has made an id like %.60q", text))
