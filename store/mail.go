@@ -61,7 +61,7 @@ const groupsFree = 4
 // returns or on a goroutine of the store: with nil once all of them are synced, or with
 // the reason why they are not and never will be: ErrFull and ErrStalled with the name of
 // the limit, ErrClosed, or what is wrong with a message. With ErrFailed nobody knows:
-// the disk failed while it had them. done must not block and must not call the store.
+// the disk failed while it had them. done must not block; it may call Post and Settle.
 //
 // Post never waits for the disk, so event loops may call it; a rush of them shares one
 // sync. A message must be posted for an address once; only one whose id is of another

@@ -224,10 +224,13 @@ func (s *Store) watchMail() {
 func (m *mail) stop(err error) (told []func(error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.refuse = err
 	if err == ErrClosed {
+		if m.refuse == nil {
+			m.refuse = err
+		}
 		return nil
 	}
+	m.refuse = err
 	for _, groups := range [...][]*mailGroup{m.writing, m.waiting} {
 		for _, g := range groups {
 			told = append(told, g.told...)
