@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/roostpush/roost/session"
@@ -16,6 +17,8 @@ type twin struct {
 	fates     map[session.ID][]Fate
 	accounts  map[session.ID]string
 	log       []func() (done func(error)) // posted or settled, not synced
+	names     []string                    // of those
+	posts     int                         // of those the ones posted
 	immediate bool
 	refuse    error // what Post says
 	unread    error // what everything that reads says
@@ -35,7 +38,8 @@ func (t *twin) Post(list []session.Kept, done func(error)) {
 	for i := range list {
 		list[i].Payload = slices.Clone(list[i].Payload)
 	}
-	t.append(func() func(error) {
+	t.append("post "+list[0].ID.Text(), func() func(error) {
+		t.posts--
 		for _, k := range list {
 			at, dup := slices.BinarySearchFunc(t.mail, k.ID, func(a session.Kept, id session.ID) int { return compareIDs(a.ID, id) })
 			for dup && at < len(t.mail) && t.mail[at].ID == k.ID {
@@ -50,7 +54,7 @@ func (t *twin) Post(list []session.Kept, done func(error)) {
 }
 
 func (t *twin) Settle(a session.Address, id session.ID, o session.Outcome, atMS int64) {
-	t.append(func() func(error) {
+	t.append("settle "+a.Device+" "+id.Text()+o.String(), func() func(error) {
 		t.mail = slices.DeleteFunc(t.mail, func(k session.Kept) bool { return k.ID == id && k.Address == a })
 		for i := range t.fates[id] {
 			if f := &t.fates[id][i]; f.Device == a.Device {
@@ -61,9 +65,12 @@ func (t *twin) Settle(a session.Address, id session.ID, o session.Outcome, atMS 
 	})
 }
 
-func (t *twin) append(f func() func(error)) {
+func (t *twin) append(name string, f func() func(error)) {
 	t.mu.Lock()
-	t.log = append(t.log, f)
+	t.log, t.names = append(t.log, f), append(t.names, name)
+	if strings.HasPrefix(name, "post") {
+		t.posts++
+	}
 	t.mu.Unlock()
 	if t.immediate {
 		t.sync()
@@ -79,7 +86,7 @@ func (t *twin) sync() {
 			told = append(told, done)
 		}
 	}
-	t.log = nil
+	t.log, t.names = nil, nil
 	t.mu.Unlock()
 	for _, done := range told {
 		done(nil)
@@ -93,7 +100,7 @@ func (t *twin) unsynced() int {
 }
 
 // crash loses what is not on disk.
-func (t *twin) crash() { t.log = nil }
+func (t *twin) crash() { t.log, t.names, t.posts = nil, nil, 0 }
 
 func (t *twin) Mail(dst []session.Kept, a session.Address, after session.ID, n, bytesMax int) ([]session.Kept, error) {
 	t.mu.Lock()
@@ -123,23 +130,13 @@ func (t *twin) Mailboxes(emit func(a session.Address, id session.ID, expiresMS i
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(all, func(a, b session.Kept) int { return compareStrings(a.String(), b.String()) })
+	slices.SortStableFunc(all, func(a, b session.Kept) int { return strings.Compare(a.String(), b.String()) })
 	for _, k := range all {
 		if !emit(k.Address, k.ID, k.ExpiresMS, k.Collapse) {
 			break
 		}
 	}
 	return nil
-}
-
-func compareStrings(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func (t *twin) Fates(id session.ID) (account string, list []Fate, found bool, err error) {

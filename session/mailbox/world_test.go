@@ -26,9 +26,8 @@ type world struct {
 	flying []*flight
 	got    []receipt // what devices have, and have not acknowledged
 	busy   int       // attempts that will be overloaded
-	turned []func()  // turns that are given and not taken up
 
-	delivered map[string]int  // "device id version": how often
+	delivered map[string]int  // "device id version": how often, in this run
 	settled   map[string]bool // "device id": acknowledged, and that was taken, in this run
 	kept      map[session.ID]int
 	became    map[string][]session.Outcome // "device id"
@@ -41,6 +40,7 @@ type world struct {
 type flight struct {
 	message session.Kept
 	version uint64 // of the session; 0: there was none
+	meant   uint64 // of the session that the mailbox meant
 	heard   func(session.Outcome)
 	arrived bool
 	outcome session.Outcome
@@ -55,7 +55,7 @@ type receipt struct {
 func newWorld(cfg Config) *world {
 	w := &world{
 		cfg: cfg, store: newTwin(), nowMS: 1_000_000, online: map[session.Address]uint64{},
-		delivered: map[string]int{}, kept: map[session.ID]int{}, became: map[string][]session.Outcome{},
+		kept: map[session.ID]int{}, became: map[string][]session.Outcome{},
 	}
 	w.start()
 	return w
@@ -65,7 +65,7 @@ func newWorld(cfg Config) *world {
 func (w *world) start() {
 	w.epoch++
 	w.number = 0
-	w.settled = map[string]bool{}
+	w.settled, w.delivered = map[string]bool{}, map[string]int{}
 	w.mailbox = newMailbox(w.cfg, Ports{
 		Store: w.store, Router: w, Presence: w, Directory: w, Canceller: w,
 		NewID: func() session.ID {
@@ -130,7 +130,9 @@ func (w *world) Online(a session.Address) (version uint64, ok bool) {
 	return version, ok
 }
 
-func (w *world) Devices(_ string, dst []string) ([]string, error) { return append(dst, w.devices...), nil }
+func (w *world) Devices(_ string, dst []string) ([]string, error) {
+	return append(dst, w.devices...), nil
+}
 
 func (w *world) Cancel(a session.Address, ids []session.ID) {
 	for _, id := range ids {
@@ -140,6 +142,9 @@ func (w *world) Cancel(a session.Address, ids []session.ID) {
 
 func (w *world) Attempt(m *session.Kept, heard func(session.Outcome)) {
 	f := &flight{message: *m, version: w.online[m.Address], heard: heard}
+	if it := w.mailbox.shards[0].itemLocked(m.Address, m.ID); it != nil {
+		f.meant = it.sentOn
+	}
 	f.message.Payload = slices.Clone(m.Payload)
 	f.message.From, f.message.Trace = strings.Clone(m.From), strings.Clone(m.Trace)
 	if m.ExpiresMS <= w.nowMS {
@@ -233,6 +238,10 @@ func (w *world) settle() {
 				w.arrive(f)
 			}
 			w.hear(f)
+			again = true
+		}
+		for len(w.got) > 0 {
+			w.ack(w.got[0])
 			again = true
 		}
 		if !again && w.pauses() {
