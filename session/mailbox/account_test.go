@@ -134,8 +134,8 @@ func TestCollapse(t *testing.T) {
 	cfg.DeviceMessagesMax = 3
 	w := newWorld(cfg)
 	w.work()
-	w.postAll(Push{Device: "d", Collapse: "k"}, Push{Device: "d"}, Push{Device: "d", Collapse: "l"},
-		Push{Device: "d", Collapse: "k"}) // and the limit does not refuse it
+	w.postAll(Push{Device: "d", Collapse: "k"}, Push{Device: "d"}, Push{Device: "d", Collapse: "l"})
+	w.postAll(Push{Device: "d", Collapse: "k"}) // and the limit does not refuse it
 	w.store.sync()
 	w.open("d")
 	if got, want := w.order("d"), []session.MessageID{3, 4, 5}; !slices.Equal(got, want) {

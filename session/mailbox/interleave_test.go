@@ -20,8 +20,8 @@ type script struct {
 
 // TestInterleavings goes through every order in which the steps of a scenario can happen.
 // In the end the device is connected and acknowledges all it gets, and nothing may be left: no
-// wake-up is lost. On the way no session gets a message twice, and nothing comes after its ack in
-// the same run of the node.
+// wake-up is lost. On the way no session gets a message twice, and nothing is sent after its ack
+// in the same run of the node.
 func TestInterleavings(t *testing.T) {
 	one, two := []Push{{Device: "d"}}, []Push{{Device: "d"}, {Device: "d"}}
 	states := 0

@@ -150,6 +150,9 @@ func (w *world) Attempt(m *session.Kept, heard func(session.Outcome)) {
 	if m.ExpiresMS <= w.nowMS {
 		w.fault("%s was sent after its time", m.ID.Text())
 	}
+	if w.settled[m.Device+" "+m.ID.Text()] {
+		w.fault("%s was sent after its ack", m.ID.Text())
+	}
 	switch {
 	case w.busy > 0:
 		w.busy--
@@ -171,9 +174,6 @@ func (w *world) arrive(f *flight) {
 	name := a.Device + " " + f.message.ID.Text()
 	if w.delivered[fmt.Sprint(name, " ", f.version)]++; w.delivered[fmt.Sprint(name, " ", f.version)] > 1 {
 		w.fault("%s was delivered twice to session %d", name, f.version)
-	}
-	if w.settled[name] {
-		w.fault("%s was delivered after its ack", name)
 	}
 	w.got = append(w.got, receipt{a, f.message.ID})
 }
