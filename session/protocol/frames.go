@@ -102,8 +102,7 @@ func (g *Gate) rawMessage(c *netpoll.Conn, s *session.Session, op netpoll.Op, pa
 func (g *Gate) ack(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	unknown := 0
 	for _, text := range f.IDs {
-		o, n, ok := session.ParseID(wire.Borrow(text))
-		if !ok || !g.Acks.Ack(s, o, session.MessageID(n)) {
+		if !g.acked(s, text) {
 			unknown++
 		}
 	}
@@ -111,6 +110,17 @@ func (g *Gate) ack(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 		g.counters.acksUnknown.Add(uint64(unknown))
 		g.refuseFrame(c, f.Ref, "unknown_message", "an id in ids is of no message to this device whose ack is waited for")
 	}
+}
+
+// acked passes on that the device has the message of that id: to whom waits for it in
+// memory, else to its keeper. text is borrowed.
+func (g *Gate) acked(s *session.Session, text []byte) bool {
+	id, ok := session.ParseMessageID(wire.Borrow(text))
+	return ok && g.ackedID(s, id)
+}
+
+func (g *Gate) ackedID(s *session.Session, id session.ID) bool {
+	return g.Acks.Ack(s, id.Origin, id.Number) || g.Mail.Acked(s.Address, id)
 }
 
 // devices answers with the account's devices, from the store and so from the pool.

@@ -31,7 +31,7 @@ type LinkType uint8
 // The types. The body of forward and outcomes is one entry after another.
 const (
 	LinkTypeHello      LinkType = 1 + iota // LinkHello: the first frame of each side
-	LinkTypeForward                        // Forward, one or more
+	LinkTypeForward                        // Forward, one or more; some from version 1.2 on (Forward.Minor)
 	LinkTypeOutcomes                       // Outcomes, one or more
 	LinkTypeKeep                           // Keep; from version 1.1 on
 	LinkTypeDelta                          // Delta
