@@ -14,9 +14,9 @@ import (
 // TestConnections is @connections without signatures, as on loopback without key
 // pairs.
 func TestConnections(t *testing.T) {
-	n := newTestNode(t, func(c *Config) { c.Push.Timeout = c.Stream.GatherTime + 1e7 })
+	n := newTestNode(t)
 	id := func(name string, b behaviour) string { return testOrigin.Text(n.connect("a", name, b).Number) }
-	ok, full, broken, quiet := id("ok", takes), id("full", overfull), id("broken", breaks), id("quiet", stuck)
+	ok, full, broken := id("ok", takes), id("full", overfull), id("broken", breaks)
 	live := n.reg.Lookup("a", "ok")
 	n.records.add(session.Record{Address: live.Address, Session: ok, SeenMS: live.OpenedMS + 5000, Remote: "192.0.2.1:4711", UserAgent: "ws"})
 	_, number, _ := session.ParseID(ok)
@@ -29,7 +29,6 @@ func TestConnections(t *testing.T) {
 		{"post", "POST", ok, "hello", 200, "", ""},
 		{"full", "POST", full, "x", 429, codeOverloaded, "LimitExceededException"},
 		{"broken", "POST", broken, "x", 410, codeConnectionGone, "GoneException"},
-		{"quiet", "POST", quiet, "x", 504, codeDeliveryTimeout, "InternalServerErrorException"},
 		{"too large", "POST", ok, strings.Repeat("x", connectionBytesMax+1), 413, codePayloadTooLarge, "PayloadTooLargeException"},
 		{"another epoch", "POST", older, "x", 410, codeConnectionGone, "GoneException"},
 		{"another node", "GET", "n2.7." + ok[5:], "", 410, codeConnectionGone, "GoneException"},
@@ -68,6 +67,16 @@ func TestConnections(t *testing.T) {
 	}
 	if w := n.call("DELETE", "/@connections/"+ok, ""); w.Code != 204 || n.devices.conns[live.Conn].closed != 4007 {
 		t.Errorf("DELETE: %d, closed with %d", w.Code, n.devices.conns[live.Conn].closed)
+	}
+}
+
+// TestConnectionThatTakesNothing waits for its short time, and for nothing else.
+func TestConnectionThatTakesNothing(t *testing.T) {
+	n := newTestNode(t, func(c *Config) { c.Push.Timeout = c.Stream.GatherTime + 1e7 })
+	quiet := testOrigin.Text(n.connect("a", "quiet", stuck).Number)
+	w := n.call("POST", "/@connections/"+quiet, "x")
+	if w.Code != 504 || w.Header().Get("X-Amzn-Errortype") != "InternalServerErrorException" || !strings.Contains(w.Body.String(), codeDeliveryTimeout) {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }
 
