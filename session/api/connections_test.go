@@ -14,7 +14,7 @@ import (
 // TestConnections is @connections without signatures, as on loopback without key
 // pairs.
 func TestConnections(t *testing.T) {
-	n := newTestNode(t)
+	n := newTestNode(t, nil)
 	id := func(name string, b behaviour) string { return testOrigin.Text(n.connect("a", name, b).Number) }
 	ok, full, broken := id("ok", takes), id("full", overfull), id("broken", breaks)
 	live := n.reg.Lookup("a", "ok")
