@@ -27,6 +27,7 @@ type item struct {
 type box struct {
 	shard   *shard
 	address session.Address
+	hash    uint64 // of the address, if there is a Hasher
 	items   []item // in the order of ids
 	life    uint32 // counts how often the box began anew for a device
 

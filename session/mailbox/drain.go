@@ -32,6 +32,22 @@ func (m *Mailbox) Opened(a session.Address, version uint64) {
 	}
 }
 
+// OpenedElsewhere is Opened for a device of which only hashes are known, as logs of other
+// nodes name them. Should two devices have one hash (DESIGN.md decision 3), then one of them
+// waits for LookAgain.
+func (m *Mailbox) OpenedElsewhere(address, account uint64) {
+	s := m.shardOf(account)
+	s.mu.Lock()
+	b := s.named[address]
+	if b == nil {
+		s.mu.Unlock()
+		return // what the pass finds later it looks after itself
+	}
+	a := b.address
+	s.mu.Unlock()
+	m.lookAt(a)
+}
+
 // LookAgain asks of every device that something waits for whether it is online, in the
 // background: for when many may have come online at once, and nobody can name them.
 func (m *Mailbox) LookAgain() {

@@ -24,6 +24,7 @@ type Mailbox struct {
 	canceller Canceller
 	turns     Turns
 	newID     func() session.ID
+	hash      session.Hasher
 	now       func() int64
 
 	began   session.ID // ids of its origin from here on are of this run
@@ -51,7 +52,8 @@ type shard struct {
 
 	mu    sync.Mutex
 	boxes map[session.Address]*box
-	spare []*box // boxes to begin anew
+	named map[uint64]*box // by the hash of their device, if there is a Hasher
+	spare []*box          // boxes to begin anew
 	gates map[string]*gate
 	wheel wheel
 	due   []*box // those that Tick is about to look at
@@ -67,13 +69,16 @@ func New(cfg Config, p Ports) *Mailbox { return newMailbox(cfg, p, shardCount) }
 func newMailbox(cfg Config, p Ports, shards int) *Mailbox {
 	m := &Mailbox{
 		cfg: cfg, store: p.Store, router: p.Router, presence: p.Presence, directory: p.Directory,
-		canceller: p.Canceller, turns: p.Turns, newID: p.NewID, now: p.Now,
+		hash: p.Hash, canceller: p.Canceller, turns: p.Turns, newID: p.NewID, now: p.Now,
 		began: p.NewID(), seed: maphash.MakeSeed(), shards: make([]shard, shards), why: newReasons(cfg),
 	}
 	nowMS := m.now()
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mailbox, s.boxes, s.gates = m, make(map[session.Address]*box), make(map[string]*gate)
+		if m.hash != nil {
+			s.named = make(map[uint64]*box)
+		}
 		s.wheel.now = nowMS >> tickBits
 	}
 	m.posts.New = func() any { return newPost(m) }
@@ -124,7 +129,16 @@ func (m *Mailbox) Missed(a session.Address) int {
 func (m *Mailbox) Unwatch(id session.ID) { m.watches.remove(id) }
 
 func (m *Mailbox) shard(account string) *shard {
+	if m.hash != nil {
+		_, hash := m.hash(account, "")
+		return m.shardOf(hash)
+	}
 	return &m.shards[maphash.String(m.seed, account)%uint64(len(m.shards))]
+}
+
+// shardOf returns the shard of an account's hash.
+func (m *Mailbox) shardOf(hash uint64) *shard {
+	return &m.shards[hash%uint64(len(m.shards))]
 }
 
 // ofThisRun reports whether the id was made since New: what has it came in by Post, and
@@ -149,6 +163,10 @@ func (s *shard) boxLocked(a session.Address) *box {
 	}
 	b.address, b.known = a, s.mailbox.indexed.Load()
 	s.boxes[a] = b
+	if s.mailbox.hash != nil {
+		b.hash, _ = s.mailbox.hash(a.Account, a.Device)
+		s.named[b.hash] = b // of two devices with one hash the newer box
+	}
 	s.mailbox.boxes.Add(1)
 	return b
 }
@@ -161,6 +179,9 @@ func (s *shard) releaseLocked(b *box) {
 	}
 	s.wheel.take(b)
 	delete(s.boxes, b.address)
+	if s.named[b.hash] == b {
+		delete(s.named, b.hash)
+	}
 	s.mailbox.boxes.Add(-1)
 	items := b.items[:0]
 	if cap(items) > 16 {

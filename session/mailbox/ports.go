@@ -14,6 +14,8 @@ type Ports struct {
 
 	// NewID makes the id of a message: this node's, of this run, each higher than the one before.
 	NewID func() session.ID
+	// Hash names devices for OpenedElsewhere; nil: that is not called.
+	Hash session.Hasher
 	// Now is the time in Unix milliseconds.
 	Now func() int64
 }

@@ -22,6 +22,7 @@ type post struct {
 	shard   *shard
 	id      session.ID
 	watcher Watcher
+	brief   bool         // it hears Kept only
 	message session.Kept // for no device yet
 	payload []byte       // the copy
 	device  string
@@ -83,7 +84,7 @@ func (m *Mailbox) Post(p *Push, w Watcher) {
 // newPost copies the push.
 func (m *Mailbox) newPost(p *Push, w Watcher) *post {
 	q := m.posts.Get().(*post)
-	q.shard, q.watcher, q.id = m.shard(p.Account), w, m.newID()
+	q.shard, q.watcher, q.brief, q.id = m.shard(p.Account), w, p.Brief, m.newID()
 	q.payload = append(q.payload[:0], p.Payload...)
 	q.message = session.Kept{
 		ID: q.id, Kind: p.Kind, Payload: q.payload, From: strings.Clone(p.From),
@@ -212,12 +213,14 @@ func (q *post) keepLocked() {
 		for _, device := range q.refused {
 			q.watcher.Became(q.id, device, session.Overloaded)
 		}
-		m.watches.add(q.id, q.watcher, len(q.list))
+		if !q.brief {
+			m.watches.add(q.id, q.watcher, len(q.list))
+		}
 	}
 	it := item{
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
 		sinceMS: q.message.SentMS, collapse: q.message.Collapse, bytes: uint32(len(q.payload)),
-		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil, known: true,
+		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil && !q.brief, known: true,
 	}
 	for i := range q.places {
 		p := &q.places[i]

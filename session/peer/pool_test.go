@@ -154,8 +154,8 @@ func TestControl(t *testing.T) {
 	a.Control("b", wire.LinkTypeKeep, wire.AppendKeep(nil, &wire.Keep{Ref: 3, KeepState: wire.KeepState{Holding: true}, Facts: []session.Fact{{Address: session.Address{Account: "a", Device: "d"}, Origin: author}}}))
 	a.Control("b", wire.LinkTypeKept, wire.AppendKept(nil, &wire.Kept{Ref: 3}))
 	id := session.ID{Origin: author, Number: 5}
-	a.Control("b", wire.LinkTypeMail, wire.AppendMail(nil, &wire.Mail{Ref: 6, ID: id, Account: "a", Payload: []byte("1")}))
-	a.Control("b", wire.LinkTypeMailed, wire.AppendMailed(nil, &wire.Mailed{Ref: 6, Refused: session.Overloaded}))
+	a.Control("b", wire.LinkTypeMail, wire.AppendMail(nil, &wire.Mail{Ref: 6, Account: "a", Payload: []byte("1")}))
+	a.Control("b", wire.LinkTypeMailed, wire.AppendMailed(nil, &wire.Mailed{Ref: 6, ID: id, Refused: session.Overloaded}))
 	a.Control("b", wire.LinkTypeMailFate, wire.AppendMailFate(nil, &wire.MailFate{ID: id, Device: "d", Outcome: session.Acked}))
 	a.Control("b", wire.LinkTypeMailAck, wire.AppendMailAck(nil, &wire.MailAck{ID: id, Account: "a", Device: "d"}))
 	a.Control("b", wire.LinkTypeSnapshot, wire.AppendSnapshotChunk(nil, &wire.SnapshotChunk{Author: author, Index: 2, Last: true}))

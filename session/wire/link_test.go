@@ -77,10 +77,10 @@ var linkCodecs = []linkCodec{
 	codec("answer", LinkAnswer{Ref: 4, Held: true, Version: 301, Error: "why", Body: []byte("[]")}, AppendLinkAnswer, ParseLinkAnswer),
 	codec("keep", Keep{7, KeepState{true, true}, []session.Fact{factSample, endSample}}, AppendKeep, ParseKeep),
 	codec("kept", Kept{7, true}, AppendKept, ParseKept),
-	codec("mail", Mail{Ref: 7, Watch: true, ID: idSample, Account: "alice", Device: "phone", Kind: session.Text, Priority: session.PriorityLow, From: "tv", SentMS: 1700000000000, LeftMS: 86400000, Collapse: "cart_-9", Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Payload: []byte("hi")}, AppendMail, ParseMail),
-	codec("mail-account", Mail{Ref: 7, ID: idSample, Account: "å", Except: "tv", Kind: session.Binary, Priority: session.PriorityHigh, First: true, Payload: bytes.Repeat([]byte{7}, 200)}, AppendMail, ParseMail),
-	codec("mailed", Mailed{Ref: 7, Devices: 300}, AppendMailed, ParseMailed),
-	codec("mailed-refused", Mailed{Ref: 7, Refused: session.Overloaded, Why: "mailbox.messages_max"}, AppendMailed, ParseMailed),
+	codec("mail", Mail{Ref: 7, Watch: true, Account: "alice", Device: "phone", Kind: session.Text, Priority: session.PriorityLow, From: "tv", SentMS: 1700000000000, LeftMS: 86400000, Collapse: "cart_-9", Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Payload: []byte("hi")}, AppendMail, ParseMail),
+	codec("mail-account", Mail{Ref: 7, Account: "å", Except: "tv", Kind: session.Binary, Priority: session.PriorityHigh, First: true, Payload: bytes.Repeat([]byte{7}, 200)}, AppendMail, ParseMail),
+	codec("mailed", Mailed{Ref: 7, ID: idSample, Devices: 300}, AppendMailed, ParseMailed),
+	codec("mailed-refused", Mailed{Ref: 7, ID: idSample, Refused: session.Overloaded, Why: "mailbox.messages_max"}, AppendMailed, ParseMailed),
 	codec("mail-fate", MailFate{idSample, "phone", session.Acked}, AppendMailFate, ParseMailFate),
 	codec("mail-ack", MailAck{idSample, "alice", "phone"}, AppendMailAck, ParseMailAck),
 	codec("forward-topic", Forward{Ref: 1, ID: 2, Topic: "news.eu", Kind: session.Text, Payload: []byte("hi"), SentMS: 1700000000000}, AppendForward, single(ParseForward)),
@@ -142,7 +142,7 @@ func TestLinkTruncated(t *testing.T) {
 
 // mailWith parses mail that has something wrong.
 func mailWith(spoil func(*Mail)) error {
-	m := Mail{Ref: 1, ID: idSample, Account: "alice", Device: "phone", Payload: []byte("1")}
+	m := Mail{Ref: 1, Account: "alice", Device: "phone", Payload: []byte("1")}
 	spoil(&m)
 	return ParseMail(AppendMail(nil, &m), new(Mail))
 }
@@ -210,7 +210,7 @@ func TestLinkRefused(t *testing.T) {
 		{"mail for one but another", CodeValue, mailWith(func(m *Mail) { m.Except = "tv" })},
 		{"mail of a strange key", CodeValue, mailWith(func(m *Mail) { m.Collapse = "a b" })},
 		{"mail with a long trace", CodeLimit, mailWith(func(m *Mail) { m.Trace = long })},
-		{"outcome of mail", CodeValue, ParseMailed([]byte{0, 0, 0, 0, 0, 0, 0, 1, 99, 0, 0}, new(Mailed))},
+		{"outcome of mail", CodeValue, ParseMailed([]byte{0, 0, 0, 0, 0, 0, 0, 1, 1, 'a', 1, 1, 99, 0, 0}, new(Mailed))},
 		{"a fate without an outcome", CodeValue, ParseMailFate(AppendMailFate(nil, &MailFate{idSample, "tv", session.Pending}), new(MailFate))},
 		{"the fate of nobody", CodeValue, ParseMailFate(AppendMailFate(nil, &MailFate{idSample, "", session.Acked}), new(MailFate))},
 		{"an ack of nobody", CodeValue, ParseMailAck(AppendMailAck(nil, &MailAck{idSample, "alice", ""}), new(MailAck))},

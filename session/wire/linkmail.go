@@ -9,13 +9,13 @@ import (
 
 // Mail asks a node to keep a message until its device, or each device of its account, has
 // it, because it is the home of the account (DESIGN.md decision 7). It is answered by a
-// Mailed. Strings and Payload of a parsed one are borrowed, but not the node of its id.
+// Mailed, which names the message: who keeps it is part of its id. Strings and Payload of a
+// parsed one are borrowed.
 //
 // Time is what is left, since the clocks of two nodes need not agree.
 type Mail struct {
-	Ref   uint64     // names the frame in its Mailed
-	Watch bool       // the sender wants to hear what becomes of it: MailFates
-	ID    session.ID // made by the node that accepted it
+	Ref   uint64 // names the frame in its Mailed
+	Watch bool   // the sender wants to hear what becomes of it: MailFates
 
 	Account string
 	Device  string // empty: every device of the account
@@ -54,7 +54,6 @@ func AppendMail(dst []byte, m *Mail) []byte {
 		flags |= mailFirst
 	}
 	dst = append(binary.BigEndian.AppendUint64(dst, m.Ref), flags)
-	dst = appendMessageID(dst, m.ID)
 	for _, s := range [...]string{m.Account, m.Device, m.Except, m.From} {
 		dst = appendText(dst, s)
 	}
@@ -67,8 +66,8 @@ func AppendMail(dst []byte, m *Mail) []byte {
 
 // MailSizeMax returns an upper bound of what AppendMail appends.
 func MailSizeMax(m *Mail) int {
-	return 8 + 1 + 8*binary.MaxVarintLen64 + 1 + session.NodeBytesMax +
-		len(m.Account) + len(m.Device) + len(m.Except) + len(m.From) + len(m.Collapse) + len(m.Trace) + len(m.Payload) + 4*binary.MaxVarintLen64
+	return 8 + 1 + 2*binary.MaxVarintLen64 +
+		len(m.Account) + len(m.Device) + len(m.Except) + len(m.From) + len(m.Collapse) + len(m.Trace) + len(m.Payload) + 7*binary.MaxVarintLen64
 }
 
 // ParseMail reads the body of a mail frame. An error is an *Error.
@@ -81,7 +80,6 @@ func ParseMail(b []byte, m *Mail) error {
 	}
 	m.Watch, m.First = flags&mailWatch != 0, flags&mailFirst != 0
 	m.Kind, m.Priority = session.Kind(flags>>mailKind&3), session.Priority(flags>>mailPriority&3)
-	r.messageID(&m.ID)
 	m.Account, m.Device, m.Except, m.From = r.name("account"), r.name("device"), r.name("except"), r.name("from")
 	m.SentMS, m.LeftMS = r.time("sent_ms"), r.time("left_ms")
 	m.Collapse = Borrow(r.bytes("collapse", CollapseBytesMax))
@@ -113,9 +111,10 @@ func (r *linkBody) messageID(id *session.ID) {
 	id.Number = session.MessageID(r.uvarint("number"))
 }
 
-// Mailed answers a Mail. Why is borrowed.
+// Mailed answers a Mail. Why is borrowed, the node of the id is not.
 type Mailed struct {
 	Ref     uint64          // of the Mail
+	ID      session.ID      // of the message
 	Devices int             // that it is kept for
 	Refused session.Outcome // Pending: it is kept; else it is not, and never will be
 	Why     string          // which limit or fault that was, for people
@@ -126,7 +125,7 @@ const MailWhyBytesMax = 512
 
 // AppendMailed appends the body of a Mailed; a longer reason is cut.
 func AppendMailed(dst []byte, m *Mailed) []byte {
-	dst = append(binary.BigEndian.AppendUint64(dst, m.Ref), byte(m.Refused))
+	dst = append(appendMessageID(binary.BigEndian.AppendUint64(dst, m.Ref), m.ID), byte(m.Refused))
 	dst = binary.AppendUvarint(dst, uint64(m.Devices))
 	return appendText(dst, m.Why[:min(len(m.Why), MailWhyBytesMax)])
 }
@@ -135,6 +134,7 @@ func AppendMailed(dst []byte, m *Mailed) []byte {
 func ParseMailed(b []byte, m *Mailed) error {
 	r := linkBody{b: b}
 	m.Ref = r.uint64("ref")
+	r.messageID(&m.ID)
 	m.Refused = r.outcome()
 	m.Devices = int(r.bounded("devices", 1<<31-1))
 	m.Why = Borrow(r.bytes("why", MailWhyBytesMax))
