@@ -115,3 +115,28 @@ func TestPongAcks(t *testing.T) {
 		t.Error("a pong of no message counts")
 	}
 }
+
+// TestAcksThatWereAskedForAreFree: a mailbox may be acked faster than a device may send.
+func TestAcksThatWereAskedForAreFree(t *testing.T) {
+	g, _ := mailGate()
+	now := time.Unix(1e9, 0)
+	g.Now = func() time.Time { return now }
+	d, _ := connectGreeted(t, g, 0)
+	most := g.cfg.MessageBurst
+	for range 2 * most {
+		d.Feed(say(`{"type":"ack","ids":["n.2.9"]}`))
+	}
+	if out := string(d.Output()); out != "" || g.Stats().RateRefused != 0 {
+		t.Errorf("%d acks that were asked for are refused: %.100q", g.Stats().RateRefused, out)
+	}
+	for range most {
+		d.Feed(say(`{"type":"ack","ids":["n.2.7"]}`))
+	}
+	if g.Stats().RateRefused != 0 {
+		t.Error("the burst is used up by acks that were asked for")
+	}
+	d.Feed(say(`{"type":"ack","ids":["n.2.7"]}`))
+	if g.Stats().RateRefused != 1 {
+		t.Error("acks of nothing are free too")
+	}
+}
