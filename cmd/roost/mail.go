@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/api"
 	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
@@ -10,15 +11,40 @@ import (
 
 // newMailbox makes what waits for devices, of the parts that exist before it.
 func (n *node) newMailbox() {
-	n.mailbox = mailbox.New(n.cfg.Mailbox, mailbox.Ports{
+	ports := mailbox.Ports{
 		Store:     mailStore{n.store},
 		Router:    n.router,
-		Presence:  presence{n.sessions},
+		Presence:  n.presence(),
 		Directory: deviceNames{n.directory(), n.cfg.Mailbox.AccountDevicesMax},
 		Canceller: n.router,
 		NewID:     n.router.NewID,
 		Now:       func() int64 { return n.now().UnixMilli() },
-	})
+	}
+	if n.cluster != nil {
+		ports.Hash = n.cluster.Hash
+	}
+	n.mailbox = mailbox.New(n.cfg.Mailbox, ports)
+}
+
+// keeper keeps messages until their devices have them: this node's mailbox, or that of
+// the account's home.
+type keeper interface {
+	api.Keeper
+	protocol.Mail
+}
+
+func (n *node) keeper() keeper {
+	if n.cluster != nil {
+		return n.cluster.Mail()
+	}
+	return n.mailbox
+}
+
+func (n *node) presence() mailbox.Presence {
+	if n.cluster != nil {
+		return n.cluster
+	}
+	return presence{n.sessions}
 }
 
 // mailStore is the store as the mailbox wants it.
@@ -61,7 +87,7 @@ func (d deviceNames) Devices(account string, dst []string) ([]string, error) {
 }
 
 // relayed hands the mailbox what devices send to devices.
-type relayed struct{ mailbox *mailbox.Mailbox }
+type relayed struct{ keeper api.Keeper }
 
 // Keep keeps m (relay.Keeper).
 func (r relayed) Keep(m *session.Kept, w relay.Watcher) {
@@ -72,8 +98,8 @@ func (r relayed) Keep(m *session.Kept, w relay.Watcher) {
 	if m.Device == "" {
 		p.Except = m.From
 	}
-	r.mailbox.Post(&p, w)
+	r.keeper.Post(&p, w)
 }
 
 // Unwatch ends the telling.
-func (r relayed) Unwatch(id session.ID) { r.mailbox.Unwatch(id) }
+func (r relayed) Unwatch(id session.ID) { r.keeper.Unwatch(id) }

@@ -19,6 +19,8 @@ const (
 	QuestionConnection                         // what is the session of that number?
 	QuestionInterest                           // have you taken all that this link said of interest so far? Any answer says yes
 	QuestionReplay                             // ReplayQuestion, answered by a ReplayAnswer
+	QuestionFates                              // what has become of the message whose id is Body?
+	QuestionCancel                             // withdraw the message whose id is Body, and say what has become of it
 )
 
 // LinkQuestion asks another node something that its memory can answer. Strings and

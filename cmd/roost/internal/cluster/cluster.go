@@ -13,6 +13,7 @@ import (
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
@@ -29,6 +30,7 @@ type Settings struct {
 	Route   route.Config
 	Replica replica.Config
 	Keeping Keeping
+	Mailing Mailing
 
 	Now             func() time.Time // the node's clock, which may be set
 	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
@@ -47,6 +49,7 @@ type Node struct {
 	Router  *deliver.Router
 	Sockets Sockets
 	Store   *store.Store
+	Mailbox *mailbox.Mailbox
 	Topics  *topics.Broker
 }
 
@@ -66,6 +69,7 @@ type Cluster struct {
 	homes    *homes
 	moving   sync.Mutex // held from a change of members until everybody concerned knows
 	keeper   *keeper
+	mail     *Mail
 	handing  handing
 	auditing auditing
 	ready    chan struct{} // closed once gossip is there
@@ -107,6 +111,8 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.homes = newHomes(s.Key, self.Node)
 	c.keeper = newKeeper(s.Keeping, self.Node, c.homes)
 	c.keeper.due = c.handing.due
+	c.mail = newMail(s.Mailing, self.Node, c.homes)
+	c.mail.nowMS, c.mail.steadyMS, c.mail.ask = c.nowMS, s.SteadyMS, c.askKeeper
 	c.replies.New = func() any { return new(reply) }
 	c.buffers.New = func() any { return new([]byte) }
 	if c.table, err = route.New(s.Route); err != nil {
@@ -119,6 +125,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 			c.overtaken(fmt.Sprintf("a peer knows epoch %d of this node, which runs with %d", epoch, self.Epoch))
 		},
 		Skewed: c.skewed,
+		Online: func(_ string, changes []wire.Change) { c.mail.online(changes) },
 		Seed:   uint64(time.Now().UnixNano()),
 	})
 	if err != nil {
@@ -126,11 +133,12 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	}
 	c.pool, err = peer.New(s.Peer, peer.Identity{
 		Cluster: s.Gossip.Cluster, Node: self.Node, Epoch: self.Epoch, KeyFingerprint: s.Key.Fingerprint(),
-	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Interests: incoming{c}, Links: incoming{c}}, log)
+	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Mails: incoming{c}, Interests: incoming{c}, Links: incoming{c}}, log)
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
-	c.keeper.send = c.pool.Control
+	c.keeper.send, c.mail.send = c.pool.Control, c.pool.Control
+	c.mail.speaks = func(node string) bool { return c.pool.Speaks(node, wire.LinkTypeMail) }
 	return c, nil
 }
 
@@ -138,7 +146,10 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 
 // Attach gives the cluster the rest of the node. It comes before Start.
-func (c *Cluster) Attach(n Node) { c.node, c.keeper.store = n, n.Store }
+func (c *Cluster) Attach(n Node) { c.node, c.keeper.store, c.mail.box = n, n.Store, n.Mailbox }
+
+// Mail is what keeps messages at the homes of their accounts.
+func (c *Cluster) Mail() *Mail { return c.mail }
 
 // Start opens the listeners for links and gossip and looks for other nodes. internal and
 // public are the addresses of those listeners. It fails when others could not dial this
@@ -257,6 +268,7 @@ func (c *Cluster) tick() {
 		case <-t.C:
 			c.replica.Tick(c.nowMS())
 			c.watchRoom()
+			c.mail.tick(c.settings.SteadyMS())
 			c.keeper.tick(c.handing.pending(), c.settings.SteadyMS())
 			if n := c.node.Store.Resyncs(); n != resyncs {
 				resyncs = n
@@ -333,6 +345,20 @@ func (c *Cluster) Locate(account, device string) deliver.Place {
 		p.State, p.Node = deliver.There, o.Node
 	}
 	return p
+}
+
+// Online returns the version of a device's session, on whatever node it is.
+func (c *Cluster) Online(a session.Address) (version uint64, ok bool) {
+	if s := c.sessions.Lookup(a.Account, a.Device); s != nil {
+		return s.Version, true
+	}
+	p := c.Locate(a.Account, a.Device)
+	return p.Version, p.State == deliver.There
+}
+
+// Hash names a device as the logs do.
+func (c *Cluster) Hash(account, device string) (address, ofAccount uint64) {
+	return c.settings.Key.Address(account, device)
 }
 
 // Holds says whether the own log has an open session with the hash of an address

@@ -43,6 +43,18 @@ func (h *homes) of(account string) string {
 // isSelf reports whether this node is the home of an account.
 func (h *homes) isSelf(account string) bool { return h.of(account) == h.self }
 
+// knows reports whether a node is a member, this one included, or was one lately.
+func (h *homes) knows(node string) bool {
+	if node == h.self {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, member := h.others[node]
+	_, absent := h.absent[node]
+	return member || absent
+}
+
 // update takes a member as it is now. It returns the processes of all others and whether
 // homes have moved.
 func (h *homes) update(m gossip.Member, nowMS int64) (living []session.Origin, moved bool) {

@@ -41,6 +41,7 @@ type Mail struct {
 	speaks   func(node string) bool
 	nowMS    func() int64 // the node's clock
 	steadyMS func() int64
+	ask      func(kind wire.QuestionKind, id session.ID) ([]mailbox.Fate, bool, error)
 	count    mailCounts
 
 	box *mailbox.Mailbox // set once, before the first session

@@ -91,19 +91,19 @@ func (m *Mail) acked(a *wire.MailAck) {
 }
 
 // Fates asks the keeper of a message what has become of it. It waits for a disk.
-func (c *Cluster) Fates(id session.ID) ([]mailbox.Fate, bool, error) {
-	if id.Node == c.self.Node {
-		return c.mail.box.Fates(id)
+func (m *Mail) Fates(id session.ID) ([]mailbox.Fate, bool, error) {
+	if id.Node == m.self {
+		return m.box.Fates(id)
 	}
-	return c.askKeeper(wire.QuestionFates, id)
+	return m.ask(wire.QuestionFates, id)
 }
 
 // Cancel has the keeper of a message withdraw it; see mailbox.Mailbox's Cancel.
-func (c *Cluster) Cancel(id session.ID) ([]mailbox.Fate, bool, error) {
-	if id.Node == c.self.Node {
-		return c.mail.box.Cancel(id)
+func (m *Mail) Cancel(id session.ID) ([]mailbox.Fate, bool, error) {
+	if id.Node == m.self {
+		return m.box.Cancel(id)
 	}
-	return c.askKeeper(wire.QuestionCancel, id)
+	return m.ask(wire.QuestionCancel, id)
 }
 
 func (c *Cluster) askKeeper(kind wire.QuestionKind, id session.ID) (list []mailbox.Fate, found bool, err error) {

@@ -36,6 +36,10 @@ func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
 		c.answerLater(way, func() *wire.LinkAnswer { return c.look(&kept) })
 	case wire.QuestionInterest:
 		way.Answer(&wire.LinkAnswer{}) // what the link has said before was taken before
+	case wire.QuestionFates, wire.QuestionCancel:
+		kept := *q
+		kept.Body = append([]byte(nil), q.Body...) // borrowed
+		c.answerLater(way, func() *wire.LinkAnswer { return c.answerFates(&kept) })
 	case wire.QuestionReplay:
 		c.answerReplay(q, way)
 	default:

@@ -83,6 +83,20 @@ type ClusterConfig struct {
 	HashKey string `yaml:"hash_key" secret:"true" doc:"key of the hashes by which nodes know devices, 32 hexadecimal digits, the same on all nodes for ever: openssl rand -hex 16 makes one"`
 
 	Keep KeepConfig `yaml:"keep" doc:"how the records of devices get to the home of their account, the node that keeps them"`
+	Mail MailConfig `yaml:"mail" doc:"how messages that are kept get there"`
+}
+
+// MailConfig holds the limits of messages that are kept at the home of their account.
+type MailConfig struct {
+	InFlightMax   int           `yaml:"in_flight_max" doc:"pushes with a ttl that wait for the home of their account to have them on its disk; beyond it they are overloaded"`
+	InFlightBytes int           `yaml:"in_flight_bytes" doc:"memory for the payloads of those, bytes"`
+	AnswerTimeout time.Duration `yaml:"answer_timeout" doc:"time a home has to put a push on its disk and say so, before this node keeps it itself; the device may then get it twice. Below push.timeout, so that its caller hears"`
+	AcksMax       int           `yaml:"acks_max" doc:"acks of devices that wait for a link to the node that keeps their message; beyond it they are dropped, and those devices get the message once more"`
+}
+
+// DefaultMail returns the limits of a node that nobody configured.
+func DefaultMail() MailConfig {
+	return MailConfig{InFlightMax: 50_000, InFlightBytes: 64 << 20, AnswerTimeout: 3 * time.Second, AcksMax: 20_000}
 }
 
 // KeepConfig holds the limits of what is kept at the home of an account.
@@ -122,6 +136,16 @@ func (c KeepConfig) Validate() error {
 	within(&ps, "hand_over_facts", c.HandOverFacts, 1, 1<<16)
 	within(&ps, "hand_over_pause", c.HandOverPause, time.Millisecond, time.Minute)
 	within(&ps, "absent_for", c.AbsentFor, 0, 24*time.Hour)
+	return ps.err()
+}
+
+// Validate says what is wrong with the values.
+func (c MailConfig) Validate() error {
+	var ps checks
+	within(&ps, "in_flight_max", c.InFlightMax, 1, 10_000_000)
+	within(&ps, "in_flight_bytes", c.InFlightBytes, 1<<20, 1<<36)
+	within(&ps, "answer_timeout", c.AnswerTimeout, 10*time.Millisecond, 10*time.Minute)
+	within(&ps, "acks_max", c.AcksMax, 1, 10_000_000)
 	return ps.err()
 }
 
@@ -177,7 +201,7 @@ func Default() Config {
 		API:      api.Default(),
 		Netpoll:  netpoll.Default(),
 		Store:    store.Default(),
-		Cluster:  ClusterConfig{Keep: DefaultKeep()},
+		Cluster:  ClusterConfig{Keep: DefaultKeep(), Mail: DefaultMail()},
 		Gossip:   gossip.Default(),
 		Peer:     peer.Default(),
 		Route:    route.Default(),
