@@ -77,6 +77,7 @@ func (s *Store) Fates(id session.ID) (list []Fate, found bool, err error) {
 	byAddress := map[session.Address]Fate{}
 	final := func(f Fate) {
 		if now := s.now().UnixMilli(); now-f.AtMS > s.cfg.OutcomeRetention.Milliseconds() {
+			delete(byAddress, f.Address) // it may wait on the disk still
 			return
 		}
 		f.Address = session.Address{Account: strings.Clone(f.Account), Device: strings.Clone(f.Device)}
