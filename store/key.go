@@ -12,6 +12,8 @@ import (
 //	e                                    uvarint: the newest epoch
 //	g <node> 0 <epoch, 8 bytes>          heartbeat of another node: see epoch.go
 //	h <epoch, 8 bytes>                   heartbeat of this one
+//	j <epoch, 8 bytes> <group, 8 bytes>  messages that are young, of one group: see mailyoung.go
+//	k <epoch, 8 bytes> <group, 8 bytes>  which young messages ended, noted in that group
 //	m <account> 0 <device> 0 <id>        a message that waits: see mailvalue.go
 //	n                                    uvarint: how many messages wait
 //	o <second, 4 bytes> <id / 64> 0 <epoch, 8 bytes> <group, 8 bytes>   outcomes, until that second: see outcomes.go
@@ -25,6 +27,8 @@ const (
 	keyEpoch     = 'e'
 	keyForeign   = 'g'
 	keyHeartbeat = 'h'
+	keyYoung     = 'j'
+	keyYoungEnds = 'k'
 	keyMail      = 'm'
 	keyMailCount = 'n'
 	keyOutcome   = 'o'

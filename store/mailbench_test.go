@@ -129,8 +129,8 @@ func TestPostAndSettleDoNotAllocate(t *testing.T) {
 	}
 	s.mail.mu.Lock()
 	g := s.groupLocked() // as it is in the middle of a rush
-	g.told, g.settled = make([]func(error), 0, 4096), make([]settlement, 0, 4096)
-	g.batch = s.mail.db.NewBatchWithSize(8 << 20)
+	g.told, g.settled, g.entries = make([]func(error), 0, 4096), make([]settlement, 0, 4096), make([]youngEntry, 0, 4096)
+	g.young, g.keys, g.ends = make([]byte, 0, 4<<20), make([]byte, 0, 1<<20), make([]byte, 0, 1<<20)
 	s.mail.mu.Unlock()
 	if n := testing.AllocsPerRun(1000, op); n != 0 {
 		t.Errorf("%v allocations for a post and a settlement", n)

@@ -126,7 +126,11 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	s.mail.db, s.mail.committed, s.mail.messages = s.db, int64(waiting), int64(waiting)
+	m := &s.mail
+	m.db, m.committed, m.filed, m.messages = s.db, int64(waiting), int64(waiting), int64(waiting)
+	if err := s.fileYoungOnes(); err != nil {
+		return err
+	}
 	swept, err := s.getUvarint(keySwept)
 	if err != nil {
 		return err

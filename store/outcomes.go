@@ -84,7 +84,10 @@ func (s *Store) Fates(id session.ID) (list []Fate, found bool, err error) {
 		byAddress[f.Address] = f
 	}
 	// What waits for the disk first: it cannot be missed when it gets there meanwhile.
-	ended := s.mail.endedOf(id)
+	waiting, ended := s.mail.fatesOf(id)
+	for _, f := range waiting {
+		byAddress[f.Address] = f
+	}
 	it, err := s.mail.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyOutcome}, UpperBound: []byte{keyWaiting + 1}})
 	if err != nil {
 		return nil, false, fmt.Errorf("store: read in %s: %w", s.cfg.Directory, err)
