@@ -73,7 +73,7 @@ func Default() Config {
 		RemoteBytesMax:    64,
 		AttrsBytesMax:     4 << 10,
 		AccountDevicesMax: 10_001,
-		MailGroupInterval: 2 * time.Millisecond,
+		MailGroupInterval: 5 * time.Millisecond,
 		MailQueueBytesMax: 32 << 20,
 		MailYoungAge:      time.Second,
 		MailYoungBytesMax: 8 << 20,
