@@ -6,10 +6,11 @@ import (
 	"github.com/roostpush/roost/session"
 )
 
-// The keys, by their first byte. Names hold no control character (PROTOCOL.md
+// The keys, by their first byte; j, k, m, n, o and w in the database of messages, the
+// others in that of records. Names hold no control character (PROTOCOL.md
 // section 0), so a zero byte ends an account.
 //
-//	e                                    uvarint: the newest epoch
+//	e                                    uvarint: the newest epoch; in both
 //	g <node> 0 <epoch, 8 bytes>          heartbeat of another node: see epoch.go
 //	h <epoch, 8 bytes>                   heartbeat of this one
 //	j <epoch, 8 bytes> <group, 8 bytes>  messages that are young, of one group: see mailyoung.go

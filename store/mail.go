@@ -169,7 +169,7 @@ func (s *Store) explain(err error) error {
 // groupLocked returns the group to add to.
 func (s *Store) groupLocked() *mailGroup {
 	m := &s.mail
-	if n := len(m.waiting); n > 0 && m.waiting[n-1].memBytes() < s.cfg.MemTableBytes/4 && len(m.waiting[n-1].entries) < youngEntriesMax {
+	if n := len(m.waiting); n > 0 && m.waiting[n-1].memBytes() < s.cfg.MailMemTableBytes/4 && len(m.waiting[n-1].entries) < youngEntriesMax {
 		return m.waiting[n-1]
 	}
 	g := &mailGroup{}

@@ -87,8 +87,9 @@ func BenchmarkPostSettle(b *testing.B) {
 			}
 			b.Run(name, func(b *testing.B) {
 				s := benchOpen(b, b.TempDir(), func(c *Config) {
-					c.MemTableBytes = max(mem, c.MemTableBytes)
-					c.CacheBytes = max(c.CacheBytes, 3*mem)
+					if mem > 0 {
+						c.MailMemTableBytes, c.MailCacheBytes = mem, max(c.MailCacheBytes, 3*mem)
+					}
 				})
 				benchPostSettle(b, s, mem == 0, rate)
 			})
@@ -138,7 +139,7 @@ func benchPostSettle(b *testing.B, s *Store, floor bool, rate int) {
 func TestPostAndSettleDoNotAllocate(t *testing.T) {
 	cfg := testConfig("d")
 	cfg.MailGroupInterval = time.Second // its writer sleeps: what is counted is the queue alone
-	cfg.MemTableBytes, cfg.CacheBytes = 64<<20, 256<<20
+	cfg.MailMemTableBytes, cfg.MailCacheBytes = 64<<20, 256<<20
 	s := mustOpen(t, cfg, time.Now, vfs.NewMem())
 	mustPost(t, s, keptFor("a/d", 1, 1, "x"))
 	list := []session.Kept{keptFor("account/device", 1, 1, strings.Repeat("p", 100))}

@@ -206,6 +206,9 @@ func (s *Store) shut() error {
 // closeDirectory closes Pebble and lets the directory go.
 func (s *Store) closeDirectory() error {
 	err := s.db.Close()
+	if s.mail.db != nil {
+		err = errors.Join(err, s.mail.db.Close())
+	}
 	if err = errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("store: close %s: %w", s.cfg.Directory, err)
 	}
