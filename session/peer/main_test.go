@@ -117,6 +117,9 @@ func (n *node) Keep(from session.Origin, k *wire.Keep) {
 func (n *node) Kept(from session.Origin, k *wire.Kept) {
 	n.note("kept %s %d %v", from.Node, k.Ref, k.Refused)
 }
+func (n *node) Interested(from session.Origin, i *wire.Interest) {
+	n.note("interest %s %v %v", from.Node, i.Begin, i.Changes)
+}
 func (n *node) Up(to session.Origin) { n.note("up %s %d", to.Node, to.Epoch) }
 func (n *node) Down(to session.Origin, why wire.GoodbyeReason) {
 	n.note("down %s %d %v", to.Node, to.Epoch, why)
@@ -143,7 +146,7 @@ func start(t testing.TB, name string, epoch uint64, changes ...setup) *node {
 	n := &node{log: new(journal)}
 	cfg := fast()
 	self := Identity{Cluster: "test", Node: name, Epoch: epoch}
-	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Links: n}
+	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Interests: n, Links: n}
 	for _, change := range changes {
 		change(n, &cfg, &self, &h)
 	}

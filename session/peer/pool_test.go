@@ -153,9 +153,10 @@ func TestControl(t *testing.T) {
 	a.Control("b", wire.LinkTypeLogRequest, wire.AppendLogRequest(nil, &wire.LogRequest{Author: author, From: 4}))
 	a.Control("b", wire.LinkTypeKeep, wire.AppendKeep(nil, &wire.Keep{Ref: 3, KeepState: wire.KeepState{Holding: true}, Facts: []session.Fact{{Address: session.Address{Account: "a", Device: "d"}, Origin: author}}}))
 	a.Control("b", wire.LinkTypeKept, wire.AppendKept(nil, &wire.Kept{Ref: 3}))
+	a.Control("b", wire.LinkTypeInterest, wire.AppendInterest(nil, &wire.Interest{Begin: true, Changes: []wire.InterestChange{{Pattern: "a.*"}}}))
 	a.Control("b", wire.LinkTypeSnapshot, wire.AppendSnapshotChunk(nil, &wire.SnapshotChunk{Author: author, Index: 2, Last: true}))
 	until(t, "all control frames", func() bool { return b.heard("chunk a 2 true") })
-	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false"} {
+	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false", "interest a true [{a.* false}]"} {
 		if !b.heard(want) {
 			t.Errorf("b did not hear %q", want)
 		}
@@ -180,10 +181,15 @@ func TestOlderNode(t *testing.T) {
 		}
 	}
 	until(t, "a is up", func() bool { return b.heard("up a 1") })
-	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept} {
+	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest} {
 		if b.Speaks("a", typ) || b.Control("a", typ, []byte{1}) {
 			t.Errorf("%v is sent to a node of version 1.0", typ)
 		}
+	}
+	e := expecting(1)
+	b.Send("a", &wire.Forward{Topic: "news"}, e, 0)
+	if got := e.all[0]; len(got) != 1 || got[0] != session.Unreachable {
+		t.Errorf("a message to a topic: %v", got)
 	}
 	if !b.Speaks("a", wire.LinkTypeDelta) || b.Speaks("nobody", wire.LinkTypeDelta) {
 		t.Error("a knows deltas, and nobody knows nothing")

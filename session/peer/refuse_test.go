@@ -120,6 +120,8 @@ func TestBrokenRules(t *testing.T) {
 		{"delta on messages", true, frame(wire.LinkTypeDelta, nil), wire.GoodbyeBadFrame},
 		{"keep on messages", true, frame(wire.LinkTypeKeep, nil), wire.GoodbyeBadFrame},
 		{"broken keep", false, frame(wire.LinkTypeKeep, wire.AppendKeep(nil, &wire.Keep{Ref: 1, Facts: make([]session.Fact, 1)})), wire.GoodbyeBadFrame},
+		{"broken interest", false, frame(wire.LinkTypeInterest, []byte{0, 0, 2, 'a', '.'}), wire.GoodbyeBadFrame},
+		{"interest among messages", true, frame(wire.LinkTypeInterest, []byte{0}), wire.GoodbyeBadFrame},
 		{"broken kept", false, frame(wire.LinkTypeKept, []byte{1}), wire.GoodbyeBadFrame},
 		{"ping with a body", true, frame(wire.LinkTypePing, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken delta", false, frame(wire.LinkTypeDelta, []byte{1, 'x', 1, 1, 0}), wire.GoodbyeBadFrame},
