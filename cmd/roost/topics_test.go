@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/home"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // publish pushes to a topic and returns the answer.
@@ -238,6 +242,31 @@ func TestTopicsOfANodeThatJoins(t *testing.T) {
 		t.Error(a)
 	}
 	phone.gets("news.eu", "2")
+}
+
+// Interest that takes many frames is told whole, and of a node that has more than is noted
+// everything is of interest.
+func TestMuchInterest(t *testing.T) {
+	const patterns = 3000 // of 35 bytes: some four frames
+	nodes := startCluster(t, 1)
+	for i := range patterns / 100 {
+		f := wire.DeviceFrame{Type: wire.FrameSubscribe}
+		for j := range 100 {
+			f.Topics = append(f.Topics, fmt.Appendf(nil, "a-long-name-of-a-topic.number-%d.*", i*100+j))
+		}
+		nodes[0].node.topics.Subscribe(nil, session.New("a", fmt.Sprint(i)), &f)
+	}
+	join := []string{nodes[0].node.cluster.GossipAddr()}
+	all := startClusterNode(t, "n2", join, nil)
+	few := startClusterNode(t, "n3", join, func(c *config.Config) { c.Topics.InterestsMax = 100 })
+	all.eventually("all is known", func() bool { return all.metric("roost_topics_interests") == patterns })
+	few.eventually("everything is of interest", func() bool { return few.metric("roost_topics_interest_everything") == 1 })
+	for _, n := range []*testNode{all, few} {
+		n.eventually("whoever subscribed is found", func() bool {
+			got := n.node.topics.AppendNodes(nil, "a-long-name-of-a-topic.number-2999.x")
+			return slices.Contains(got, "n1")
+		})
+	}
 }
 
 // What is published while devices subscribe with since arrives, wherever it enters.

@@ -52,6 +52,7 @@ func FuzzReader(f *testing.F) {
 		frame(wire.LinkTypeAnswer, wire.AppendLinkAnswer(nil, &wire.LinkAnswer{Ref: 1})),
 		frame(wire.LinkTypeKeep, wire.AppendKeep(nil, &wire.Keep{Ref: 1, Facts: []session.Fact{{Address: session.Address{Account: "a", Device: "b"}, Origin: author}}})),
 		frame(wire.LinkTypeKept, wire.AppendKept(nil, &wire.Kept{Ref: 1})),
+		frame(wire.LinkTypeInterest, wire.AppendInterest(nil, &wire.Interest{Begin: true, Changes: []wire.InterestChange{{Pattern: "a.*"}, {Pattern: "b", Lost: true}}})),
 		append(frame(wire.LinkTypePing, nil), goodbyeFrame(wire.GoodbyeClosing, "bye")...),
 	} {
 		f.Add(text, uint16(3), true)
@@ -63,7 +64,7 @@ func FuzzReader(f *testing.F) {
 		cfg.GoodbyeTimeout = time.Millisecond // nobody reads it
 		cfg.FrameBytesMax, cfg.ReadBufferBytes, cfg.BatchBytes = 4<<10, 2<<10, 1<<10
 		var err error
-		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Links: n}, slog.New(slog.DiscardHandler))
+		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Interests: n, Links: n}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

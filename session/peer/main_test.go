@@ -129,6 +129,9 @@ func (n *node) MailFate(from session.Origin, f *wire.MailFate) {
 func (n *node) MailAck(from session.Origin, a *wire.MailAck) {
 	n.note("ack %s %s", from.Node, a.Device)
 }
+func (n *node) Interested(from session.Origin, i *wire.Interest) {
+	n.note("interest %s %v %v", from.Node, i.Begin, i.Changes)
+}
 func (n *node) Up(to session.Origin) { n.note("up %s %d", to.Node, to.Epoch) }
 func (n *node) Down(to session.Origin, why wire.GoodbyeReason) {
 	n.note("down %s %d %v", to.Node, to.Epoch, why)
@@ -155,7 +158,7 @@ func start(t testing.TB, name string, epoch uint64, changes ...setup) *node {
 	n := &node{log: new(journal)}
 	cfg := fast()
 	self := Identity{Cluster: "test", Node: name, Epoch: epoch}
-	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Links: n}
+	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Interests: n, Links: n}
 	for _, change := range changes {
 		change(n, &cfg, &self, &h)
 	}

@@ -158,9 +158,10 @@ func TestControl(t *testing.T) {
 	a.Control("b", wire.LinkTypeMailed, wire.AppendMailed(nil, &wire.Mailed{Ref: 6, ID: id, Refused: session.Overloaded}))
 	a.Control("b", wire.LinkTypeMailFate, wire.AppendMailFate(nil, &wire.MailFate{ID: id, Device: "d", Outcome: session.Acked}))
 	a.Control("b", wire.LinkTypeMailAck, wire.AppendMailAck(nil, &wire.MailAck{ID: id, Account: "a", Device: "d"}))
+	a.Control("b", wire.LinkTypeInterest, wire.AppendInterest(nil, &wire.Interest{Begin: true, Changes: []wire.InterestChange{{Pattern: "a.*"}}}))
 	a.Control("b", wire.LinkTypeSnapshot, wire.AppendSnapshotChunk(nil, &wire.SnapshotChunk{Author: author, Index: 2, Last: true}))
 	until(t, "all control frames", func() bool { return b.heard("chunk a 2 true") })
-	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false", "mail a 6 1", "mailed a 6 overloaded", "fate a d acked", "ack a d"} {
+	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false", "mail a 6 1", "mailed a 6 overloaded", "fate a d acked", "ack a d", "interest a true [{a.* false}]"} {
 		if !b.heard(want) {
 			t.Errorf("b did not hear %q", want)
 		}
@@ -185,7 +186,7 @@ func TestOlderNode(t *testing.T) {
 		}
 	}
 	until(t, "a is up", func() bool { return b.heard("up a 1") })
-	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck} {
+	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck, wire.LinkTypeInterest} {
 		if b.Speaks("a", typ) || b.Control("a", typ, []byte{1}) {
 			t.Errorf("%v is sent to a node of version 1.0", typ)
 		}
@@ -194,6 +195,11 @@ func TestOlderNode(t *testing.T) {
 	b.Send("a", &wire.Forward{Account: "alice", Device: "tv", Ack: true, Payload: []byte("1")}, m, 3)
 	if o := <-m.final; o != session.Unreachable || b.Stats().Older != 1 {
 		t.Error("a message that a does not understand is sent to it")
+	}
+	e := expecting(1)
+	b.Send("a", &wire.Forward{Topic: "news"}, e, 0)
+	if got := e.all[0]; len(got) != 1 || got[0] != session.Unreachable {
+		t.Errorf("a message to a topic: %v", got)
 	}
 	if !b.Speaks("a", wire.LinkTypeDelta) || b.Speaks("nobody", wire.LinkTypeDelta) {
 		t.Error("a knows deltas, and nobody knows nothing")

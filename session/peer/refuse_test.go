@@ -125,6 +125,8 @@ func TestBrokenRules(t *testing.T) {
 		{"broken mailed", false, frame(wire.LinkTypeMailed, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken fate", false, frame(wire.LinkTypeMailFate, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken mail ack", false, frame(wire.LinkTypeMailAck, []byte{1}), wire.GoodbyeBadFrame},
+		{"broken interest", false, frame(wire.LinkTypeInterest, []byte{0, 0, 2, 'a', '.'}), wire.GoodbyeBadFrame},
+		{"interest among messages", true, frame(wire.LinkTypeInterest, []byte{0}), wire.GoodbyeBadFrame},
 		{"broken kept", false, frame(wire.LinkTypeKept, []byte{1}), wire.GoodbyeBadFrame},
 		{"ping with a body", true, frame(wire.LinkTypePing, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken delta", false, frame(wire.LinkTypeDelta, []byte{1, 'x', 1, 1, 0}), wire.GoodbyeBadFrame},

@@ -157,6 +157,28 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Changes that nobody takes are not collected for ever.
+func TestTooManyChanges(t *testing.T) {
+	n := newNode(true, elsewhere{}, nil)
+	s := n.open("s")
+	n.subscribe(t, s, "stays")
+	for i := 0; i < changesMax; i += 2 {
+		n.subscribe(t, s, "x")
+		n.say(t, s, `{"type":"unsubscribe","topics":["x"]}`)
+	}
+	if list, whole := n.TakeChanges(nil); !whole || len(list) != 0 {
+		t.Errorf("%d changes, whole %v", len(list), whole)
+	}
+	if list := n.AppendInterest(nil); len(list) != 1 || list[0].Pattern != "stays" {
+		t.Errorf("%v", list)
+	}
+	n.subscribe(t, s, "y")
+	<-n.Changed()
+	if list, whole := n.TakeChanges(nil); whole || len(list) != 1 || list[0].Pattern != "y" {
+		t.Errorf("%v, whole %v", list, whole)
+	}
+}
+
 // elsewhere is a cluster in which this node keeps no window.
 type elsewhere struct{}
 

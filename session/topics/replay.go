@@ -153,12 +153,12 @@ func (r *replay) hold(m *Retained) {
 	}
 }
 
-// take returns what is held back, and whether something was too much.
-func (r *replay) take() (held []*Retained, lost bool) {
+// take returns what is held back.
+func (r *replay) take() (held []*Retained) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	held, r.held, r.heldSize = r.held, nil, 0
-	return held, r.lost
+	return held
 }
 
 // look finds what came after the message, here and with the others.
@@ -211,15 +211,8 @@ func (b *Broker) finish(r *replay, p Replay) {
 		}
 	}
 	put(p.Messages)
-	for {
-		held, lost := r.take()
-		if len(held) > 0 {
-			put(held)
-			continue
-		}
-		if b.end(r, wire.ReplayInfo{Complete: p.Complete && !lost}) {
-			break
-		}
+	for !b.end(r, p.Complete) {
+		put(r.take())
 	}
 	b.count.replayed.Add(uint64(len(sent)))
 	b.count.replaying.Add(-1)
@@ -228,11 +221,12 @@ func (b *Broker) finish(r *replay, p Replay) {
 // end sends the result and makes the session a subscriber, unless something is held back.
 // It does so with the lock held: nobody can publish to the session before the result is on
 // its way, and nothing that the result does not know can be lost. Send does not block.
-func (b *Broker) end(r *replay, info wire.ReplayInfo) bool {
+func (b *Broker) end(r *replay, complete bool) bool {
 	b.subs.mu.Lock()
 	defer b.subs.mu.Unlock()
 	r.mu.Lock()
 	more := len(r.held) > 0
+	info := wire.ReplayInfo{Complete: complete && !r.lost}
 	r.mu.Unlock()
 	if more {
 		return false

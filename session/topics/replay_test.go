@@ -145,6 +145,37 @@ func TestReplayFromElsewhere(t *testing.T) {
 	}
 }
 
+// between is a cluster of one home that does something while a message is published to it.
+type between struct {
+	elsewhere
+	during func()
+}
+
+func (o *between) IsHome(string) bool {
+	if f := o.during; f != nil {
+		o.during = nil
+		f()
+	}
+	return true
+}
+
+// TestReplayMeetsAPublish subscribes with since while a message is on its way into the
+// window: the device has it all the same.
+func TestReplayMeetsAPublish(t *testing.T) {
+	o := &between{}
+	n := newNode(true, o, nil)
+	s := n.open("s")
+	id, _ := n.publish("x", "1")
+	o.during = func() {
+		n.say(t, s, since(id, "x"))
+		n.look(<-n.asked)
+	}
+	_, to := n.publish("x", "2")
+	if got := texts(t, n.sockets.take(s)); to != "s" && (len(got) == 0 || got[0] != "2") {
+		t.Errorf("it has %q, and the message goes to %q", got, to)
+	}
+}
+
 // TestReplayRace publishes while devices come and ask what they missed. Each must have
 // every message after the one it named, the first copies in order, and the result must not
 // come before what was there when it asked.

@@ -13,8 +13,9 @@ import (
 // subscriptions are the sessions of this node by what they have subscribed to. Any
 // goroutine may call any method.
 //
-// One lock guards all: a subscription holds it for less than a microsecond, and so does
-// finding the subscribers of a topic beside copying them, 8 bytes each.
+// One lock guards all: a subscription holds it for about a microsecond. Finding the
+// subscribers of a topic takes a tenth of that and copies them, 8 bytes each; only those of
+// a second pattern that stands for the topic are looked at one by one, in some 35 ns.
 type subscriptions struct {
 	max, sessionMax int
 	everything      bool // nobody's token counts (mode none)
