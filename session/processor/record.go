@@ -17,7 +17,7 @@ type Record struct {
 	Payload  []byte // never parsed
 	Priority session.Priority
 	Trace    string // W3C traceparent; empty: none
-	SentMS   int64  // Unix milliseconds at the producer; 0: when it is taken
+	SentMS   int64  // Unix milliseconds at the producer; Take sets one that is missing or in the future to now
 
 	// Key orders records: those with one key and one priority are attempted one after
 	// another in the order of Take, each once the one before it has its result. 0: none.
