@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/roostpush/roost/session"
 )
@@ -67,13 +67,14 @@ func TestEverybodyAtOnce(t *testing.T) {
 	}
 	var results, given, turns atomic.Int64
 	const each, sourceCount = 2000, 3
+	enough := make(chan struct{}) // closed in the middle
 	var taken atomic.Int64
 	for s := range sourceCount {
 		sources.Go(func() {
 			for i := range each {
 				r := &Record{Account: fmt.Sprint("account-", i%7), Priority: session.Priority(i % 3), Key: uint64(i % 11), Payload: []byte("x")}
 				if i%5 == 0 {
-					r.ID = fmt.Sprint(s, "-", i/20*20) // some are the same, and some of those are others
+					r.ID = fmt.Sprint(s, "-", i/40*40) // of eight with one id two are the same record
 				}
 				heard := new(atomic.Bool)
 				done := func(res Result) {
@@ -83,7 +84,9 @@ func TestEverybodyAtOnce(t *testing.T) {
 					if res.GivenUp {
 						given.Add(1)
 					}
-					results.Add(1)
+					if results.Add(1) == each*sourceCount*2/3 {
+						close(enough)
+					}
 				}
 				for !p.Take(r, done) {
 					select {
@@ -116,12 +119,10 @@ func TestEverybodyAtOnce(t *testing.T) {
 				p.Resume(StoreStalled)
 			}
 			p.Stats()
+			runtime.Gosched()
 		}
 	})
-	// The end comes when two thirds are through, by count, not by time.
-	for results.Load() < each*sourceCount*2/3 {
-		time.Sleep(time.Millisecond)
-	}
+	<-enough
 	cancel()
 	sources.Wait()
 	run.Wait()
