@@ -131,18 +131,17 @@ func TestRetriesEnd(t *testing.T) {
 	cfg := Default()
 	cfg.RetryFor, cfg.HoldMax = 2*time.Second, 5*time.Second
 	for name, c := range map[string]struct {
-		ttl      int64
-		from, to int64
+		ttl, after int64
 	}{
-		"without a ttl after retry_for": {0, 1000, 2000},
-		"with a ttl after hold_max":     {3_600_000, 3000, 5000},
+		"without a ttl after retry_for": {0, 2000},
+		"with a ttl after hold_max":     {3_600_000, 5000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, cfg)
 			results := w.take(&Record{Account: "a", TTLMS: c.ttl})
 			began := w.steady
 			for len(*results) == 0 {
-				if w.steady > began+c.to {
+				if w.steady > began+c.after+200 {
 					t.Fatalf("no result after %d ms", w.steady-began)
 				}
 				if len(w.attempts) > 0 {
@@ -152,8 +151,8 @@ func TestRetriesEnd(t *testing.T) {
 				}
 			}
 			only(t, results, came(session.Unreachable))
-			if took := w.steady - began; took < c.from {
-				t.Errorf("it was given up after %d ms", took)
+			if took := w.steady - began; took < c.after {
+				t.Errorf("it was given up after %d ms of %d", took, c.after)
 			}
 			if s := w.p.Stats(); s.Exhausted != 1 || s.Retries[session.PriorityNormal] == 0 || s.Retrying != 0 {
 				t.Errorf("stats are %+v", s)

@@ -15,8 +15,8 @@ type Config struct {
 
 	RetryMin time.Duration `yaml:"retry_min" doc:"backoff after the first attempt that may succeed later; it doubles with each one, and half of it is left to chance"`
 	RetryMax time.Duration `yaml:"retry_max" doc:"longest backoff"`
-	RetryFor time.Duration `yaml:"retry_for" doc:"time from its arrival in which a record with ttl 0 is tried again when its first attempt did not leave the node; then it has its last outcome"`
-	HoldMax  time.Duration `yaml:"hold_max" doc:"time from its arrival after which a record with a ttl has its last outcome although its ttl is not over: it holds up the queue it came from, and keeping it for days is the mailbox's work"`
+	RetryFor time.Duration `yaml:"retry_for" doc:"time from its arrival in which a record with ttl 0 is tried again when its first attempt did not leave the node; a last attempt at its end decides"`
+	HoldMax  time.Duration `yaml:"hold_max" doc:"time from its arrival in which a record with a ttl is tried again if its ttl is longer; a last attempt at its end decides. It holds up the queue it came from, and keeping it for days is the mailbox's work"`
 
 	IdempotencyAge    time.Duration `yaml:"idempotency_age" doc:"time in which a record with an id that had a result before gets that result, and is not pushed again"`
 	IdempotencyIDsMax int           `yaml:"idempotency_ids_max" doc:"results remembered by id, at some 200 bytes each; the oldest goes first"`
