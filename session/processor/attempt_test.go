@@ -86,15 +86,20 @@ func TestRecordExpires(t *testing.T) {
 	})
 	t.Run("while it is tried again", func(t *testing.T) {
 		w := newWorld(t, Default())
+		w.p.cfg.RetryMin = 900 * time.Millisecond // so that a whole backoff would end too late
 		results := w.take(&Record{Account: "a", SentMS: w.wall - 4000, TTLMS: 5000})
-		for range 20 {
+		began := w.steady
+		for len(*results) == 0 && w.steady < began+60_000 {
 			if len(w.attempts) > 0 {
 				w.end(came(session.Overloaded, session.Unreachable))
 			}
-			w.pass(100)
+			w.pass(10)
+		}
+		if took := w.steady - began; took < 1000 || took > 1100 {
+			t.Errorf("it took %d ms, and 1,000 ms of its ttl were left", took)
 		}
 		only(t, results, came(session.Expired, session.Expired))
-		if w.begun < 3 {
+		if w.begun != 2 {
 			t.Errorf("%d attempts in a second", w.begun)
 		}
 		if s := w.p.Stats(); s.Outcomes[session.Expired] != 2 {

@@ -10,12 +10,15 @@ import (
 type parcel struct {
 	call    func(*parcel)
 	counts  [session.OutcomeCount]int
-	resets  int
+	flying  bool
 	expired int
 }
 
 func (p *parcel) Reset(_ session.Wait, call func(*parcel)) {
-	p.resets++
+	if p.flying {
+		panic("a delivery is used again while it is under way")
+	}
+	p.flying = true
 	p.call, p.counts = call, [session.OutcomeCount]int{}
 }
 
@@ -27,6 +30,7 @@ func (p *parcel) Expire() {
 }
 
 func (p *parcel) settle(outcomes ...session.Outcome) {
+	p.flying = false
 	p.counts = came(outcomes...).Counts
 	p.call(p)
 }
@@ -95,6 +99,29 @@ func TestDirectSweepsWhatIsLate(t *testing.T) {
 	k.parcels[3].settle(session.Written)
 	d.Sweep(1 << 40)
 	only(t, &results[3], came(session.Written))
+}
+
+// TestDirectKeepsApartWhatIsSwept has a source that pushes again as soon as it hears: what
+// is being swept may be in use again before the sweep lets go of it.
+func TestDirectKeepsApartWhatIsSwept(t *testing.T) {
+	k := &desk{}
+	d := NewDirect(k, func() *parcel { return new(parcel) })
+	r := &Record{Account: "a"}
+	heard := 0
+	var again func(Result)
+	again = func(Result) {
+		if heard++; heard <= 100 {
+			d.Push(r, int64(heard), again)
+		}
+	}
+	d.Push(r, 0, again)
+	for i := range 101 {
+		d.Sweep(int64(i))
+		d.Push(r, int64(i+1), drop) // until the next sweep
+	}
+	if heard != 101 || d.Len() != 1 {
+		t.Errorf("%d were heard and %d are on their way", heard, d.Len())
+	}
 }
 
 func TestDirectAllocatesNothing(t *testing.T) {
