@@ -51,11 +51,7 @@ func (r *reader) read(b []byte) {
 		r.scratch = nil
 	}
 	if !utf8.Valid(b) {
-		i := 0
-		for c, n := utf8.DecodeRune(b); c != utf8.RuneError || n > 1; c, n = utf8.DecodeRune(b[i:]) {
-			i += n
-		}
-		r.fail(CodeJSON, i, "it is not UTF-8")
+		r.fail(CodeJSON, validUpTo(b), "it is not UTF-8")
 		return
 	}
 	s := scanner{b: b}

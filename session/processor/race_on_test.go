@@ -1,0 +1,5 @@
+//go:build race
+
+package processor
+
+func init() { raced = true }
