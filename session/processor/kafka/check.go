@@ -106,8 +106,12 @@ func (c ConnectionConfig) unreached(err error, d *dialer) error {
 	case errors.As(err, &first), errors.Is(err, io.EOF):
 		return fmt.Errorf("kafka: a broker of %s ends the connection at the first word: it wants tls or sasl where there is none (tls is %t, sasl is %s), or the port is not Kafka's: %w", brokers, c.TLS, c.SASL, err)
 	}
-	if _, last := d.failed(); last != nil {
+	_, last := d.failed()
+	switch {
+	case last != nil:
 		err = last
+	case c.SASL != SASLNone:
+		return fmt.Errorf("kafka: the brokers of %s take connections and give no answer: some end the connection when user %q or the password is wrong, or when they lack the mechanism %s: %w", brokers, c.User, c.SASL, err)
 	}
 	return fmt.Errorf("kafka: no broker of %s answers: check brokers, and that they run: %w", brokers, err)
 }

@@ -18,7 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -44,6 +46,14 @@ func TestStartErrors(t *testing.T) {
 	plain := newBroker(t)
 	topic := plain.topic(t, 1)
 	secured := newFake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "roost", "secret"))
+	// A Kafka broker says what is wrong, kfake ends the connection: both happen in the wild.
+	refusing := newFake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "roost", "secret"))
+	refusing.ControlKey(int16(kmsg.SASLAuthenticate), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		refusing.KeepControl()
+		answer := request.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		answer.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return answer, nil, true
+	})
 	certificate, authority := selfSigned(t)
 	encrypted := newFake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{certificate}}))
 	for _, c := range []struct {
@@ -55,8 +65,12 @@ func TestStartErrors(t *testing.T) {
 		{"no topic", func(c *Config) { c.HighTopics = []string{"roost-not-there"} }, []string{`topic "roost-not-there" (high_topics) does not exist`, "--create --topic roost-not-there"}},
 		{"no dead letters", func(c *Config) { c.DeadLetterTopic = "roost-dead" }, []string{`topic "roost-dead" (dead_letter_topic) does not exist`}},
 		{"no sasl", func(c *Config) { c.Connection.Brokers = secured.ListenAddrs() }, []string{"it wants tls or sasl", "sasl is none"}},
-		{"wrong password", func(c *Config) {
+		{"wrong password, silently", func(c *Config) {
 			c.Connection.Brokers = secured.ListenAddrs()
+			c.Connection.SASL, c.Connection.User, c.Connection.Password = SASLPlain, "roost", "wrong"
+		}, []string{"take connections and give no answer", `user "roost" or the password is wrong`}},
+		{"wrong password", func(c *Config) {
+			c.Connection.Brokers = refusing.ListenAddrs()
 			c.Connection.SASL, c.Connection.User, c.Connection.Password = SASLPlain, "roost", "wrong"
 		}, []string{`refuses user "roost" by sasl plain`, "check user, password"}},
 		{"no tls", func(c *Config) { c.Connection.Brokers = encrypted.ListenAddrs() }, []string{"it wants tls or sasl", "tls is false"}},
@@ -112,8 +126,13 @@ func TestSecured(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer p.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := p.Check(ctx, "in"); err != nil {
+				t.Fatal(err)
+			}
 			sent := make(chan error, 1)
-			p.Send(t.Context(), Message{Topic: "in", Account: "a", Device: "d", ID: "1", TTL: time.Minute, Payload: []byte("x")},
+			p.Send(ctx, Message{Topic: "in", Account: "a", Device: "d", ID: "1", TTL: time.Minute, Payload: []byte("x")},
 				func(_ int32, _ int64, err error) { sent <- err })
 			if err := <-sent; err != nil {
 				t.Fatal(err)

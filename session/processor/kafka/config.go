@@ -200,7 +200,7 @@ func (c Config) durations() []durationLimit {
 		{"revoke_timeout", c.RevokeTimeout, ms, time.Hour},
 		{"stop_timeout", c.StopTimeout, ms, time.Hour},
 		{"start_timeout", c.StartTimeout, 10 * ms, 10 * time.Minute},
-		{"report_timeout", c.ReportTimeout, 100 * ms, 10 * time.Minute},
+		{"report_timeout", c.ReportTimeout, time.Second, 10 * time.Minute},
 		{"report_retry", c.ReportRetry, ms, 10 * time.Minute},
 		{"lag_interval", c.LagInterval, 10 * ms, time.Hour},
 		{"log_every", c.LogEvery, 10 * ms, 24 * time.Hour},

@@ -91,7 +91,6 @@ func (c ConnectionConfig) options(d *dialer) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(c.ClientID),
-		kgo.SoftwareNameAndVersion("roost", ""),
 		kgo.Dialer(d.dial),
 	}
 	if c.SASL != SASLNone {

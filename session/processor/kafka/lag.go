@@ -23,9 +23,10 @@ func (s *Source) measures(ctx context.Context) {
 	}
 }
 
-// The arguments of ListOffsets that ask for the end as a consumer may read it.
+// The arguments of ListOffsets: the ends of a partition, as a consumer may read it.
 const (
 	latest        = -1
+	earliest      = -2
 	noReplica     = -1
 	readCommitted = 1
 )
@@ -33,14 +34,31 @@ const (
 func (s *Source) measure(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.LagInterval)
 	defer cancel()
-	byTopic := map[string][]kmsg.ListOffsetsRequestTopicPartition{}
-	for _, w := range s.assigned() {
-		p := kmsg.NewListOffsetsRequestTopicPartition()
-		p.Partition, p.Timestamp = w.partition, latest
-		byTopic[w.topic] = append(byTopic[w.topic], p)
+	windows := s.assigned()
+	var unplaced []*window // the group has never committed anything of them
+	for _, w := range windows {
+		if w.unplaced() {
+			unplaced = append(unplaced, w)
+		}
 	}
-	if len(byTopic) == 0 {
+	if s.cfg.Start == StartEarliest {
+		s.list(ctx, unplaced, earliest, (*window).begins)
+	} else {
+		s.list(ctx, unplaced, latest, (*window).begins)
+	}
+	s.list(ctx, windows, latest, (*window).reaches)
+}
+
+// list asks the brokers for one end of each partition.
+func (s *Source) list(ctx context.Context, windows []*window, end int64, note func(w *window, offset int64)) {
+	if len(windows) == 0 {
 		return
+	}
+	byTopic := map[string][]kmsg.ListOffsetsRequestTopicPartition{}
+	for _, w := range windows {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp = w.partition, end
+		byTopic[w.topic] = append(byTopic[w.topic], p)
 	}
 	request := kmsg.NewPtrListOffsetsRequest()
 	request.ReplicaID, request.IsolationLevel = noReplica, readCommitted
@@ -57,7 +75,7 @@ func (s *Source) measure(ctx context.Context) {
 		for _, t := range answer.Topics {
 			for _, p := range t.Partitions {
 				if w := s.window(t.Topic, p.Partition); w != nil && p.ErrorCode == 0 {
-					w.reaches(p.Offset)
+					note(w, p.Offset)
 				}
 			}
 		}

@@ -20,6 +20,21 @@ func (s *Source) assign(_ context.Context, _ *kgo.Client, got map[string][]int32
 	}
 }
 
+// place notes where the partitions that this member got begin, as far as the group has
+// committed anything; measure finds out about the others. It changes nothing.
+func (s *Source) place(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	for topic, partitions := range offsets {
+		for p, o := range partitions {
+			if at := o.EpochOffset().Offset; at >= 0 { // below it means start or end
+				if w := s.window(topic, p); w != nil {
+					w.begins(at)
+				}
+			}
+		}
+	}
+	return offsets, nil
+}
+
 // revoke gives partitions away: what is in work may become final, for a while, and is
 // committed; the rest comes again to whoever gets them.
 func (s *Source) revoke(ctx context.Context, _ *kgo.Client, going map[string][]int32) {
@@ -33,7 +48,7 @@ func (s *Source) lose(_ context.Context, _ *kgo.Client, gone map[string][]int32)
 	windows := s.windowsOf(gone)
 	s.count.lost.Add(uint64(len(windows)))
 	if len(windows) > 0 {
-		s.log.warn("lost", "kafka: partitions were taken from this member, which the group had not heard of in time; records in work come again elsewhere", "partitions", len(windows))
+		s.log.warn("lost", "kafka: the session with the group has broken, and partitions are lost; records in work come again, here or elsewhere", "partitions", len(windows))
 	}
 	for _, w := range windows {
 		w.close()

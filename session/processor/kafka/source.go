@@ -146,6 +146,7 @@ func (s *Source) consumer() []kgo.Opt {
 		// go: a record in the window of a later assignment would hide the ones before it.
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(s.assign),
+		kgo.AdjustFetchOffsetsFn(s.place),
 		kgo.OnPartitionsRevoked(s.revoke),
 		kgo.OnPartitionsLost(s.lose),
 		kgo.SessionTimeout(s.cfg.SessionTimeout),

@@ -204,8 +204,8 @@ func TestBackpressure(t *testing.T) {
 	b.produce(t, high, 1, 0, 500)
 	eventually(t, "what is high passes", func() bool { return b.committed(t, g, high, 1)[0] == 500 })
 	st := r.Stats()
-	if held := st.Held[session.PriorityLow]; held < 100 || held > 150 {
-		t.Errorf("%d are held, want 100 to 150", held)
+	if held := st.Held[session.PriorityLow]; held < 90 || held > 150 {
+		t.Errorf("%d are held, want 90 to 150: 100 or more, less the 10 in work", held)
 	}
 	if fetched := st.Fetched[session.PriorityLow]; fetched > 160 {
 		t.Errorf("%d were fetched, when 150 may be held and 10 are in work", fetched)
@@ -288,13 +288,13 @@ func TestRebalance(t *testing.T) {
 	eventually(t, "the first has all partitions", func() bool { step(); return first.Stats().Partitions == partitions })
 	second := run(t, c, two)
 	produced := false
-	eventually(t, "both have partitions", func() bool {
+	eventually(t, "both have partitions and records", func() bool {
 		step()
-		if !produced {
+		if !produced && second.Stats().Partitions > 0 {
 			b.produce(t, topic, partitions, n/2, n/2)
 			produced = true
 		}
-		return second.Stats().Partitions > 0 && first.Stats().Partitions > 0 && len(two.taken()) > 0
+		return first.Stats().Partitions > 0 && len(two.taken()) > 0
 	})
 	stopped := make(chan struct{})
 	go func() { first.stop(); close(stopped) }()
@@ -512,7 +512,7 @@ func TestReportsAgain(t *testing.T) {
 	b.send(t, &kgo.Record{Topic: topic, Value: []byte("x")})
 	c := b.config(g, topic)
 	c.DeadLetterTopic = dead
-	c.ReportTimeout = 100 * time.Millisecond
+	c.ReportTimeout = time.Second
 	var w wire
 	var once sync.Once
 	s := newSink(always)

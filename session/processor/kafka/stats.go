@@ -45,7 +45,7 @@ type Stats struct {
 	CommitFailures uint64 `metric:"roost_kafka_commit_failures_total" doc:"commits of a partition that failed; they are made again"`
 	Assigned       uint64 `metric:"roost_kafka_assigned_total" doc:"partitions that this member got"`
 	Revoked        uint64 `metric:"roost_kafka_revoked_total" doc:"partitions that this member gave away, after what was in work"`
-	Lost           uint64 `metric:"roost_kafka_lost_total" doc:"partitions that were taken from this member because the group had not heard of it"`
+	Lost           uint64 `metric:"roost_kafka_lost_total" doc:"partitions that were taken from this member because its session with the group had broken"`
 	GivenUp        uint64 `metric:"roost_kafka_given_up_total" doc:"records in work that were not final when their partition went: they come again elsewhere"`
 	Late           uint64 `metric:"roost_kafka_late_total" doc:"of those the ones whose result came after that"`
 	Rewinds        uint64 `metric:"roost_kafka_rewinds_total" doc:"times offsets of a partition went back, because its log was cut"`

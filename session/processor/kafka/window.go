@@ -28,6 +28,8 @@ type window struct {
 	closed bool          // nothing more goes to the sink
 	idle   chan struct{} // made by who waits for taken to be 0; closed then
 
+	placed  bool  // begin is known
+	begin   int64 // offset of the first record to be fetched; for the lag, until known
 	known   bool  // something was fetched, so commit is a position
 	commit  point // behind the last record of the finished prefix
 	dirty   bool  // the broker has not acknowledged it
@@ -175,16 +177,36 @@ func (w *window) reaches(end int64) {
 	w.end = max(w.end, end)
 }
 
+// begins notes from which offset on the partition is fetched.
+func (w *window) begins(offset int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.placed {
+		w.placed, w.begin = true, offset
+	}
+}
+
+// unplaced reports whether the lag is not known, because nobody has said where the
+// partition begins and nothing was fetched.
+func (w *window) unplaced() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.placed && !w.known
+}
+
 // lag returns how many offsets there are from the first record that is not final to the
-// end of the partition. It is 0 until something was fetched, because only then the
-// position is known.
+// end of the partition; 0 when that is not known.
 func (w *window) lag() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.known || w.end <= w.commit.offset {
+	at := w.begin
+	switch {
+	case w.known:
+		at = w.commit.offset
+	case !w.placed:
 		return 0
 	}
-	return uint64(w.end - w.commit.offset)
+	return uint64(max(w.end-at, 0))
 }
 
 // len returns how many records the window holds, the final ones behind an unfinished one
