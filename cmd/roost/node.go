@@ -16,6 +16,7 @@ import (
 	"github.com/roostpush/roost/session/api"
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/store"
@@ -34,6 +35,7 @@ type node struct {
 	reactor  *netpoll.Reactor
 	router   *deliver.Router
 	relay    *relay.Relay[*deliver.Delivery]
+	presence *presence.Presence
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
@@ -97,7 +99,7 @@ func (n *node) newCluster() (err error) {
 	n.cluster, err = cluster.New(cluster.Settings{
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
 		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
-		Keeping: cluster.Keeping(n.cfg.Cluster.Keep),
+		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Listing: cluster.Listing(n.cfg.Cluster.Lists),
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -123,10 +125,11 @@ func (n *node) connect() (err error) {
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
 	n.relay = relay.New(n.cfg.Relay, n.router, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
+	n.presence = n.newPresence(sockets)
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
-		Journal: journal, Acks: n.router, Relay: n.relay,
-		Directory: n.directory(),
+		Journal: watchedJournal{journal, n.presence}, Acks: n.router, Relay: n.relay,
+		Directory: n.directory(), Presence: n.presence,
 		Refusals:  n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
 	})
@@ -141,7 +144,7 @@ func (n *node) connect() (err error) {
 		Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {
-		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store})
+		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Presence: n.presence})
 		self.Cluster = n.cluster
 	}
 	n.api, err = api.New(n.cfg.API, self)

@@ -89,16 +89,18 @@ func (n *node) start(internal net.Listener) <-chan error {
 }
 
 // How often the verbs are given their clock: relay ends what has waited too long,
-// deliver goes on past receivers that take nothing.
+// deliver goes on past receivers that take nothing, presence tells of who came and went.
 const (
 	sweepEvery = 250 * time.Millisecond
 	paceEvery  = time.Second
+	watchEvery = 25 * time.Millisecond
 )
 
 func (n *node) tick() {
-	sweep, pace := time.NewTicker(sweepEvery), time.NewTicker(paceEvery)
+	sweep, pace, watch := time.NewTicker(sweepEvery), time.NewTicker(paceEvery), time.NewTicker(watchEvery)
 	defer sweep.Stop()
 	defer pace.Stop()
+	defer watch.Stop()
 	for {
 		select {
 		case <-n.ended:
@@ -107,6 +109,8 @@ func (n *node) tick() {
 			n.relay.Sweep(n.now().UnixMilli())
 		case <-pace.C:
 			n.router.Tick(n.steadyMS())
+		case <-watch.C:
+			n.presence.Tick(n.steadyMS(), n.now().UnixMilli())
 		}
 	}
 }

@@ -52,8 +52,8 @@ func (g *Gate) frame(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 		g.devices(c, s, f.Ref)
 	case wire.FrameToken:
 		g.renew(c, s, f)
-	default:
-		g.refuseFrame(c, f.Ref, wire.CodeUnsupported, f.Type.String()+" is not offered by this node yet")
+	case wire.FrameSubscribe, wire.FrameUnsubscribe:
+		g.subscribe(c, s, f)
 	}
 }
 

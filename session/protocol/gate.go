@@ -53,6 +53,7 @@ type Parts struct {
 	Acks      Acks
 	Relay     Relay
 	Directory Directory
+	Presence  Presence
 	// Refusals are the reasons why the node may not take traffic now; none: it may.
 	// Called for /readyz only.
 	Refusals func() []string
@@ -242,6 +243,7 @@ func (g *Gate) Closed(c *netpoll.Conn, code uint16) {
 	if !ok {
 		return
 	}
+	g.Presence.Unwatch(s)
 	if g.Registry.Close(s) {
 		g.Journal.Closed(s, g.Now().UnixMilli(), code)
 	}

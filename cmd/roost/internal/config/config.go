@@ -15,6 +15,7 @@ import (
 	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/lifecycle"
 	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/replica"
@@ -37,6 +38,7 @@ type Config struct {
 	Auth     auth.Config     `yaml:"auth" doc:"who may connect, and as whom"`
 	Protocol protocol.Config `yaml:"protocol" doc:"what devices may do, and for how long"`
 	Relay    relay.Config    `yaml:"relay" doc:"messages between the devices of an account"`
+	Presence presence.Config `yaml:"presence" doc:"what devices are told of others of their account that come and go"`
 	Deliver  deliver.Config  `yaml:"deliver" doc:"messages on their way to devices"`
 	API      api.Config      `yaml:"api" doc:"the internal listener"`
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
@@ -78,7 +80,35 @@ type ClusterConfig struct {
 	Enabled bool   `yaml:"enabled" doc:"whether this node looks for others and lets others link to it; gossip, peer, route and replica count only then"`
 	HashKey string `yaml:"hash_key" secret:"true" doc:"key of the hashes by which nodes know devices, 32 hexadecimal digits, the same on all nodes for ever: openssl rand -hex 16 makes one"`
 
-	Keep KeepConfig `yaml:"keep" doc:"how the records of devices get to the home of their account, the node that keeps them"`
+	Keep  KeepConfig  `yaml:"keep" doc:"how the records of devices get to the home of their account, the node that keeps them"`
+	Lists ListsConfig `yaml:"lists" doc:"what is remembered of other nodes' answers about the devices of an account"`
+}
+
+// ListsConfig holds the limits of what is remembered of other nodes' answers about the
+// devices of an account.
+type ListsConfig struct {
+	EntriesMax int           `yaml:"entries_max" doc:"accounts whose devices are remembered, count; the one asked for longest ago makes room"`
+	BytesMax   int           `yaml:"bytes_max" doc:"memory for them, bytes; a device with its attributes is some 500"`
+	AgeMin     time.Duration `yaml:"age_min" doc:"time for which an answer is believed at first. Devices that come and go are heard of at once; their records reach the account's home a moment later, and nobody says when"`
+	AgeMax     time.Duration `yaml:"age_max" doc:"time up to which that is doubled, each time it is asked for again and no device of the account has come or gone; last_seen_ms of devices that stay away may be as old"`
+}
+
+// DefaultLists returns the limits of a node that nobody configured.
+func DefaultLists() ListsConfig {
+	return ListsConfig{EntriesMax: 8192, BytesMax: 16 << 20, AgeMin: 2 * time.Second, AgeMax: time.Minute}
+}
+
+// Validate says what is wrong with the values.
+func (c ListsConfig) Validate() error {
+	var ps checks
+	within(&ps, "entries_max", c.EntriesMax, 1, 1<<24)
+	within(&ps, "bytes_max", c.BytesMax, 64<<10, 1<<32)
+	within(&ps, "age_min", c.AgeMin, 10*time.Millisecond, time.Hour)
+	within(&ps, "age_max", c.AgeMax, 10*time.Millisecond, time.Hour)
+	if c.AgeMax < c.AgeMin {
+		ps.add("age_max", "%v is below age_min (%v)", c.AgeMax, c.AgeMin)
+	}
+	return ps.err()
 }
 
 // KeepConfig holds the limits of what is kept at the home of an account.
@@ -167,11 +197,12 @@ func Default() Config {
 		Auth:     auth.Default(),
 		Protocol: protocol.Default(),
 		Relay:    relay.Default(),
+		Presence: presence.Default(),
 		Deliver:  deliver.Default(),
 		API:      api.Default(),
 		Netpoll:  netpoll.Default(),
 		Store:    store.Default(),
-		Cluster:  ClusterConfig{Keep: DefaultKeep()},
+		Cluster:  ClusterConfig{Keep: DefaultKeep(), Lists: DefaultLists()},
 		Gossip:   gossip.Default(),
 		Peer:     peer.Default(),
 		Route:    route.Default(),
