@@ -130,7 +130,7 @@ func (n *node) connect() (err error) {
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
 		Journal: watchedJournal{journal, n.presence}, Acks: n.router, Relay: n.relay,
 		Directory: n.directory(), Presence: n.presence,
-		Refusals:  n.refusals, Now: n.now, Log: n.log,
+		Refusals: n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
 	})
 	if n.reactor, err = netpoll.New(n.cfg.Netpoll, n.gate, n.log); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,6 +76,9 @@ var linkCodecs = []linkCodec{
 	codec("answer", LinkAnswer{Ref: 4, Held: true, Version: 301, Error: "why", Body: []byte("[]")}, AppendLinkAnswer, ParseLinkAnswer),
 	codec("keep", Keep{7, KeepState{true, true}, []session.Fact{factSample, endSample}}, AppendKeep, ParseKeep),
 	codec("kept", Kept{7, true}, AppendKept, ParseKept),
+	codec("names", []string{"phone", "å", strings.Repeat("x", 128)},
+		func(dst []byte, names *[]string) []byte { return AppendNames(dst, *names) },
+		func(b []byte, names *[]string) (err error) { *names, err = ParseNames(b); return err }),
 	codec("outcomes-collision", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Misrouted}}, Final: true, Collision: true}, AppendOutcomes, single(ParseOutcomes)),
 }
 
@@ -172,6 +176,10 @@ func TestLinkRefused(t *testing.T) {
 		{"attrs", CodeLimit, parseFact(func(f *session.Fact) { f.Attrs = make([]byte, FactAttrsBytesMax+1) })},
 		{"flags of a fact", CodeValue, ParseKeep(append(BeginKeep(nil, 1, KeepState{}), 4), new(Keep))},
 		{"refused", CodeValue, ParseKept([]byte{0, 0, 0, 0, 0, 0, 0, 1, 2}, new(Kept))},
+		{"an empty name", CodeValue, parseNames([]string{"a", ""})},
+		{"a name with a space", CodeValue, parseNames([]string{"a b"})},
+		{"a long name", CodeLimit, parseNames([]string{long})},
+		{"too many names", CodeLimit, parseNames(slices.Repeat([]string{"a"}, NamesMax), []string{"a"})},
 		{"kind 0", CodeValue, ParseLinkQuestion(AppendLinkQuestion(nil, &LinkQuestion{}), new(LinkQuestion))},
 	} {
 		if codeOf(c.err) != c.code {
@@ -189,6 +197,14 @@ func parseFact(change func(*session.Fact)) error {
 	f := factSample
 	change(&f)
 	return ParseKeep(AppendKeep(nil, &Keep{Facts: []session.Fact{f}}), new(Keep))
+}
+func parseNames(parts ...[]string) error {
+	var b []byte
+	for _, names := range parts {
+		b = AppendNames(b, names)
+	}
+	_, err := ParseNames(b)
+	return err
 }
 func parseOutcomes(o *Outcomes) error {
 	return single(ParseOutcomes)(AppendOutcomes(nil, o), new(Outcomes))
