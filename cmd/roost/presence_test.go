@@ -181,5 +181,7 @@ func TestDeviceListsAreRemembered(t *testing.T) {
 	if err := nodes[2].stop(); err != nil {
 		t.Fatal(err)
 	}
-	nodes[0].eventually("the watch is not online any more", func() bool { return strings.HasPrefix(online(), "phone:true radio:true ") && !strings.Contains(online(), "watch:true") })
+	nodes[0].eventually("the watch is not online any more", func() bool {
+		return strings.HasPrefix(online(), "phone:true radio:true ") && !strings.Contains(online(), "watch:true")
+	})
 }

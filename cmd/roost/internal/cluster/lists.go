@@ -78,7 +78,8 @@ func (l *lists) stats() ListStats {
 	return ListStats{entries, bytes, l.hits.Load(), l.misses.Load(), l.changes.Load(), l.evicted.Load(), l.large.Load()}
 }
 
-// get returns what is remembered of an account or, with a device, of that one.
+// get returns what is remembered of an account or, with a device, of that one. That there is
+// no such device is not believed: services forget devices for a 404.
 func (l *lists) get(hash uint64, a session.Address, nowMS int64) ([]api.Known, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,21 +88,26 @@ func (l *lists) get(hash uint64, a session.Address, nowMS int64) ([]api.Known, b
 		l.misses.Add(1)
 		return nil, false
 	}
-	l.used.MoveToFront(e.element)
-	l.hits.Add(1)
-	if a.Device == "" {
-		return e.known, true
-	}
-	var one []api.Known
-	for i := range e.known {
-		if e.known[i].Device == a.Device {
-			one = append(one, e.known[i])
+	list := e.known
+	if a.Device != "" {
+		list = nil
+		for i := range e.known {
+			if e.known[i].Device == a.Device {
+				list = append(list, e.known[i])
+			}
+		}
+		if len(list) == 0 {
+			l.misses.Add(1)
+			return nil, false
 		}
 	}
-	return one, true
+	l.used.MoveToFront(e.element)
+	l.hits.Add(1)
+	return list, true
 }
 
-// begin is called before other nodes are asked, and keep when they have answered.
+// begin is called before other nodes are asked, and keep when they have answered: what
+// changes in between keeps the answer from being kept.
 func (l *lists) begin(hash uint64, account string) *listing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
