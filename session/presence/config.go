@@ -7,7 +7,7 @@ import (
 
 // Config holds the limits of presence. It is read once, by New.
 type Config struct {
-	Grace time.Duration `yaml:"grace" doc:"time for which a device must be gone before others are told that it is offline; a phone that changes its network is back within it"`
+	Grace time.Duration `yaml:"grace" doc:"time for which a device must be gone before others are told that it is offline; a phone that changes its network is back within it. Only above protocol.reconnect_max does it cover every device that follows a goaway"`
 
 	WatchersMax        int `yaml:"watchers_max" doc:"sessions of this node that may watch presence, count; each costs some 300 bytes and as much again for each device of its account. Beyond it subscribe is answered overloaded"`
 	AccountWatchersMax int `yaml:"account_watchers_max" doc:"of those the sessions of one account, count: every change is told to each of them"`

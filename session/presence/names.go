@@ -63,7 +63,7 @@ func (p *Presence) ask(q ask) {
 			a.failed, a.askMS = 0, a.askedMS+askedAgainMS
 		} else {
 			p.count.incomplete.Add(1)
-			a.unnamed, a.askMS = true, a.askedMS+min(failedMS<<min(a.failed, 8), failedMaxMS)
+			a.unnamed, a.askMS = true, a.askedMS+min(int64(failedMS)<<min(a.failed, 8), failedMaxMS)
 			a.failed++
 		}
 		sh.look(a)
