@@ -104,14 +104,14 @@ func (c *Cluster) Known(a session.Address) (list []api.Known, complete bool) {
 	if list, ok := c.lists.get(hash, a, c.settings.SteadyMS()); ok {
 		return list, true
 	}
-	nodes, settled := c.whoKnows(a.Account)
 	var listing *listing
-	if settled && a.Device == "" {
-		listing = c.lists.begin(hash, a.Account)
+	if a.Device == "" {
+		listing = c.lists.begin(hash, a.Account) // before anything is looked at that may change
 	}
+	nodes, settled := c.whoKnows(a.Account)
 	found, err := c.Ask(nodes, wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
 	complete = err == nil && !c.homes.isMissing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
-	if listing != nil && complete {
+	if listing != nil && settled && complete {
 		c.lists.keep(listing, found, c.settings.SteadyMS())
 	}
 	return found, complete

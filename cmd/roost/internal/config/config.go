@@ -89,13 +89,13 @@ type ClusterConfig struct {
 type ListsConfig struct {
 	EntriesMax int           `yaml:"entries_max" doc:"accounts whose devices are remembered, count; the one asked for longest ago makes room"`
 	BytesMax   int           `yaml:"bytes_max" doc:"memory for them, bytes; a device with its attributes is some 500"`
-	AgeMin     time.Duration `yaml:"age_min" doc:"time for which an answer is believed at first. Devices that come and go are heard of at once; their records reach the account's home a moment later, and nobody says when"`
+	AgeMin     time.Duration `yaml:"age_min" doc:"time for which an answer is believed at first. Devices that come and go are heard of at once; their records reach the account's home a moment later, some store.loss_window, and nobody says when"`
 	AgeMax     time.Duration `yaml:"age_max" doc:"time up to which that is doubled, each time it is asked for again and no device of the account has come or gone; last_seen_ms of devices that stay away may be as old"`
 }
 
 // DefaultLists returns the limits of a node that nobody configured.
 func DefaultLists() ListsConfig {
-	return ListsConfig{EntriesMax: 8192, BytesMax: 16 << 20, AgeMin: 2 * time.Second, AgeMax: time.Minute}
+	return ListsConfig{EntriesMax: 8192, BytesMax: 16 << 20, AgeMin: time.Second, AgeMax: time.Minute}
 }
 
 // Validate says what is wrong with the values.
