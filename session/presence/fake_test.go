@@ -121,6 +121,15 @@ func (s *screens) release() {
 	}
 }
 
+// releaseOne lets one event be read.
+func (s *screens) releaseOne() {
+	s.mu.Lock()
+	r := s.owed[0]
+	s.owed = s.owed[1:]
+	s.mu.Unlock()
+	r.Sent(0, netpoll.ResultWritten)
+}
+
 // take returns what a session has seen since it was asked last.
 func (s *screens) take(of *session.Session) string {
 	s.mu.Lock()

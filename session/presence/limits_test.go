@@ -109,6 +109,10 @@ func TestEventsMax(t *testing.T) {
 	if got := s.take(tablet); !strings.HasPrefix(got, "tv online") {
 		t.Fatalf("the other has seen %q", got)
 	}
+	// It is not told bit by bit while it reads: that would be all over again each time.
+	s.screens.releaseOne()
+	s.pass(time.Second)
+	s.expect(t, phone, "")
 	s.screens.release()
 	s.pass(time.Second)
 	got := s.take(phone)
@@ -124,6 +128,39 @@ func TestEventsMax(t *testing.T) {
 	s.pass(time.Second)
 	if got := s.take(phone); strings.Count(got, "d") != 1 {
 		t.Fatalf("afterwards it has seen %q", got)
+	}
+}
+
+// TestOwedDevicesKeepTheirPlace: a watcher that is behind may believe one online that is
+// not, and has yet to be told.
+func TestOwedDevicesKeepTheirPlace(t *testing.T) {
+	s := newScene(func(c *Config) { c.DevicesMax, c.EventsMax, c.Grace = 3, 2, 0 })
+	phone := s.watch(t, "alice", "phone")
+	s.open("alice", "d0")
+	s.open("alice", "d1")
+	s.pass(time.Second)
+	s.take(phone)
+	s.screens.held = true
+	for range 2 {
+		s.close("alice", "d1")
+		s.pass(25 * time.Millisecond)
+		s.open("alice", "d1")
+		s.pass(25 * time.Millisecond)
+	}
+	s.close("alice", "d0")
+	s.pass(time.Second)
+	s.open("alice", "d2") // there is no room, and the place of d0 is not to be had yet
+	s.pass(time.Second)
+	s.take(phone)
+	s.screens.release()
+	s.pass(time.Second)
+	if got := s.take(phone); !strings.Contains(got, "d0 offline") {
+		t.Fatalf("it has seen %q", got)
+	}
+	s.Sweep(true)
+	s.pass(time.Second)
+	if got := s.take(phone); !strings.HasPrefix(got, "d2 online") {
+		t.Fatalf("then it has seen %q", got)
 	}
 }
 

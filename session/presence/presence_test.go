@@ -118,6 +118,27 @@ func TestNoEvent(t *testing.T) {
 	}
 }
 
+// TestSweep: nobody said which devices came and which went.
+func TestSweep(t *testing.T) {
+	s := newScene(nil)
+	s.open("alice", "tv")
+	phone := s.watch(t, "alice", "phone")
+	s.pass(time.Second)
+	s.take(phone)
+	asked := s.asked
+	s.set("alice", "tv", false, 0)
+	s.set("alice", "radio", true, epochMS)
+	s.Sweep(false)
+	s.pass(4 * time.Second)
+	s.expect(t, phone, at("tv", "offline", 1026))
+	if s.asked != asked {
+		t.Fatal("names are asked for though none can be new")
+	}
+	s.Sweep(true)
+	s.pass(time.Second)
+	s.expect(t, phone, at("radio", "online", 0))
+}
+
 // TestOfflineIsSaidOnceItIsKnown: a device was gone while the table could not say so.
 func TestOfflineIsSaidOnceItIsKnown(t *testing.T) {
 	s := newScene(nil)
