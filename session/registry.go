@@ -96,6 +96,11 @@ func (r *Registry) where(account, device string) (n int, own, hash uint32) {
 	return at(r.hash(account, device))
 }
 
+// Hash returns the hashes that the registry goes by. The names are borrowed.
+func (r *Registry) Hash(account, device string) (address, ofAccount uint64) {
+	return r.hash(account, device)
+}
+
 // Open makes s the session of its address, gives it its Number and Version and keeps it. The
 // session it displaces, if any, is returned and is no longer in the registry: its
 // connection is the caller's to close.

@@ -40,6 +40,7 @@ var layers = map[string]layer{
 	"session/deliver":   verbs,
 	"session/lifecycle": verbs,
 	"session/mailbox":   verbs,
+	"session/presence":  verbs, // apart from relay: it carries no messages, and keeps what watchers were told
 	"session/processor": verbs,
 	"session/protocol":  verbs,
 	"session/relay":     verbs,

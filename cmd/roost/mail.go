@@ -14,7 +14,7 @@ func (n *node) newMailbox() {
 	ports := mailbox.Ports{
 		Store:     mailStore{n.store},
 		Router:    n.router,
-		Presence:  n.presence(),
+		Presence:  n.onlines(),
 		Directory: deviceNames{n.directory(), n.cfg.Mailbox.AccountDevicesMax},
 		Canceller: n.router,
 		NewID:     n.router.NewID,
@@ -40,11 +40,11 @@ func (n *node) keeper() keeper {
 	return n.mailbox
 }
 
-func (n *node) presence() mailbox.Presence {
+func (n *node) onlines() mailbox.Presence {
 	if n.cluster != nil {
 		return n.cluster
 	}
-	return presence{n.sessions}
+	return connected{n.sessions}
 }
 
 // mailStore is the store as the mailbox wants it.
@@ -60,11 +60,11 @@ func (s mailStore) Fates(id session.ID) (account string, list []mailbox.Fate, fo
 	return account, list, found, err
 }
 
-// presence knows who is connected to this node.
-type presence struct{ sessions *session.Registry }
+// connected knows who is connected to this node.
+type connected struct{ sessions *session.Registry }
 
 // Online returns the version of the device's session.
-func (p presence) Online(a session.Address) (version uint64, ok bool) {
+func (p connected) Online(a session.Address) (version uint64, ok bool) {
 	if s := p.sessions.Lookup(a.Account, a.Device); s != nil {
 		return s.Version, true
 	}

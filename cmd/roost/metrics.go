@@ -18,6 +18,7 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.relay.Stats())
 	writeMetrics(w, n.topics.Stats())
 	writeMetrics(w, n.mailbox.Stats())
+	writeMetrics(w, n.presence.Stats())
 	n.store.Metrics(w)
 	if n.cluster != nil {
 		for _, stats := range n.cluster.Stats() {

@@ -17,6 +17,7 @@ import (
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/topics"
@@ -38,6 +39,7 @@ type node struct {
 	mailbox  *mailbox.Mailbox
 	relay    *relay.Relay[*deliver.Delivery]
 	topics   *topics.Broker
+	presence *presence.Presence
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
@@ -101,7 +103,8 @@ func (n *node) newCluster() (err error) {
 	n.cluster, err = cluster.New(cluster.Settings{
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
 		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
-		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Mailing: cluster.Mailing(n.cfg.Cluster.Mail), TopicAskTimeout: n.cfg.Topics.AskTimeout,
+		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Mailing: cluster.Mailing(n.cfg.Cluster.Mail), Listing: cluster.Listing(n.cfg.Cluster.Lists),
+		TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -134,10 +137,11 @@ func (n *node) connect() (err error) {
 	n.topics = topics.New(n.cfg.Topics, n.cfg.Auth.Mode == auth.ModeNone, sockets, homes)
 	n.router.AttachTopics(n.topics)
 	n.relay = relay.New(n.cfg.Relay, n.router, relayed{n.keeper()}, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
+	n.presence = n.newPresence(sockets)
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
-		Journal: journal, Acks: n.router, Pings: n.router, Mail: n.keeper(), Relay: n.relay,
-		Directory: n.directory(), Topics: n.topics,
+		Journal: watchedJournal{journal, n.presence}, Acks: n.router, Pings: n.router, Mail: n.keeper(), Relay: n.relay,
+		Directory: n.directory(), Topics: n.topics, Presence: n.presence,
 		Refusals: n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
 	})
@@ -149,11 +153,11 @@ func (n *node) connect() (err error) {
 	n.gate.Attach(n.reactor)
 	self := api.Node{
 		Origin: n.origin, Sessions: n.sessions, Pusher: n.router, Records: n.store, Sockets: n.reactor,
-		Keeper: n.keeper(), Presence: n.presence(),
+		Keeper: n.keeper(), Presence: n.onlines(),
 		Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {
-		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Topics: n.topics, Mailbox: n.mailbox})
+		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Topics: n.topics, Mailbox: n.mailbox, Presence: n.presence})
 		self.Cluster = n.cluster
 	}
 	n.api, err = api.New(n.cfg.API, self)

@@ -32,3 +32,36 @@ func TestThirdPartyClients(t *testing.T) {
 		})
 	}
 }
+
+// TestTwoPagesOfOneAccount are devices of one account on two nodes, each in a process of
+// its own: each page sees the other come, has it in its list, sends it a message and gets
+// its; the one that stays sees the other leave.
+func TestTwoPagesOfOneAccount(t *testing.T) {
+	args := func(name string, more ...string) []string {
+		return clusterArgs(name, append([]string{"--set", "presence.grace=200ms", "--set", "protocol.origins=*"}, more...)...)
+	}
+	a := startProcess(t, 1024, args("a")...)
+	b := startProcess(t, 1024, args("b", "--set", "gossip.join="+a.gossipAddr())...)
+	a.logged("link up", "node")
+	b.logged("link up", "node")
+	page := func(p *process, device string, o clients.Options) *clients.Client {
+		return clients.Browser(t, clients.Account, "ws://"+p.public+"/ws?account=alice&device="+device, o)
+	}
+	laptop := page(a, "laptop", clients.Options{Peer: "phone", Stay: true})
+	laptop.Want("subscribed")
+	phone := page(b, "phone", clients.Options{Peer: "laptop"})
+	for _, c := range []*clients.Client{phone, laptop} {
+		if list := string(c.Want("listed").Frame); !strings.Contains(list, `"laptop"`) || !strings.Contains(list, `"phone"`) {
+			t.Errorf("listed: %s", list)
+		}
+	}
+	if m := string(phone.Want("message").Frame); !strings.Contains(m, `"from":{"device":"laptop"}`) || !strings.Contains(m, `"hello":"phone"`) {
+		t.Errorf("the phone got %s", m)
+	}
+	phone.End()
+	if m := string(laptop.Want("message").Frame); !strings.Contains(m, `"from":{"device":"phone"}`) {
+		t.Errorf("the laptop got %s", m)
+	}
+	laptop.Want("offline")
+	laptop.End()
+}

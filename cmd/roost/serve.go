@@ -98,10 +98,12 @@ func (n *node) runMailbox() {
 }
 
 // How often the verbs are given their clock: relay ends what has waited too long,
-// the mailbox lets messages expire, deliver goes on past receivers that take nothing.
+// the mailbox lets messages expire, deliver goes on past receivers that take nothing,
+// presence tells of who came and went.
 const (
 	sweepEvery = 250 * time.Millisecond
 	paceEvery  = time.Second
+	tellEvery  = 25 * time.Millisecond
 )
 
 // replayTopics answers what devices have missed of topics, until the node ends.
@@ -116,9 +118,10 @@ func (n *node) replayTopics() {
 }
 
 func (n *node) tick() {
-	sweep, pace := time.NewTicker(sweepEvery), time.NewTicker(paceEvery)
+	sweep, pace, watch := time.NewTicker(sweepEvery), time.NewTicker(paceEvery), time.NewTicker(tellEvery)
 	defer sweep.Stop()
 	defer pace.Stop()
+	defer watch.Stop()
 	for {
 		select {
 		case <-n.ended:
@@ -129,6 +132,8 @@ func (n *node) tick() {
 		case <-pace.C:
 			n.router.Tick(n.steadyMS())
 			n.topics.Tick(n.steadyMS())
+		case <-watch.C:
+			n.presence.Tick(n.steadyMS(), n.now().UnixMilli())
 		}
 	}
 }

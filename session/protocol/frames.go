@@ -54,8 +54,6 @@ func (g *Gate) frame(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 		g.renew(c, s, f)
 	case wire.FrameSubscribe, wire.FrameUnsubscribe:
 		g.subscribe(c, s, f)
-	default:
-		g.refuseFrame(c, f.Ref, wire.CodeUnsupported, f.Type.String()+" is not offered by this node yet")
 	}
 }
 

@@ -66,14 +66,6 @@ type Topics interface {
 	Unsubscribe(dst []byte, s *session.Session, f *wire.DeviceFrame) []byte
 }
 
-// Presence tells a session when the account's other devices come and go, from Watch to
-// Unwatch or until the session is over. It must not block, and is called on the loop of the
-// session.
-type Presence interface {
-	Watch(s *session.Session)
-	Unwatch(s *session.Session)
-}
-
 // Directory lists an account's devices, connected and remembered. It may block.
 type Directory interface {
 	Devices(account string, limit int) ([]wire.DeviceInfo, error)

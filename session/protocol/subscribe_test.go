@@ -26,7 +26,10 @@ func (h *heard) Unsubscribe(dst []byte, _ *session.Session, f *wire.DeviceFrame)
 	h.said = append(h.said, fmt.Sprintf("unsubscribe %s", f.Topics))
 	return dst
 }
-func (h *heard) Watch(s *session.Session)   { h.said = append(h.said, "watch "+s.Device) }
+func (h *heard) Watch(s *session.Session) bool {
+	h.said = append(h.said, "watch "+s.Device)
+	return true
+}
 func (h *heard) Unwatch(s *session.Session) { h.said = append(h.said, "unwatch "+s.Device) }
 
 func TestSubscribeFrames(t *testing.T) {
@@ -38,7 +41,7 @@ func TestSubscribeFrames(t *testing.T) {
 		{text: `{"type":"unsubscribe","id":1,"topics":["a"]}`, said: "unsubscribe [a]"},
 		{text: `{"type":"subscribe","id":1,"presence":true}`, said: "watch b", answer: `{"type":"result","ref":1,"status":"ok"}`},
 		{text: `{"type":"unsubscribe","presence":true}`, said: "unwatch b"},
-		{text: `{"type":"subscribe","presence":true,"topics":["a"]}`, said: "subscribe [a],watch b", answer: "answer"},
+		{text: `{"type":"subscribe","presence":true,"topics":["a"]}`, said: "watch b,subscribe [a]", answer: "answer"},
 		{text: `{"type":"subscribe","id":1,"topics":["a"]}`, answer: `"ref":1,"code":"unsupported"`, without: true},
 		{text: `{"type":"subscribe","id":1,"presence":true}`, answer: `"ref":1,"code":"unsupported"`, without: true},
 		{text: `{"type":"subscribe","id":1,"topics":["a..b"]}`, answer: `"ref":1,"code":"bad_value"`},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,9 @@ var linkCodecs = []linkCodec{
 	codec("interest", Interest{Begin: true, Last: true, Changes: []InterestChange{{"news.*", false}, {"user.1", true}}}, AppendInterest, ParseInterest),
 	codec("replay-question", ReplayQuestion{session.ID{Origin: authorSample, Number: 5}, []string{"news.*", "user.1"}}, AppendReplayQuestion, ParseReplayQuestion),
 	codec("replay-answer", ReplayAnswer{true, true, 1700000000000, 1600000000000, []ReplayMessage{{authorSample, session.Message{ID: 9, Kind: session.Binary, Payload: []byte{1, 2}, SentMS: 1700000000001, Topic: "user.1"}}}}, AppendReplayAnswer, ParseReplayAnswer),
+	codec("names", []string{"phone", "å", strings.Repeat("x", 128)},
+		func(dst []byte, names *[]string) []byte { return AppendNames(dst, *names) },
+		func(b []byte, names *[]string) (err error) { *names, err = ParseNames(b); return err }),
 	codec("outcomes-collision", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Misrouted}}, Final: true, Collision: true}, AppendOutcomes, single(ParseOutcomes)),
 	codec("forward-kept", Forward{Ref: 3, ID: 4, Origin: session.Origin{Node: "b", Epoch: 200}, Account: "alice", Device: "tv", Ack: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
 	codec("forward-first", Forward{Ref: 3, ID: 4, Account: "alice", Wait: session.WaitAcked, First: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
@@ -224,6 +228,10 @@ func TestLinkRefused(t *testing.T) {
 		{"attrs", CodeLimit, parseFact(func(f *session.Fact) { f.Attrs = make([]byte, FactAttrsBytesMax+1) })},
 		{"flags of a fact", CodeValue, ParseKeep(append(BeginKeep(nil, 1, KeepState{}), 4), new(Keep))},
 		{"refused", CodeValue, ParseKept([]byte{0, 0, 0, 0, 0, 0, 0, 1, 2}, new(Kept))},
+		{"an empty name", CodeValue, parseNames([]string{"a", ""})},
+		{"a name with a space", CodeValue, parseNames([]string{"a b"})},
+		{"a long name", CodeLimit, parseNames([]string{long})},
+		{"too many names", CodeLimit, parseNames(slices.Repeat([]string{"a"}, NamesMax), []string{"a"})},
 		{"kind 0", CodeValue, ParseLinkQuestion(AppendLinkQuestion(nil, &LinkQuestion{}), new(LinkQuestion))},
 	} {
 		if codeOf(c.err) != c.code {
@@ -241,6 +249,14 @@ func parseFact(change func(*session.Fact)) error {
 	f := factSample
 	change(&f)
 	return ParseKeep(AppendKeep(nil, &Keep{Facts: []session.Fact{f}}), new(Keep))
+}
+func parseNames(parts ...[]string) error {
+	var b []byte
+	for _, names := range parts {
+		b = AppendNames(b, names)
+	}
+	_, err := ParseNames(b)
+	return err
 }
 func parseOutcomes(o *Outcomes) error {
 	return single(ParseOutcomes)(AppendOutcomes(nil, o), new(Outcomes))

@@ -21,6 +21,7 @@ const (
 	QuestionReplay                             // ReplayQuestion, answered by a ReplayAnswer
 	QuestionFates                              // what has become of the message whose id is Body?
 	QuestionCancel                             // withdraw the message whose id is Body, and say what has become of it
+	QuestionConnected                          // which devices of Account are connected to you? The answer's body is Names
 )
 
 // LinkQuestion asks another node something that its memory can answer. Strings and
@@ -42,6 +43,37 @@ type LinkAnswer struct {
 	Version uint64
 	Error   string // why there is no answer; empty: there is one
 	Body    []byte // in the encoding of the question's kind
+}
+
+// NamesMax bounds the names in one answer.
+const NamesMax = 1000
+
+// AppendNames appends the body of an answer that is names, at most NamesMax.
+func AppendNames(dst []byte, names []string) []byte {
+	for _, name := range names[:min(len(names), NamesMax)] {
+		dst = appendText(dst, name)
+	}
+	return dst
+}
+
+// ParseNames reads names, which are not borrowed. An error is an *Error.
+func ParseNames(b []byte) (names []string, err error) {
+	r := linkBody{b: b}
+	for r.err == nil && r.left() > 0 {
+		switch name := r.name("name"); {
+		case r.err != nil:
+		case name == "":
+			r.fail(CodeValue, "an empty name")
+		case len(names) == NamesMax:
+			r.fail(CodeLimit, "names")
+		default:
+			names = append(names, string([]byte(name)))
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return names, nil
 }
 
 // AnswerErrorBytesMax bounds LinkAnswer.Error; longer ones are cut.

@@ -1,5 +1,5 @@
 // Runs a suite in a page of headless Chromium:
-// node browser.js CHROMIUM echo|push URL [OPTIONS as JSON].
+// node browser.js CHROMIUM echo|push|account URL [OPTIONS as JSON].
 // Events go to standard output, one JSON object a line; the last is "end".
 // The page comes from a server of this script's own on 127.0.0.1, or, with the
 // option "page", from that URL; its origin is what the server under test sees.

@@ -25,12 +25,19 @@ const (
 	// for it and closes normally after Options.Count of them. Events: hello,
 	// message and any other frame by its type, acked, closed.
 	Push Scenario = "push"
+	// Account is a roost.v1 device with another one, Options.Peer: it watches presence
+	// until that is there, lists the account's devices, sends it a message and waits for
+	// its. Events: hello, subscribed, online, listed, sent, message, offline (with
+	// Options.Stay), closed.
+	Account Scenario = "account"
 )
 
 // Options change a scenario. The zero value is one message and no token.
 type Options struct {
 	Count int    `json:"count,omitempty"` // messages to receive; 0 means 1
 	Token string `json:"token,omitempty"` // offered as roost.token.<token>
+	Peer  string `json:"peer,omitempty"`  // Account: the other device
+	Stay  bool   `json:"stay,omitempty"`  // Account: leave only after the other device
 	Page  string `json:"page,omitempty"`  // Browser: URL of the page to run in; empty: one of the driver's own, on 127.0.0.1
 }
 

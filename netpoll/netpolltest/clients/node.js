@@ -1,4 +1,4 @@
-// Runs a suite on Node's ws package: node node.js echo|push URL [OPTIONS as JSON].
+// Runs a suite on Node's ws package: node node.js echo|push|account URL [OPTIONS as JSON].
 // Events go to standard output, one JSON object a line; the last is "end".
 import WebSocket from "ws";
 import * as suite from "./suite.js";

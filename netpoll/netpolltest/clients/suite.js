@@ -113,3 +113,44 @@ export async function push(WebSocket, url, emit, { count = 1, token = "" } = {})
   check(end.wasClean && end.code === 1000, `ended with ${end.code}, clean: ${end.wasClean}`);
   emit({ event: "closed" });
 }
+
+// account is one of two devices of an account, each on a page of its own and maybe on
+// different nodes: it watches presence until peer is there, lists the account's devices, says
+// hello to peer and waits to hear the same. Then it leaves, or with stay only once peer has
+// left.
+export async function account(WebSocket, url, emit, { token = "", peer = "", stay = false } = {}) {
+  const offered = token ? ["roost.v1", `roost.token.${token}`] : ["roost.v1"];
+  const { ws, next } = await connect(WebSocket, url, offered);
+  const seen = [];
+  // frame returns the first frame of that kind that has not been returned, whatever came before it.
+  const frame = async (what, fits) => {
+    for (let i = 0; ; i++) {
+      if (i === seen.length) seen.push(JSON.parse(await next()));
+      check(seen[i].type !== "error", `error instead of ${what}: ${JSON.stringify(seen[i])}`);
+      if (!fits(seen[i])) continue;
+      const [found] = seen.splice(i, 1);
+      emit({ event: what, frame: found });
+      return found;
+    }
+  };
+  const ask = (question) => ws.send(JSON.stringify(question));
+  const result = (what, id) => frame(what, (f) => f.type === "result" && f.ref === id);
+  const presence = (state) => frame(state, (f) => f.type === "presence" && f.device === peer && f.state === state);
+
+  await frame("hello", (f) => f.type === "hello");
+  ask({ type: "subscribe", id: "s", presence: true });
+  check((await result("subscribed", "s")).status === "ok", "not subscribed");
+  await presence("online");
+  ask({ type: "devices", id: "d" });
+  const { devices } = await result("listed", "d");
+  check(devices.some((d) => d.device === peer && d.state === "online"), `${peer} is not listed as online`);
+  ask({ type: "send", id: "m", to: { device: peer }, payload: { hello: peer } });
+  check((await result("sent", "m")).status === "written", `not written to ${peer}`);
+  const heard = await frame("message", (f) => f.type === "message");
+  check(heard.from?.device === peer && heard.payload?.hello, `not from ${peer}: ${JSON.stringify(heard)}`);
+  if (stay) await presence("offline");
+  ws.close(1000);
+  const end = await closed(ws);
+  check(end.wasClean && end.code === 1000, `ended with ${end.code}, clean: ${end.wasClean}`);
+  emit({ event: "closed" });
+}

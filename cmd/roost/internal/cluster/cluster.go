@@ -31,6 +31,7 @@ type Settings struct {
 	Replica replica.Config
 	Keeping Keeping
 	Mailing Mailing
+	Listing Listing
 
 	Now             func() time.Time // the node's clock, which may be set
 	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
@@ -46,11 +47,12 @@ type Sockets interface {
 
 // Node is what the cluster needs of this node once that is put together.
 type Node struct {
-	Router  *deliver.Router
-	Sockets Sockets
-	Store   *store.Store
-	Mailbox *mailbox.Mailbox
-	Topics  *topics.Broker
+	Router   *deliver.Router
+	Sockets  Sockets
+	Store    *store.Store
+	Mailbox  *mailbox.Mailbox
+	Topics   *topics.Broker
+	Presence Watching // nil: nobody watches
 }
 
 // Cluster is the other nodes, as this one knows them. Any goroutine may call any method
@@ -79,6 +81,7 @@ type Cluster struct {
 	push     push
 	asked    asked
 	doubted  doubted
+	lists    lists
 	answers  chan struct{} // a token for each question that reads the store
 	replies  sync.Pool     // of *reply
 	buffers  sync.Pool     // of *[]byte
@@ -109,6 +112,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.handing.wake = make(chan struct{}, 1)
 	c.auditing.wake = make(chan struct{}, 1)
 	c.homes = newHomes(s.Key, self.Node)
+	c.lists.init(s.Listing)
 	c.keeper = newKeeper(s.Keeping, self.Node, c.homes)
 	c.keeper.due = c.handing.due
 	c.mail = newMail(s.Mailing, self.Node, c.homes)
@@ -120,12 +124,11 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	}
 	c.sessions = session.NewAnnouncedRegistry(s.Key.Address, c)
 	c.replica, err = replica.New(s.Replica, self, replica.Ports{
-		Table: c.table, Sessions: registry{c}, Owner: registry{c}, Links: links{c},
+		Table: c.table, Sessions: registry{c}, Owner: registry{c}, Links: links{c}, Online: c.changed,
 		Outdated: func(epoch uint64) {
 			c.overtaken(fmt.Sprintf("a peer knows epoch %d of this node, which runs with %d", epoch, self.Epoch))
 		},
 		Skewed: c.skewed,
-		Online: func(_ string, changes []wire.Change) { c.mail.online(changes) },
 		Seed:   uint64(time.Now().UnixNano()),
 	})
 	if err != nil {

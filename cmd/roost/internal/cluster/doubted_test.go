@@ -9,9 +9,11 @@ import (
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
+	"github.com/roostpush/roost/session/topics"
 )
 
 // start runs a node's part of a cluster, with real links and real gossip.
@@ -27,7 +29,8 @@ func start(t *testing.T, node string, join ...string) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c), Store: openStore(t, node)})
+	box := mailbox.New(mailbox.Default(), mailbox.Ports{NewID: func() session.ID { return session.ID{Origin: self} }, Now: s.SteadyMS, Hash: c.Hash}) // nothing waits in it
+	c.Attach(Node{Mailbox: box, Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c), Store: openStore(t, node), Topics: topics.New(topics.Default(), true, nil, c.TopicHomes())})
 	if err := c.Start(context.Background(), "127.0.0.1:8081", "127.0.0.1:8080"); err != nil {
 		t.Fatal(err)
 	}

@@ -188,6 +188,7 @@ func (c *Cluster) memberGone(m gossip.Member, why gossip.Reason) {
 func (c *Cluster) moved(living []session.Origin, homesMoved bool) {
 	c.node.Store.Living(living)
 	if homesMoved {
+		c.lists.clear()
 		c.handing.due()
 	}
 }

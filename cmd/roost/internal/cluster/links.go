@@ -179,6 +179,10 @@ func (i incoming) Asked(from session.Origin, q *wire.LinkQuestion, way peer.Answ
 		i.c.takeHolds(from.Node, q, way)
 		return
 	}
+	if q.Kind == wire.QuestionConnected {
+		i.c.answerConnected(q, way)
+		return
+	}
 	i.c.answer(q, way)
 }
 
@@ -186,6 +190,7 @@ func (i incoming) Asked(from session.Origin, q *wire.LinkQuestion, way peer.Answ
 func (i incoming) Keep(from session.Origin, k *wire.Keep) {
 	c := i.c
 	kept, elsewhere := c.keeper.take(from.Node, k)
+	c.lists.changedFacts(c.settings.Key, k.Facts)
 	if elsewhere {
 		c.handing.due() // the two nodes do not see the same members yet
 	}
@@ -305,4 +310,5 @@ func (c *Cluster) forget(member gossip.Member, why gossip.Reason) {
 	c.pool.Drop(member.Node, member.Epoch)
 	c.replica.Left(member.Origin())
 	c.memberGone(member, why)
+	c.muchChanged(false)
 }

@@ -198,18 +198,19 @@ func (m *Mail) Missed(a session.Address) int { return m.box.Missed(a) }
 // Opened says that a device has come to this node.
 func (m *Mail) Opened(a session.Address, version uint64) { m.box.Opened(a, version) }
 
-// online is what other nodes' logs say (replica.Ports).
+// online is what another node's log says.
 func (m *Mail) online(changes []wire.Change) {
-	switch {
-	case m.box == nil: // the node is being put together
-	case changes == nil:
-		m.box.LookAgain()
-	default:
-		for i := range changes {
-			if c := &changes[i]; !c.Closed {
-				m.box.OpenedElsewhere(c.Address, c.Account)
-			}
+	for i := range changes {
+		if c := &changes[i]; !c.Closed {
+			m.box.OpenedElsewhere(c.Address, c.Account)
 		}
+	}
+}
+
+// lookAgain looks after everybody: many may have come online, and nobody can name them.
+func (m *Mail) lookAgain() {
+	if m.box != nil { // else the node is being put together
+		m.box.LookAgain()
 	}
 }
 

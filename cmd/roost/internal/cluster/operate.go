@@ -94,13 +94,27 @@ func (c *Cluster) Where(a session.Address) api.Where {
 	return w
 }
 
-// Known asks the other nodes for an account's devices, or for one.
+// Known asks the other nodes for an account's devices, or for one, unless it knows what
+// they would answer. The list is borrowed: others are given it, too.
 func (c *Cluster) Known(a session.Address) (list []api.Known, complete bool) {
 	if !c.isStarted() {
 		return nil, false
 	}
-	found, err := c.Ask(c.whoKnows(a.Account), wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
-	return found, err == nil && !c.homes.isMissing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
+	_, hash := c.settings.Key.Address(a.Account, "")
+	if list, ok := c.lists.get(hash, a, c.settings.SteadyMS()); ok {
+		return list, true
+	}
+	var listing *listing
+	if a.Device == "" {
+		listing = c.lists.begin(hash, a.Account) // before anything is looked at that may change
+	}
+	nodes, settled := c.whoKnows(a.Account)
+	found, err := c.Ask(nodes, wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
+	complete = err == nil && !c.homes.isMissing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
+	if listing != nil && settled && complete {
+		c.lists.keep(listing, found, c.settings.SteadyMS())
+	}
+	return found, complete
 }
 
 // whoKnows returns the other nodes that may know something of an account: those that
@@ -108,23 +122,25 @@ func (c *Cluster) Known(a session.Address) (list []api.Known, complete bool) {
 //
 // While the members changed lately or this node itself has something to hand over, the
 // others may have the same to do and not have said so yet; and facts for a home without a link
-// are on any disk. Then all nodes are asked.
-func (c *Cluster) whoKnows(account string) []string {
+// are on any disk. Then all nodes are asked, and nothing is settled.
+func (c *Cluster) whoKnows(account string) (_ []string, settled bool) {
 	all := c.appendMembers(nil)
 	keeps := c.homes.of(account)
 	switch {
 	case c.handing.pending(), c.homes.sinceChange(c.settings.SteadyMS()) < 2*c.keeper.cfg.SettleAfter:
-		return all
+		return all, false
 	case keeps != c.self.Node && !c.keeper.isUp(keeps):
-		return all
+		return all, false
 	}
+	settled = !c.replica.Crowded() && c.replica.Lacking() == 0 // else some changes are not heard of
 	nodes := c.AppendNodes(nil, account)
 	for _, node := range all {
 		if (node == keeps || c.keeper.isHolding(node)) && !slices.Contains(nodes, node) {
 			nodes = append(nodes, node)
+			settled = settled && node == keeps // a holder is about to hand over, and nobody says when it has
 		}
 	}
-	return nodes
+	return nodes, settled
 }
 
 // Session asks the node that made a session's id for it.
@@ -172,7 +188,7 @@ func (c *Cluster) Disconnect(a session.Address, o session.Origin, number uint64,
 
 // Stats returns what the parts have counted, each with metric tags.
 func (c *Cluster) Stats() []any {
-	stats := []any{c.table.Stats(), c.replica.Stats(), c.keepStats(), c.mail.stats()}
+	stats := []any{c.table.Stats(), c.replica.Stats(), c.keepStats(), c.mail.stats(), c.lists.stats()}
 	if c.isStarted() {
 		stats = append(stats, c.pool.Stats(), c.gossip.Stats())
 	}

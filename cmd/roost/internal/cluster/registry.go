@@ -10,12 +10,15 @@ import (
 // Opened and Closed put what the registry announces into the node's log
 // (session.Announcer).
 func (c *Cluster) Opened(address, account uint64) (version uint64) {
-	return c.replica.Opened(address, account, c.nowMS())
+	version = c.replica.Opened(address, account, c.nowMS())
+	c.lists.changed(account) // its record elsewhere is about to change
+	return version
 }
 
 // Closed is the end of the session of that version.
 func (c *Cluster) Closed(address, account, version uint64) {
 	c.replica.Closed(address, account, version, c.nowMS())
+	c.lists.changed(account)
 }
 
 // registry is the node's sessions, as the logs see them: replica.Sessions and Owner.

@@ -16,6 +16,7 @@ import (
 	"github.com/roostpush/roost/session/lifecycle"
 	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/replica"
@@ -41,6 +42,7 @@ type Config struct {
 	Relay    relay.Config    `yaml:"relay" doc:"messages between the devices of an account"`
 	Topics   topics.Config   `yaml:"topics" doc:"what devices may subscribe to, and what is kept of it"`
 	Mailbox  mailbox.Config  `yaml:"mailbox" doc:"messages that are kept until their device has acknowledged them"`
+	Presence presence.Config `yaml:"presence" doc:"what devices are told of others of their account that come and go"`
 	Deliver  deliver.Config  `yaml:"deliver" doc:"messages on their way to devices"`
 	API      api.Config      `yaml:"api" doc:"the internal listener"`
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
@@ -82,8 +84,9 @@ type ClusterConfig struct {
 	Enabled bool   `yaml:"enabled" doc:"whether this node looks for others and lets others link to it; gossip, peer, route and replica count only then"`
 	HashKey string `yaml:"hash_key" secret:"true" doc:"key of the hashes by which nodes know devices, 32 hexadecimal digits, the same on all nodes for ever: openssl rand -hex 16 makes one"`
 
-	Keep KeepConfig `yaml:"keep" doc:"how the records of devices get to the home of their account, the node that keeps them"`
-	Mail MailConfig `yaml:"mail" doc:"how messages that are kept get there"`
+	Keep  KeepConfig  `yaml:"keep" doc:"how the records of devices get to the home of their account, the node that keeps them"`
+	Mail  MailConfig  `yaml:"mail" doc:"how messages that are kept get there"`
+	Lists ListsConfig `yaml:"lists" doc:"what is remembered of other nodes' answers about the devices of an account"`
 }
 
 // MailConfig holds the limits of messages that are kept at the home of their account.
@@ -97,6 +100,33 @@ type MailConfig struct {
 // DefaultMail returns the limits of a node that nobody configured.
 func DefaultMail() MailConfig {
 	return MailConfig{InFlightMax: 50_000, InFlightBytes: 64 << 20, AnswerTimeout: 3 * time.Second, AcksMax: 20_000}
+}
+
+// ListsConfig holds the limits of what is remembered of other nodes' answers about the
+// devices of an account.
+type ListsConfig struct {
+	EntriesMax int           `yaml:"entries_max" doc:"accounts whose devices are remembered, count; the one asked for longest ago makes room"`
+	BytesMax   int           `yaml:"bytes_max" doc:"memory for them, bytes; a device with its attributes is some 500"`
+	AgeMin     time.Duration `yaml:"age_min" doc:"time for which an answer is believed at first. Devices that come and go are heard of at once; their records reach the account's home a moment later, some store.loss_window, and nobody says when"`
+	AgeMax     time.Duration `yaml:"age_max" doc:"time up to which that is doubled, each time it is asked for again and no device of the account has come or gone; last_seen_ms of devices that stay away may be as old"`
+}
+
+// DefaultLists returns the limits of a node that nobody configured.
+func DefaultLists() ListsConfig {
+	return ListsConfig{EntriesMax: 8192, BytesMax: 16 << 20, AgeMin: time.Second, AgeMax: time.Minute}
+}
+
+// Validate says what is wrong with the values.
+func (c ListsConfig) Validate() error {
+	var ps checks
+	within(&ps, "entries_max", c.EntriesMax, 1, 1<<24)
+	within(&ps, "bytes_max", c.BytesMax, 64<<10, 1<<32)
+	within(&ps, "age_min", c.AgeMin, 10*time.Millisecond, time.Hour)
+	within(&ps, "age_max", c.AgeMax, 10*time.Millisecond, time.Hour)
+	if c.AgeMax < c.AgeMin {
+		ps.add("age_max", "%v is below age_min (%v)", c.AgeMax, c.AgeMin)
+	}
+	return ps.err()
 }
 
 // KeepConfig holds the limits of what is kept at the home of an account.
@@ -197,11 +227,12 @@ func Default() Config {
 		Relay:    relay.Default(),
 		Topics:   topics.Default(),
 		Mailbox:  mailbox.Default(),
+		Presence: presence.Default(),
 		Deliver:  deliver.Default(),
 		API:      api.Default(),
 		Netpoll:  netpoll.Default(),
 		Store:    store.Default(),
-		Cluster:  ClusterConfig{Keep: DefaultKeep(), Mail: DefaultMail()},
+		Cluster:  ClusterConfig{Keep: DefaultKeep(), Mail: DefaultMail(), Lists: DefaultLists()},
 		Gossip:   gossip.Default(),
 		Peer:     peer.Default(),
 		Route:    route.Default(),
