@@ -25,6 +25,11 @@ const (
 	// for it and closes normally after Options.Count of them. Events: hello,
 	// message and any other frame by its type, acked, closed.
 	Push Scenario = "push"
+	// Events is an EventSource, which only Browser has. It listens until Options.Count
+	// messages have come and comes back when the stream ends. Events: hello, message,
+	// goaway and close, with the event's data as the frame and its last event id as
+	// the detail.
+	Events Scenario = "events"
 )
 
 // Options change a scenario. The zero value is one message and no token.
