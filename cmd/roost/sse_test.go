@@ -91,7 +91,7 @@ func TestEventStreamIsADevice(t *testing.T) {
 	for _, tc := range []struct{ member, name, want string }{
 		{`"payload":{"a":1}`, "payload", "map[a:1]"},
 		{"\"payload\":{\"a\":\n\r\n[1,\n2]}", "payload", "map[a:[1 2]]"},
-		{`"text":"two\\nlines"`, "text", "two\nlines"},
+		{`"text":"two\nlines"`, "text", "two\nlines"},
 		{`"base64":"AAEC"`, "base64", "AAEC"},
 	} {
 		status, body := n.push(`{"to":{"account":"alice"},` + tc.member + `}`)
