@@ -165,6 +165,37 @@ func TestEventAboveEveryBudget(t *testing.T) {
 	}
 }
 
+// TestCloseBehindWaitingEvents closes a stream whose client has not taken all of an event:
+// the event comes whole, the close behind it, and then the end.
+func TestCloseBehindWaitingEvents(t *testing.T) {
+	d, err := NewDetached(Default(), streaming{newCollector()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Feed([]byte("GET /sse HTTP/1.1\r\nHost: a\r\n\r\n"))
+	d.Output()
+	d.room = 8
+	d.loop.enter(d.conn)
+	d.conn.Reply(OpText, []byte("one"))
+	d.loop.leave(d.conn)
+	d.loop.enter(d.conn)
+	d.conn.Reply(OpText, []byte("two"))
+	d.conn.Close(4003, "over")
+	d.conn.Reply(OpText, []byte("too late"))
+	d.loop.leave(d.conn)
+	if out := string(d.Output()); out != "data: on" || d.Closed() {
+		t.Fatalf("%q, closed %v", out, d.Closed())
+	}
+	d.room = -1
+	d.loop.enter(d.conn)
+	d.loop.writable(d.conn)
+	d.loop.leave(d.conn)
+	want := "e\n\ndata: two\n\nretry: 60000\nevent: close\ndata: {\"code\":4003,\"reason\":\"over\"}\n\n"
+	if out := string(d.Output()); out != want || !d.Closed() {
+		t.Fatalf("%q, closed %v", out, d.Closed())
+	}
+}
+
 func TestHalfClosedEventStreamEnds(t *testing.T) {
 	h := streaming{newCollector()}
 	r, addr := serve(t, Default(), h)
