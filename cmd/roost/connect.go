@@ -33,7 +33,7 @@ type connectCommand struct {
 	NoAck  bool   `help:"Do not acknowledge messages that ask for it."`
 	Count  int    `placeholder:"N" help:"Leave after N messages; 0: stay."`
 
-	LastEventID string `name:"last-event-id" placeholder:"ID" help:"With --sse, the message received last: it and what was kept before it is acknowledged."`
+	LastEventID string `name:"last-event-id" placeholder:"ID" help:"With --sse, the message received last, which acknowledges it and what came before."`
 }
 
 // Help is shown below the flags.

@@ -38,10 +38,11 @@ type Relay interface {
 	SendRaw(sender *session.Session, kind session.Kind, payload []byte, nowMS int64) bool
 }
 
-// Resume hears which message a device has that comes back with its Last-Event-ID. It must
-// not block. It is called on the loop before the session is registered, so that what it
-// acknowledges, that message and every kept one before it, is not sent again; of s only
-// Address and Permissions are set.
+// Resume hears which message a device has that comes back with its Last-Event-ID, kept or
+// not: that acknowledges every kept one that went to its stream up to it. By priority an
+// older one may have gone later, so whose id is smaller says nothing. It must not block. It
+// is called on the loop before the session is registered, so that what it acknowledges is
+// not sent again; of s only Address and Permissions are set.
 type Resume interface {
 	From(s *session.Session, id session.ID)
 }
