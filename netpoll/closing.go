@@ -61,23 +61,42 @@ func appendClose(dst []byte, code uint16, reason string) []byte {
 	if code == CloseNoStatus {
 		return append(dst, 0x80|byte(OpClose), 0)
 	}
+	reason = cutReason(reason)
+	dst = append(dst, 0x80|byte(OpClose), byte(2+len(reason)), byte(code>>8), byte(code))
+	return append(dst, reason...)
+}
+
+// cutReason cuts a reason to what a Close frame has room for.
+func cutReason(reason string) string {
 	if len(reason) > closeReasonBytesMax {
 		reason = reason[:closeReasonBytesMax]
 		for !utf8.ValidString(reason) {
 			reason = reason[:len(reason)-1]
 		}
 	}
-	dst = append(dst, 0x80|byte(OpClose), byte(2+len(reason)), byte(code>>8), byte(code))
-	return append(dst, reason...)
+	return reason
 }
 
-// startClose sends our Close and waits for the peer's.
+// appendEnd appends what says goodbye on the connection.
+func appendEnd(dst []byte, c *Conn, code uint16, reason string) []byte {
+	if c.isStream() {
+		return appendCloseEvent(dst, code, reason)
+	}
+	return appendClose(dst, code, reason)
+}
+
+// startClose sends our Close and waits for the peer's; the client of an event stream has
+// none, it sees the end.
 func (l *loop) startClose(c *Conn, code uint16, reason string) {
-	l.reply = appendClose(l.reply, code, reason)
+	l.reply = appendEnd(l.reply, c, code, reason)
 	if c.closeCode == 0 {
 		c.closeCode = code
 	}
 	l.countClose(code)
+	if c.isStream() {
+		l.linger(c)
+		return
+	}
 	c.state = stateClosing
 	l.schedule(c, l.tickAfter(l.cfg.CloseTimeout))
 }
@@ -87,7 +106,7 @@ func (l *loop) startClose(c *Conn, code uint16, reason string) {
 func (l *loop) fail(c *Conn, code uint16, reason string) {
 	l.stats.Failed++
 	if c.state == stateOpen {
-		l.reply = appendClose(l.reply, code, reason)
+		l.reply = appendEnd(l.reply, c, code, reason)
 		c.closeCode = code
 		l.countClose(code)
 	}

@@ -23,6 +23,8 @@ type Config struct {
 	MessageBytesMax    int `yaml:"message_bytes_max" doc:"one message from a peer, fragments together, bytes; beyond it close code 1009; twice the 64 KiB of payload a device may send, since escapes and base64 make a frame longer than what it carries"`
 	FramesPerSecondMax int `yaml:"frames_per_second_max" doc:"frames of any kind a connection may send within a second, count; beyond it close code 4006. A guard against floods of tiny frames, with room for a device that acknowledges a whole mailbox message by message; the rate limit for messages is protocol.message_rate"`
 
+	StreamInputBytesMax int `yaml:"stream_input_bytes_max" doc:"bytes that the client of an event stream may send behind its request, bytes; they are ignored, beyond it the stream is closed with 1008"`
+
 	SendBufferBytes    int `yaml:"send_buffer_bytes" doc:"kernel send buffer of each connection, bytes; bounds what a peer that does not read can pin in the kernel (the default of Linux grows to 4 MiB). Below a few segments, which are 64 KiB on loopback, large messages would wait for delayed ACKs"`
 	ReceiveBufferBytes int `yaml:"receive_buffer_bytes" doc:"kernel receive buffer of each connection, bytes; devices send little"`
 	QueuedSoftBytes    int `yaml:"queued_soft_bytes" doc:"bytes waiting for one connection above which it is counted as slow and listed under /v1/slow"`
@@ -39,7 +41,7 @@ type Config struct {
 	MessageTimeout   time.Duration `yaml:"message_timeout" doc:"time from a message's first byte to its last, fragments included; then close code 1008. Unfinished messages cost memory"`
 	SlowTimeout      time.Duration `yaml:"slow_timeout" doc:"time a peer may take nothing at all of what waits for it; then close code 4004"`
 	CloseTimeout     time.Duration `yaml:"close_timeout" doc:"time for a peer to answer a close, or to read the last answer; then the connection is cut"`
-	PingInterval     time.Duration `yaml:"ping_interval" doc:"time between two pings of a connection, each at its own phase; 30s keeps the entries of most NATs alive. Two unanswered ones close with 4005"`
+	PingInterval     time.Duration `yaml:"ping_interval" doc:"time between two pings of a connection, each at its own phase; 30s keeps the entries of most NATs alive. Two unanswered ones close with 4005. Event streams get a comment instead, and end when the kernel has waited twice as long for the peer's acknowledgement of anything"`
 
 	ProxyTrusted []string `yaml:"proxy_trusted" doc:"addresses or prefixes (10.0.0.0/8) whose connections must begin with a PROXY protocol v2 header, as a load balancer in front sends it; default: none"`
 }
@@ -55,6 +57,9 @@ func Default() Config {
 		RequestHeadersMax:  64,
 		MessageBytesMax:    128 << 10,
 		FramesPerSecondMax: 5000,
+
+		StreamInputBytesMax: 1 << 10,
+
 		SendBufferBytes:    256 << 10,
 		ReceiveBufferBytes: 32 << 10,
 		QueuedSoftBytes:    64 << 10,
@@ -96,6 +101,7 @@ func (c Config) Validate() error {
 	between("request_headers_max", c.RequestHeadersMax, 8, 4096)
 	between("message_bytes_max", c.MessageBytesMax, controlBytesMax, 1<<30)
 	between("frames_per_second_max", c.FramesPerSecondMax, 1, 1<<30)
+	between("stream_input_bytes_max", c.StreamInputBytesMax, 0, 1<<20)
 	between("send_buffer_bytes", c.SendBufferBytes, 4<<10, 64<<20)
 	between("receive_buffer_bytes", c.ReceiveBufferBytes, 4<<10, 64<<20)
 	between("queued_soft_bytes", c.QueuedSoftBytes, 1, 1<<30)

@@ -14,7 +14,7 @@ const (
 	stateFree      state = iota // no connection
 	stateRequest                // reading a request
 	stateVerifying              // the handler will decide later (Reactor.Resume)
-	stateOpen                   // WebSocket
+	stateOpen                   // WebSocket or event stream
 	stateClosing                // our Close is sent; reading on until the peer's
 	stateLingering              // the last bytes are written; input is discarded until the peer ends
 )
@@ -31,7 +31,7 @@ type Conn struct {
 	out  *outbound // what the kernel did not take yet; nil when idle
 
 	owner atomic.Uint32 // loop+1, 0: free. The one field other loops may look at
-	gen   uint32        // counts the uses of this slot
+	gen   uint32        // counts the uses of this slot by two, and has genStream
 	fd    int32
 	state state
 	flags connFlags
@@ -48,7 +48,7 @@ type Conn struct {
 	turnHead  int32  // first send of this turn of the outbox +1, 0: none
 	turnTail  int32  // last one +1
 
-	frames    uint32 // received in the second named by window
+	frames    uint32 // received in the second named by window; event stream: bytes that were ignored
 	window    uint16
 	closeCode uint16 // received, else sent, 0: none yet
 }
@@ -83,13 +83,13 @@ func (c *Conn) Reply(op Op, payload []byte) {
 		return
 	}
 	l := c.loop
-	l.reply = appendFrameHeader(l.reply, op, len(payload))
-	l.reply = append(l.reply, payload...)
+	l.reply = appendMessage(l.reply, c.isStream(), op, payload)
 	l.stats.MessagesOut++
 }
 
 // Close sends a Close frame with the code and reason (at most 123 bytes of UTF-8) and
-// ends the connection when the peer has answered, or after the close timeout.
+// ends the connection when the peer has answered, or after the close timeout. An event
+// stream gets them in an event named close and is ended behind it.
 func (c *Conn) Close(code uint16, reason string) {
 	c.loop.checkCurrent(c)
 	if c.state == stateOpen {
@@ -106,6 +106,9 @@ func (c *Conn) SetAlarm(d time.Duration) {
 		l.schedule(c, c.alarmTick)
 	}
 }
+
+// isStream says that the connection is, or asks to be, an event stream.
+func (c *Conn) isStream() bool { return c.gen&genStream != 0 }
 
 // remote returns the peer's address while the upgrade is not decided.
 func (c *Conn) remote() netip.AddrPort {

@@ -172,7 +172,8 @@ func (l *loop) readable(c *Conn) {
 		c.missed = 0
 		l.feed(c, l.buf[:n])
 	case n == 0 && err == nil:
-		// A half-closed WebSocket is over: the other side can answer nothing.
+		// A half-closed WebSocket is over: the other side can answer nothing. Of an event
+		// stream it is the only way to say goodbye.
 		c.flags |= flagEOF | flagBroken
 	case err == unix.EAGAIN || err == unix.EINTR:
 	default:
@@ -188,6 +189,10 @@ func (l *loop) feed(c *Conn, p []byte) {
 	case stateVerifying:
 		l.readBehind(c, p)
 	case stateOpen, stateClosing:
+		if c.isStream() {
+			l.ignore(c, p)
+			return
+		}
 		l.readFrames(c, p)
 	}
 }
@@ -233,10 +238,7 @@ func (l *loop) adopt(fd int32) *Conn {
 		return nil
 	}
 	l.work += workOpen
-	gen := c.gen + 1
-	if gen == 0 {
-		gen = 1
-	}
+	gen := max(c.gen, genStream+1) // 0 is nobody's
 	c.ctx, c.loop, c.in, c.out = nil, l, nil, nil
 	c.gen, c.fd, c.state, c.flags, c.missed, c.fragment = gen, fd, stateRequest, 0, 0, 0
 	c.pingTick, c.alarmTick, c.dueTick = 0, 0, 0
@@ -257,7 +259,11 @@ func (l *loop) drop(c *Conn) {
 		if code == 0 {
 			code = CloseAbnormal
 		}
-		l.stats.Upgraded--
+		if c.isStream() {
+			l.stats.Streams--
+		} else {
+			l.stats.Upgraded--
+		}
 		l.handler.Closed(c, code)
 	}
 	if c.flags&flagSlow != 0 {
@@ -269,7 +275,7 @@ func (l *loop) drop(c *Conn) {
 	overCap := c.flags&flagOverCap != 0
 	fd := c.fd
 	c.ctx, c.state, c.flags = nil, stateFree, 0
-	c.gen++ // names of this use are stale from here on
+	c.gen = (c.gen | genStream) + 1 // names of this use are stale from here on
 	c.owner.Store(0)
 	l.stats.Connections--
 	if l.detached != nil {

@@ -61,7 +61,7 @@ func (r *Reactor) Send(id ConnID, op Op, payload []byte, rcpt Receipt, tag uint6
 	}
 	x := &l.exchange
 	x.mu.Lock()
-	from, ok := l.frame(op, payload)
+	from, ok := l.frame(id.stream(), op, payload)
 	if !ok || len(x.filling.sends) >= l.cfg.OutboxSends || x.closed {
 		result := ResultFull
 		if x.closed {
@@ -81,19 +81,22 @@ func (r *Reactor) Send(id ConnID, op Op, payload []byte, rcpt Receipt, tag uint6
 	}
 }
 
-// frame appends a frame to the arena under the exchange's mutex.
-func (l *loop) frame(op Op, payload []byte) (from uint32, ok bool) {
+// frame appends a message to the arena, as a connection of that kind gets it, under the
+// exchange's mutex. An event that could never wait for a peer is refused at once: payload
+// that is all line ends has seven times its size as an event.
+func (l *loop) frame(stream bool, op Op, payload []byte) (from uint32, ok bool) {
 	o := &l.exchange.filling
-	if len(o.arena)+len(payload)+frameHeaderBytesMax > l.cfg.OutboxBytes {
+	size := messageBytes(stream, op, payload)
+	if len(o.arena)+size > l.cfg.OutboxBytes || stream && size > l.cfg.QueuedHardBytes {
 		return 0, false
 	}
 	from = uint32(len(o.arena))
-	o.arena = append(appendFrameHeader(o.arena, op, len(payload)), payload...)
+	o.arena = appendMessage(o.arena, stream, op, payload)
 	return from, true
 }
 
 // SendMany sends one message to many connections: it is framed and copied once for each
-// loop. Receipt i gets tag+i. Otherwise as Send.
+// loop and kind of connection. Receipt i gets tag+i. Otherwise as Send.
 func (r *Reactor) SendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, tag uint64) {
 	for _, l := range r.loops {
 		l.sendMany(ids, op, payload, rcpt, tag)
@@ -108,25 +111,29 @@ func (r *Reactor) SendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, ta
 func (l *loop) sendMany(ids []ConnID, op Op, payload []byte, rcpt Receipt, tag uint64) {
 	x := &l.exchange
 	x.mu.Lock()
-	var from, to uint32
+	var spans [2]struct {
+		from, to uint32
+		framed   bool
+	}
 	framed, ring, refused := false, false, -1
 	for i, id := range ids {
 		if id.loop() != l.index || id == 0 {
 			continue
 		}
-		if !framed {
+		span := &spans[id.gen()&genStream]
+		if !span.framed {
 			var ok bool
-			if from, ok = l.frame(op, payload); !ok || x.closed {
+			if span.from, ok = l.frame(id.stream(), op, payload); !ok || x.closed {
 				refused = i
 				break
 			}
-			to, framed = uint32(len(x.filling.arena)), true
+			span.to, span.framed, framed = uint32(len(x.filling.arena)), true, true
 		}
 		if len(x.filling.sends) >= l.cfg.OutboxSends {
 			refused = i
 			break
 		}
-		x.filling.sends = append(x.filling.sends, send{id: id, from: from, to: to, rcpt: rcpt, tag: tag + uint64(i)})
+		x.filling.sends = append(x.filling.sends, send{id: id, from: span.from, to: span.to, rcpt: rcpt, tag: tag + uint64(i)})
 	}
 	if framed {
 		ring = x.wants()

@@ -276,7 +276,7 @@ func (r *Reactor) giveBack(quit <-chan struct{}) {
 		case <-tick.C:
 		}
 		stats := r.Stats()
-		if n := stats.Upgrades + stats.MessagesIn + stats.MessagesOut; n == seen && n != given {
+		if n := stats.Upgrades + stats.StreamsOpened + stats.MessagesIn + stats.MessagesOut; n == seen && n != given {
 			debug.FreeOSMemory()
 			given = n
 		} else {

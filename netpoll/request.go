@@ -16,8 +16,11 @@ type Request struct {
 	Origin        []byte
 	Authorization []byte
 	UserAgent     []byte
+	Accept        []byte // nil: no such header; several are joined
+	LastEventID   []byte // nil: no such header
 	Protocols     []byte // the subprotocols offered, comma separated; several headers are joined
 	Remote        netip.AddrPort
+	Events        bool // it asks for an event stream; else, where it matters, for a WebSocket
 
 	upgrade     bool // there is an Upgrade header
 	upgradeList bool // it is a list
@@ -145,6 +148,8 @@ func (r *Request) parseHeader(line []byte, n int) *Answer {
 	case 6:
 		if equalFold(name, "origin") {
 			r.Origin = value
+		} else if equalFold(name, "accept") {
+			r.accept(value)
 		}
 	case 7:
 		if equalFold(name, "upgrade") {
@@ -163,6 +168,11 @@ func (r *Request) parseHeader(line []byte, n int) *Answer {
 				return refusal(400, "Authorization header appears twice")
 			}
 			r.Authorization = value
+		} else if equalFold(name, "last-event-id") {
+			if r.LastEventID != nil {
+				return refusal(400, "Last-Event-ID header appears twice")
+			}
+			r.LastEventID = value
 		}
 	case 14:
 		if equalFold(name, "content-length") && !bytes.Equal(value, []byte("0")) {
@@ -199,6 +209,14 @@ func (r *Request) offer(value []byte) {
 	}
 	r.joined = append(append(r.joined, ',', ' '), value...)
 	r.Protocols = r.joined
+}
+
+// accept adds what one Accept line accepts; hardly any client sends two.
+func (r *Request) accept(value []byte) {
+	if r.Accept != nil {
+		value = append(append(append([]byte(nil), r.Accept...), ','), value...)
+	}
+	r.Accept = value
 }
 
 func refusal(status int, format string, args ...any) *Answer {

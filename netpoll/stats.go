@@ -11,6 +11,7 @@ import (
 type loopStats struct {
 	Connections int64 `metric:"roost_connections" doc:"connections now, refusals under way included"`
 	Upgraded    int64 `metric:"roost_websockets" doc:"connections that are WebSockets now"`
+	Streams     int64 `metric:"roost_event_streams" doc:"connections that are event streams now"`
 	SlowNow     int64 `metric:"roost_slow_connections" doc:"connections above queued_soft_bytes now"`
 
 	Accepted          uint64 `metric:"roost_accepted_total" doc:"connections taken from the listener"`
@@ -18,6 +19,7 @@ type loopStats struct {
 	AcceptErrors      uint64 `metric:"roost_accept_errors_total" doc:"times accept found no descriptor or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM)"`
 	AcceptPauses      uint64 `metric:"roost_accept_pauses_total" doc:"times accepting paused, for that or for max_connections"`
 	Upgrades          uint64 `metric:"roost_upgrades_total" doc:"upgrades answered with 101"`
+	StreamsOpened     uint64 `metric:"roost_event_streams_total" doc:"event streams begun with 200"`
 	HandshakeTimeouts uint64 `metric:"roost_handshake_timeouts_total" doc:"requests that were not whole in time"`
 	RefusedFull       uint64 `metric:"roost_refused_full_total" doc:"connections above max_connections, told 503"`
 	ProxyRefused      uint64 `metric:"roost_proxy_refused_total" doc:"connections from proxy_trusted without a PROXY v2 header"`
@@ -26,7 +28,7 @@ type loopStats struct {
 	MessagesIn        uint64 `metric:"roost_messages_in_total" doc:"whole messages received"`
 	MessagesOut       uint64 `metric:"roost_messages_out_total" doc:"messages written or queued for writing"`
 	MessageBytesPeak  uint64 `metric:"roost_message_bytes_peak" doc:"largest fragmented or piecewise message received"`
-	Pings             uint64 `metric:"roost_pings_total" doc:"pings sent"`
+	Pings             uint64 `metric:"roost_pings_total" doc:"pings sent, and comments in their place on event streams"`
 	Idle              uint64 `metric:"roost_idle_total" doc:"connections closed with 4005 because two pings went unanswered"`
 	Failed            uint64 `metric:"roost_protocol_failures_total" doc:"connections failed for breaking RFC 6455 or a limit"`
 	TooBig            uint64 `metric:"roost_too_big_total" doc:"of these, messages above message_bytes_max"`
@@ -39,7 +41,7 @@ type loopStats struct {
 	RefusedCollected  uint64 `metric:"roost_refused_collected_total" doc:"connections closed with 1013 because collected_node_bytes were under way"`
 	RefusedNode       uint64 `metric:"roost_refused_node_total" doc:"sends refused because queued_node_bytes were waiting"`
 
-	Closed1000  [16]uint64 `metric:"roost_closes_total" label:"code" base:"1000" doc:"Close frames sent, by code"`
+	Closed1000  [16]uint64 `metric:"roost_closes_total" label:"code" base:"1000" doc:"Close frames sent, and the events in their place, by code"`
 	Closed4000  [16]uint64 `metric:"roost_closes_total" label:"code" base:"4000" doc:""`
 	ClosedOther uint64     `metric:"roost_closes_other_total" doc:"Close frames that echo any other code"`
 	Answers     [6]uint64  `metric:"roost_answers_total" label:"class" base:"0" doc:"plain HTTP answers on the public listener, by hundreds of the status"`
@@ -97,12 +99,14 @@ func (r *Reactor) Stats() Stats {
 func (s *loopStats) add(o *loopStats) {
 	s.Connections += o.Connections
 	s.Upgraded += o.Upgraded
+	s.Streams += o.Streams
 	s.SlowNow += o.SlowNow
 	s.Accepted += o.Accepted
 	s.AcceptAborted += o.AcceptAborted
 	s.AcceptErrors += o.AcceptErrors
 	s.AcceptPauses += o.AcceptPauses
 	s.Upgrades += o.Upgrades
+	s.StreamsOpened += o.StreamsOpened
 	s.HandshakeTimeouts += o.HandshakeTimeouts
 	s.RefusedFull += o.RefusedFull
 	s.ProxyRefused += o.ProxyRefused

@@ -97,6 +97,10 @@ func readSocket(fd int32, p []byte) (int, error) { return unix.Read(int(fd), p) 
 
 func writeSocket(fd int32, p []byte) (int, error) { return unix.Write(int(fd), p) }
 
+// limitUnacked leaves it to the kernel when a peer that acknowledges nothing is given up:
+// the BSDs have no option in common for that.
+func limitUnacked(int32, time.Duration) {}
+
 // acceptConn takes one connection. The BSDs inherit O_NONBLOCK from the listener but
 // not close-on-exec.
 func acceptConn(listener int) (int, netip.AddrPort, error) {

@@ -2,13 +2,17 @@ package netpoll
 
 // ConnID names a connection of this process. It stays valid as a name for ever: once
 // the connection is gone, everything that is sent to it settles as ResultGone. From
-// the top: 32 bits generation, 8 bits loop, 24 bits descriptor.
+// the top: 31 bits generation, 1 bit that says event stream, 8 bits loop, 24 bits
+// descriptor. So whoever sends knows how to frame a message without asking the loop.
 type ConnID uint64
 
 const (
 	connLoopShift = 24
 	connGenShift  = 32
 	connFDMask    = 1<<connLoopShift - 1
+
+	// genStream is the bit of a generation that event streams have.
+	genStream = 1
 
 	// loopsMax and descriptorsMax follow from the layout of ConnID.
 	loopsMax       = 256
@@ -23,7 +27,11 @@ func (id ConnID) fd() int32   { return int32(id & connFDMask) }
 func (id ConnID) loop() int   { return int(id>>connLoopShift) & (loopsMax - 1) }
 func (id ConnID) gen() uint32 { return uint32(id >> connGenShift) }
 
-// Op is a WebSocket opcode (RFC 6455 section 5.2).
+// stream says that the connection is an event stream.
+func (id ConnID) stream() bool { return id.gen()&genStream != 0 }
+
+// Op is a WebSocket opcode (RFC 6455 section 5.2), or OpEvent. An event stream gets text
+// and binary messages as the data of an event without a name, control frames as comments.
 type Op byte
 
 // The opcodes.
@@ -35,6 +43,10 @@ const (
 	OpPing         Op = 0x9
 	OpPong         Op = 0xa
 )
+
+// OpEvent sends whole events as they are, made by AppendEvent. Only event streams may get
+// them.
+const OpEvent Op = 0x10
 
 func (o Op) control() bool { return o&0x8 != 0 }
 
@@ -60,11 +72,12 @@ type Receipt interface {
 // Handler is what stands behind the connections. All methods are called on the
 // connection's loop and must not block; what they are given is borrowed.
 type Handler interface {
-	// Upgrade decides about a complete, well-formed WebSocket request. It may keep
-	// the request's facts with Conn.SetContext.
+	// Upgrade decides about a complete, well-formed request for a WebSocket or, where
+	// Request.Events says so, for an event stream. It may keep the request's facts with
+	// Conn.SetContext.
 	Upgrade(c *Conn, req *Request) Verdict
-	// Open follows the 101 in the same write: what is sent with Conn.Reply now is
-	// the connection's first frame.
+	// Open follows the 101, or the 200 of an event stream, in the same write: what is sent
+	// with Conn.Reply now is the connection's first frame.
 	Open(c *Conn)
 	// Message is one whole message, text already checked to be UTF-8. The payload may
 	// be changed in place.
@@ -74,10 +87,11 @@ type Handler interface {
 	// Alarm fires once, at or soon after the time given to Conn.SetAlarm.
 	Alarm(c *Conn)
 	// Closed is the last call for a connection whose Upgrade was accepted. code is the
-	// close code that was received, else the one that was sent, else 1006.
+	// close code that was received, else the one that was sent, else 1006. An event stream
+	// has them too, although its client sends none.
 	Closed(c *Conn, code uint16)
 	// Get answers a plain HTTP request: GET and HEAD only, anything else was refused
-	// before.
+	// before. An answer that is Events asks Upgrade about the same request.
 	Get(req *Request) Answer
 }
 
@@ -92,6 +106,8 @@ type Verdict struct {
 	// Protocol is the subprotocol to answer with; empty: none. It must be one the
 	// client offered.
 	Protocol string
+	// Header has further header lines of an event stream's 200, each ended by \r\n.
+	Header string
 }
 
 // Answer is a small plain HTTP answer. The connection is closed behind it.
@@ -101,4 +117,5 @@ type Answer struct {
 	Body        string
 	Code        string // of the problem document, stable; may be empty
 	Header      string // further header lines, each ended by \r\n
+	Events      bool   // this path is an event stream's; the rest does not matter
 }

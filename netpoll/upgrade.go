@@ -103,8 +103,11 @@ func (l *loop) serve(c *Conn, block, behind []byte) {
 		l.stats.RefusedFull++
 		l.answer(c, &Answer{Status: 503, Header: "Retry-After: 5\r\n", Body: "this node holds as many connections as it may\n"}, head)
 	case !req.upgrade:
-		a := l.handler.Get(req)
-		l.answer(c, &a, head)
+		if a := l.handler.Get(req); a.Events {
+			l.stream(c, req, block, behind, head)
+		} else {
+			l.answer(c, &a, head)
+		}
 	case head:
 		l.answer(c, &Answer{Status: 405, Header: "Allow: GET\r\n", Body: "an upgrade is a GET\n"}, head)
 	default:
@@ -256,15 +259,20 @@ func upgradeRefusal(err error) *Answer {
 func (l *loop) decided(c *Conn, behind []byte) {
 	l.stats.Upgrades++
 	l.stats.Upgraded++
+	l.opened(c)
+	if len(behind) > 0 {
+		l.readFrames(c, behind)
+	}
+}
+
+// opened lets messages through on a connection whose answer is in the reply.
+func (l *loop) opened(c *Conn) {
 	c.state = stateOpen
 	c.flags |= flagUpgraded
 	c.missed = 0
 	c.pingTick = l.tick + 1 + l.random(l.pingTicks)
 	l.schedule(c, l.nextDue(c))
 	l.handler.Open(c)
-	if len(behind) > 0 {
-		l.readFrames(c, behind)
-	}
 }
 
 // park keeps the request until the handler has decided.

@@ -130,9 +130,13 @@ func (l *loop) fireOpen(c *Conn) {
 			l.startClose(c, CloseIdle, l.idleReason)
 			return
 		}
-		c.missed++
 		l.stats.Pings++
-		l.reply = append(l.reply, 0x80|byte(OpPing), 0)
+		if c.isStream() {
+			l.reply = append(l.reply, eventComment...)
+		} else {
+			c.missed++
+			l.reply = append(l.reply, 0x80|byte(OpPing), 0)
+		}
 		c.pingTick += l.pingTicks
 		if !tickBefore(l.tick, c.pingTick) { // the process was stopped for long
 			c.pingTick = l.tick + 1 + l.random(l.pingTicks)

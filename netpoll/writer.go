@@ -179,7 +179,7 @@ func (l *loop) tooSlow(c *Conn, midFrame bool) {
 	for len(o.sends) > o.head && o.sends[len(o.sends)-1].end > keep {
 		o.sends = o.sends[:len(o.sends)-1]
 	}
-	frame := appendClose(l.scratch[:0], CloseSlow, l.slowReason)
+	frame := appendEnd(l.scratch[:0], c, CloseSlow, l.slowReason)
 	l.addQueued(keep + len(frame) - len(o.buf))
 	o.buf = append(o.buf[:keep], frame...)
 	o.sends = append(o.sends, queuedSend{start: keep, end: len(o.buf)})

@@ -7,6 +7,7 @@ type Permissions uint8
 const (
 	MaySend Permissions = 1 << iota // may message the account's other devices
 	Raw                             // speaks roost.raw instead of roost.v1
+	SSE                             // gets roost.v1's frames as Server-Sent Events, and can say nothing
 )
 
 // Session is one connected device. The registry owns it from Open to Close.

@@ -29,11 +29,14 @@ type connectCommand struct {
 	URL    string   `name:"url" default:"ws://127.0.0.1:8080/ws" placeholder:"URL" help:"The node's public listener (${default})."`
 	Token  string   `env:"ROOST_TOKEN" placeholder:"TOKEN" help:"The device's token, as \"roost token\" mints them; not wanted with --auth none."`
 	Raw    bool     `help:"Speak roost.raw: payloads are frames, bare."`
+	SSE    bool     `name:"sse" help:"Receive only: Server-Sent Events from /sse, where the URL says /ws."`
 	Frames bool     `help:"Lines from standard input are whole frames, not payloads of sends."`
 	NoAck  bool     `help:"Do not acknowledge messages that ask for it."`
 	Topics []string `name:"subscribe" placeholder:"TOPIC" help:"Subscribe to a topic, or with news.* to all topics below news; several are separated by commas."`
 	Since  string   `placeholder:"ID" help:"With --subscribe: be sent first what came after the message of that id."`
 	Count  int      `placeholder:"N" help:"Leave after N messages; 0: stay."`
+
+	LastEventID string `name:"last-event-id" placeholder:"ID" help:"With --sse, the message received last, which acknowledges it and what came before."`
 }
 
 // Help is shown below the flags.
@@ -45,6 +48,7 @@ How the connection ended is said on standard error; exits with 0 when it was clo
 Examples:
   roost connect alice/phone
   roost connect alice/phone --subscribe news.*,weather.eu
+  roost connect alice/tv --sse
   roost connect --token "$(roost token --keys keys.json --account alice --device phone)"`
 }
 
@@ -56,6 +60,9 @@ func (c connectCommand) Run(t terminal) error {
 	}
 	ctx, stop := interruptible(t.ctx)
 	defer stop()
+	if c.SSE {
+		return c.listen(ctx, t, eventStream(target))
+	}
 	d, err := c.dial(ctx, target)
 	if err != nil {
 		return err
@@ -95,6 +102,12 @@ func (c connectCommand) target() (*url.URL, error) {
 	if c.Since != "" && len(c.Topics) == 0 {
 		return nil, errors.New("--since without --subscribe: since is of the topics subscribed to")
 	}
+	if c.SSE && (len(c.Topics) > 0 || c.Raw || c.Frames || c.NoAck) {
+		return nil, errors.New("--sse only receives, frames of roost.v1: leave --raw, --subscribe, --frames and --no-ack out")
+	}
+	if c.LastEventID != "" && !c.SSE {
+		return nil, errors.New("--last-event-id is for --sse: a WebSocket acknowledges each message by itself")
+	}
 	if c.Address == "" && c.Token == "" {
 		return nil, errors.New("who are you? give ACCOUNT/DEVICE, or --token")
 	}
@@ -133,32 +146,43 @@ func (c connectCommand) dial(ctx context.Context, target *url.URL) (*device, err
 	case refusal != nil:
 		return nil, refusal
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("nothing listens at %s://%s: is the node running (roost serve)? another one is given with --url", target.Scheme, target.Host)
+		return nil, nobodyListens(target)
 	case err != nil:
 		return nil, fmt.Errorf("cannot connect to %s://%s: %w", target.Scheme, target.Host, err)
 	}
 	return newDevice(conn, buffered), nil
 }
 
+func nobodyListens(target *url.URL) error {
+	return fmt.Errorf("nothing listens at %s://%s: is the node running (roost serve)? another one is given with --url", target.Scheme, target.Host)
+}
+
 // refused reads the answer to an upgrade that was refused.
 func refused(status int, answer io.Reader) error {
-	text := fmt.Sprintf("the node refused: %d %s", status, http.StatusText(status))
-	if resp, err := http.ReadResponse(bufio.NewReader(answer), nil); err == nil {
-		defer resp.Body.Close()
-		// The node's answer may be cut by its close; what there is of it is shown.
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		var problem struct{ Detail string }
-		if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
-			body = []byte(problem.Detail)
-		}
-		if body = bytes.TrimSpace(body); len(body) > 0 {
-			text += ": " + string(body)
-		}
-		if wait := resp.Header.Get("Retry-After"); wait != "" {
-			text += "; try again after " + wait + " s"
-		}
+	resp, err := http.ReadResponse(bufio.NewReader(answer), nil)
+	if err != nil {
+		resp = &http.Response{StatusCode: status, Body: http.NoBody}
 	}
-	if status == http.StatusUnauthorized {
+	defer resp.Body.Close()
+	return refusal(resp)
+}
+
+// refusal says why a node did not let a device in.
+func refusal(resp *http.Response) error {
+	text := fmt.Sprintf("the node refused: %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	// The node's answer may be cut by its close; what there is of it is shown.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	var problem struct{ Detail string }
+	if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
+		body = []byte(problem.Detail)
+	}
+	if body = bytes.TrimSpace(body); len(body) > 0 {
+		text += ": " + string(body)
+	}
+	if wait := resp.Header.Get("Retry-After"); wait != "" {
+		text += "; try again after " + wait + " s"
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
 		text += " (a device's token is given with --token or ROOST_TOKEN; \"roost token\" mints one)"
 	}
 	return errors.New(text)
@@ -171,11 +195,7 @@ func (c connectCommand) receive(t terminal, d *device) error {
 		opcode, payload, err := d.next()
 		var closed *closedError
 		if errors.As(err, &closed) {
-			fmt.Fprintf(t.err, "roost: closed by the node: %s\n", closed)
-			if closed.code == ws.StatusNormalClosure || closed.code == ws.StatusGoingAway {
-				return nil
-			}
-			return exitError(exitFailed)
+			return ended(t, closed)
 		}
 		if err != nil {
 			return fmt.Errorf("the connection broke: %w", err)
@@ -207,6 +227,15 @@ func (c connectCommand) receive(t terminal, d *device) error {
 			return d.goodbye()
 		}
 	}
+}
+
+// ended says how the node closed the connection.
+func ended(t terminal, closed *closedError) error {
+	fmt.Fprintf(t.err, "roost: closed by the node: %s\n", closed)
+	if closed.code == ws.StatusNormalClosure || closed.code == ws.StatusGoingAway {
+		return nil
+	}
+	return exitError(exitFailed)
 }
 
 // sendLines sends each line of standard input. At its end the device stays: a

@@ -136,12 +136,32 @@ func fakeDevices(w http.ResponseWriter, r *http.Request) {
 		{"device":"tablet","online":false,"last_seen_ms":1600000000000}],"truncated":true}`)
 }
 
+// fakeEvents is the public listener's /sse: a greeting, a comment, a message on two lines
+// and, for the device replaced, its close.
+func fakeEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprintf(w, "retry: 5\nevent: hello\ndata: {\"type\":\"hello\",\"token\":%q,\"last\":%q}\n\n:\n", r.Header.Get("Authorization"), r.Header.Get("Last-Event-ID"))
+	fmt.Fprint(w, "id: n.1.1\ndata: {\"type\":\"message\",\ndata: \"payload\":7}\n\n")
+	if r.URL.Query().Get("device") == "replaced" {
+		fmt.Fprint(w, "event: close\ndata: {\"code\":4001,\"reason\":\"replaced\"}\n\n")
+		return
+	}
+	http.NewResponseController(w).Flush()
+	if r.URL.Query().Get("device") != "cut" {
+		<-r.Context().Done()
+	}
+}
+
 // fakeSocket is the public listener. It greets, pushes one message in two
 // fragments with a ping between them, prints back what the device sends as a
 // message, and closes with 4001 when it is told to.
 func fakeSocket(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("account") == "stranger" {
 		fakeProblem(w, 401, "token_missing", "a token is missing")
+		return
+	}
+	if r.URL.Path == "/sse" {
+		fakeEvents(w, r)
 		return
 	}
 	raw := strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "roost.raw")

@@ -65,3 +65,21 @@ func TestTwoPagesOfOneAccount(t *testing.T) {
 	laptop.Want("offline")
 	laptop.End()
 }
+
+// TestBrowserListens lets a page of another origin be a device by its EventSource.
+func TestBrowserListens(t *testing.T) {
+	n := startNode(t, func(c *config.Config) { c.Protocol.Origins = []string{"*"} })
+	c := clients.Browser(t, clients.Events, n.events("alice", "page"), clients.Options{})
+	if hello := string(c.Want("hello").Frame); !strings.Contains(hello, `"device":"page"`) {
+		t.Fatalf("hello: %s", hello)
+	}
+	status, body := n.push(`{"to":{"account":"alice","device":"page"},"payload":{"n":1}}`)
+	if status != 200 || !strings.Contains(body, `"outcome":"written"`) {
+		t.Fatalf("%d %s", status, body)
+	}
+	m := c.Want("message")
+	if !strings.Contains(string(m.Frame), `"n":1`) || !strings.Contains(body, `"id":"`+m.Detail+`"`) {
+		t.Fatalf("message %s with id %q, pushed as %s", m.Frame, m.Detail, body)
+	}
+	c.End()
+}

@@ -1,5 +1,5 @@
-// Package netpolltest drives a WebSocket server with exact bytes and checks
-// the exact bytes that come back.
+// Package netpolltest drives a server of WebSockets and event streams with exact bytes
+// and checks the exact bytes that come back.
 //
 // It is for tests: of netpoll itself, of the echo server of roost-bench (make
 // conformance) and of whoever speaks WebSocket above. It shares no code with

@@ -40,10 +40,12 @@ type Delivery struct {
 	payload []byte // the message's, copied
 	names   []byte // the names it needs, copied
 	frame   []byte // the message encoded for roost.v1; empty: not yet
+	event   []byte // that frame as a Server-Sent Event; empty: not yet
 	targets []target
 
 	// For more than one addressee.
 	next     int  // targets before this have been handed to the sockets
+	events   int  // targets from this on get Server-Sent Events
 	raw      int  // targets from this on speak roost.raw
 	inFlight int  // sends whose receipt counts against the budget
 	moving   bool // a receipt has come since the last tick
@@ -110,14 +112,14 @@ func (d *Delivery) Reset(wait session.Wait, call func(*Delivery)) {
 	d.use++
 	d.state, d.wait, d.call, d.moving = fresh, wait, call, false
 	d.open, d.total, d.counts = 0, 0, [session.OutcomeCount]int{}
-	d.next, d.raw, d.inFlight = 0, 0, 0
+	d.next, d.events, d.raw, d.inFlight = 0, 0, 0, 0
 	d.router, d.to, d.message, d.index = nil, To{}, session.Message{}, nil
 	d.local, d.place, d.asked, d.timeoutMS = false, Place{}, 0, 0
 	d.first, d.won, d.sent = false, false, 0
 	d.collision, d.awaits, d.lacks, d.looks, d.looked = false, false, false, false, false
 	clear(d.remotes)
 	d.remotes = d.remotes[:0]
-	d.payload, d.names, d.frame = kept(d.payload), d.names[:0], kept(d.frame)
+	d.payload, d.names, d.frame, d.event = kept(d.payload), d.names[:0], kept(d.frame), kept(d.event)
 	if d.targets = d.targets[:0]; cap(d.targets) > keptBytesMax/16 {
 		d.targets, d.ids, d.sessions = nil, nil, nil
 	}

@@ -87,6 +87,29 @@ func TestDeliverRaw(t *testing.T) {
 	}
 }
 
+// eventOne is frameOne as a Server-Sent Event.
+const eventOne = "id: n.1.1\ndata: " + frameOne + "\n\n"
+
+// TestDeliverEvents: a device that gets events gets roost.v1's frames with the id beside
+// them, and a payload's line ends as the standard of events wants them.
+func TestDeliverEvents(t *testing.T) {
+	for _, wait := range []session.Wait{session.WaitWritten, session.WaitAcked, session.WaitNone} {
+		n := newNode(nil)
+		n.open("alice", "tv", session.SSE)
+		p := to("alice", "tv", wait)
+		p.Payload = []byte("{\"a\":\n1}")
+		n.deliver(p)
+		ack := ""
+		if wait == session.WaitAcked {
+			ack = `,"ack":true`
+		}
+		want := "id: n.1.1\ndata: {\"type\":\"message\",\"id\":\"n.1.1\",\"payload\":{\"a\":\ndata: 1},\"sent_ms\":5" + ack + "}\n\n"
+		if got := n.sockets.sent; len(got) != 1 || got[0].payload != want || got[0].op != netpoll.OpEvent {
+			t.Errorf("wait %v: sent %+v, want %q", wait, got, want)
+		}
+	}
+}
+
 func TestDeliverNone(t *testing.T) {
 	n := newNode(nil)
 	n.open("alice", "phone", 0)
@@ -122,6 +145,8 @@ func TestMoved(t *testing.T) {
 	}{
 		"same protocol": {0, 0, `{"type":"message","id":"n.1.1","payload":{"a":1},"from":{"device":"tv"},"sent_ms":5}`},
 		"to raw":        {0, session.Raw, `{"a":1}`},
+		"to events":     {session.Raw, session.SSE, "id: n.1.1\ndata: {\"type\":\"message\",\"id\":\"n.1.1\",\"payload\":{\"a\":1},\"from\":{\"device\":\"tv\"},\"sent_ms\":5}\n\n"},
+		"from events":   {session.SSE, session.Raw, `{"a":1}`},
 		"from raw":      {session.Raw, 0, `{"type":"message","id":"n.1.1","payload":{"a":1},"from":{"device":"tv"},"sent_ms":5}`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,29 +15,33 @@ func TestDeliverToAccount(t *testing.T) {
 	n.open("alice", "c", 0)
 	n.open("alice", "me", 0)
 	n.open("bob", "x", 0)
+	n.open("alice", "e", session.SSE)
 	n.sockets.now[netpoll.ConnID(a.Conn)] = netpoll.ResultFull
 	p := to("alice", "", session.WaitWritten)
 	p.To.Except = "me"
 	_, d := n.deliver(p)
-	if n.sockets.calls != 2 || len(n.sockets.sent) != 2 {
+	if n.sockets.calls != 3 || len(n.sockets.sent) != 3 {
 		t.Errorf("%d calls, sent %+v", n.sockets.calls, n.sockets.sent)
 	}
 	for _, x := range n.sockets.sent {
 		want := frameOne
-		if x.conn == 2 {
+		switch x.conn {
+		case 2:
 			want = `{"a":1}`
+		case 6:
+			want = eventOne
 		}
 		if x.payload != want {
 			t.Errorf("connection %d got %s", x.conn, x.payload)
 		}
 	}
 	n.sockets.settle(netpoll.ResultWritten)
-	if c := d.Counts(); !isDone(d) || d.Total() != 3 || c[session.Written] != 2 || c[session.Overloaded] != 1 {
+	if c := d.Counts(); !isDone(d) || d.Total() != 4 || c[session.Written] != 3 || c[session.Overloaded] != 1 {
 		t.Errorf("counts %v", c)
 	}
 	got := map[string]session.Outcome{}
 	d.Outcomes(func(device, _ string, o session.Outcome) { got[device] = o })
-	if len(got) != 3 || got["a"] != session.Overloaded || got["b"] != session.Written || got["c"] != session.Written {
+	if len(got) != 4 || got["a"] != session.Overloaded || got["e"] != session.Written || got["b"] != session.Written || got["c"] != session.Written {
 		t.Errorf("outcomes %v", got)
 	}
 }
@@ -68,8 +72,8 @@ func TestOutcomesListed(t *testing.T) {
 	}
 }
 
-// everybody is a node of 100 devices in as many accounts, every third speaking
-// roost.raw, with a budget of 8.
+// everybody is a node of 100 devices in as many accounts, every third getting events and
+// every third speaking roost.raw, with a budget of 8.
 func everybody(wait session.Wait, change func(*Config)) (*node, *Push) {
 	n := newNode(func(c *Config) {
 		c.InFlightMax = 8
@@ -78,7 +82,7 @@ func everybody(wait session.Wait, change func(*Config)) (*node, *Push) {
 		}
 	})
 	for i := range 100 {
-		n.open(fmt.Sprint("a", i), "d", session.Permissions(0)|session.Raw*session.Permissions(i%3/2))
+		n.open(fmt.Sprint("a", i), "d", forms[i%3])
 	}
 	p := to("", "", wait)
 	p.To.All = true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,6 +61,9 @@ func (w *world) SendMany(ids []netpoll.ConnID, op netpoll.Op, payload []byte, rc
 	}
 }
 
+// forms are what makes a session get a message in each of its forms.
+var forms = []session.Permissions{0, session.SSE, session.Raw}
+
 var payloadNumber = regexp.MustCompile(`"push (\d+)"`)
 
 // settle lets a send end, as the state of its connection allows.
@@ -74,9 +78,13 @@ func (w *world) settle(x sent) {
 	}
 	if res == netpoll.ResultWritten && x.op != netpoll.OpPing {
 		var f wire.ServerFrame
-		raw := s.Permissions&session.Raw != 0
-		if err := wire.ParseServer([]byte(x.payload), &f); raw == (err == nil) {
-			w.t.Fatalf("raw %v connection got %s", raw, x.payload)
+		text, isEvent := x.payload, x.op == netpoll.OpEvent
+		if isEvent {
+			_, text, _ = strings.Cut(text, "\ndata: ")
+		}
+		raw, sse := s.Permissions&session.Raw != 0, s.Permissions&session.SSE != 0
+		if err := wire.ParseServer([]byte(text), &f); raw == (err == nil) || isEvent != sse {
+			w.t.Fatalf("connection with permissions %b got %s", s.Permissions, x.payload)
 		}
 		w.took[payloadNumber.FindStringSubmatch(x.payload)[1]+" "+s.String()] = true
 	}
@@ -89,7 +97,7 @@ func (w *world) open() {
 	s := session.New(fmt.Sprint("a", rapid.IntRange(0, 2).Draw(w.t, "account")), fmt.Sprint("d", rapid.IntRange(0, 3).Draw(w.t, "device")))
 	w.conns++
 	s.Conn = w.conns
-	s.Permissions = session.Raw * session.Permissions(rapid.IntRange(0, 1).Draw(w.t, "raw"))
+	s.Permissions = rapid.SampledFrom(forms).Draw(w.t, "form")
 	if old := w.reg.Open(s); old != nil && rapid.Bool().Draw(w.t, "close the older one") {
 		delete(w.live, netpoll.ConnID(old.Conn))
 	}
@@ -267,7 +275,7 @@ func TestRace(t *testing.T) {
 	var sessions []*session.Session
 	for i := range devices {
 		s := session.New("alice", fmt.Sprint("d", i))
-		s.Conn, s.Permissions = uint64(i), session.Raw*session.Permissions(i%2)
+		s.Conn, s.Permissions = uint64(i), forms[i%3]
 		reg.Open(s)
 		sessions = append(sessions, s)
 	}

@@ -187,7 +187,12 @@ func (r *Router) tell(id session.MessageID, p *Push, d *Delivery) {
 		b := r.scratch.Get().(*[]byte)
 		m := p.message(id)
 		*b = wire.AppendMessage((*b)[:0], r.origin, &m)
-		r.sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpText, *b, nil, 0)
+		if n := len(*b); s.Permissions&session.SSE == 0 {
+			r.sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpText, *b, nil, 0)
+		} else {
+			*b = appendEvent(*b, r.origin, id, *b)
+			r.sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpEvent, (*b)[n:], nil, 0)
+		}
 		if cap(*b) <= keptBytesMax {
 			r.scratch.Put(b)
 		}

@@ -8,16 +8,29 @@ import (
 	"github.com/roostpush/roost/session/wire"
 )
 
-// encoded returns the message as a session gets it. It encodes each form once; the
-// bytes stay as they are while the delivery is held. The caller holds mu.
-func (d *Delivery) encoded(raw bool) (netpoll.Op, []byte) {
-	if raw {
+// encoded returns the message as a session with those permissions gets it. It encodes
+// each form once; the bytes stay as they are while the delivery is held. The caller
+// holds mu.
+func (d *Delivery) encoded(p session.Permissions) (netpoll.Op, []byte) {
+	if p&session.Raw != 0 {
 		return opOf(d.message.Kind), d.message.Payload
 	}
 	if len(d.frame) == 0 {
 		d.frame = wire.AppendMessage(d.frame, d.origin, &d.message)
 	}
-	return netpoll.OpText, d.frame
+	if p&session.SSE == 0 {
+		return netpoll.OpText, d.frame
+	}
+	if len(d.event) == 0 {
+		d.event = appendEvent(d.event, d.origin, d.message.ID, d.frame)
+	}
+	return netpoll.OpEvent, d.event
+}
+
+// appendEvent appends a message's frame as the event of a session.SSE.
+func appendEvent(dst []byte, o session.Origin, id session.MessageID, frame []byte) []byte {
+	var room [session.IDBytesMax]byte
+	return netpoll.AppendEvent(dst, "", o.Append(room[:0], uint64(id)), frame)
 }
 
 // tag names a send to target i in this use of the delivery.
@@ -27,7 +40,7 @@ func (d *Delivery) tag(i int) uint64 { return uint64(d.use)<<32 | uint64(i) }
 func (d *Delivery) send(i int) {
 	s := d.targets[i].session
 	raw := s.Permissions&session.Raw != 0
-	op, frame := d.encoded(raw)
+	op, frame := d.encoded(s.Permissions)
 	d.next = max(d.next, i+1)
 	d.inFlight++
 	d.holds++
@@ -61,14 +74,16 @@ func (d *Delivery) pump() {
 	for d.next < len(d.targets) && d.inFlight <= budget/2 {
 		from, to := d.next, min(len(d.targets), d.next+budget-d.inFlight)
 		raw := from >= d.raw
-		if !raw {
-			to = min(to, d.raw)
+		for _, border := range [...]int{d.events, d.raw} {
+			if from < border {
+				to = min(to, border) // those of one form together
+			}
 		}
 		d.ids = d.ids[:0]
 		for _, t := range d.targets[from:to] {
 			d.ids = append(d.ids, netpoll.ConnID(t.session.Conn))
 		}
-		op, frame := d.encoded(raw)
+		op, frame := d.encoded(d.targets[from].session.Permissions)
 		d.next = to
 		d.inFlight += to - from
 		tag := d.tag(from)

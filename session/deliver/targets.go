@@ -16,10 +16,10 @@ func (d *Delivery) address(s *session.Session) {
 	d.open, d.total = 1, 1
 }
 
-// addressMany takes down everybody who is connected, or has subscribed, and addressed: first those who
-// speak roost.v1, then roost.raw.
+// addressMany takes down everybody who is connected, or has subscribed, and addressed: first those
+// who speak roost.v1, then those who get its frames as events, then roost.raw.
 func (d *Delivery) addressMany(to *To) {
-	var raw []*session.Session
+	var events, raw []*session.Session
 	reg := d.router.reg
 	add := func() {
 		for _, s := range d.sessions {
@@ -27,6 +27,8 @@ func (d *Delivery) addressMany(to *To) {
 			case !to.isBroadcast() && to.Except != "" && s.Device == to.Except:
 			case s.Permissions&session.Raw != 0:
 				raw = append(raw, s)
+			case s.Permissions&session.SSE != 0:
+				events = append(events, s)
 			default:
 				d.targets = append(d.targets, target{session: s})
 			}
@@ -49,6 +51,10 @@ func (d *Delivery) addressMany(to *To) {
 	default:
 		d.sessions = reg.AppendAccount(d.sessions[:0], to.Account)
 		add()
+	}
+	d.events = len(d.targets)
+	for _, s := range events {
+		d.targets = append(d.targets, target{session: s})
 	}
 	d.raw = len(d.targets)
 	for _, s := range raw {

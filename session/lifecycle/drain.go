@@ -105,10 +105,15 @@ func (d *Drain) tellUpTo(n int) {
 		span := (d.cfg.ReconnectMax - d.cfg.ReconnectMin).Milliseconds()
 		wait := d.cfg.ReconnectMin.Milliseconds() + rand.Int64N(span+1)
 		d.waits[d.told] = wait
-		if s.Permissions&session.Raw == 0 {
-			d.frame = wire.AppendGoaway(d.frame[:0], wire.GoawayDrain, wait)
-			d.sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpText, d.frame, nil, 0)
+		if s.Permissions&session.Raw != 0 {
+			continue
 		}
+		op := netpoll.OpText
+		d.frame = wire.AppendGoaway(d.frame[:0], wire.GoawayDrain, wait)
+		if s.Permissions&session.SSE != 0 {
+			op, d.frame = netpoll.OpEvent, netpoll.AppendEvent(nil, wire.ServerGoaway.String(), nil, d.frame)
+		}
+		d.sockets.Send(netpoll.ConnID(s.Conn), op, d.frame, nil, 0)
 	}
 }
 

@@ -13,9 +13,14 @@ import (
 type sockets struct {
 	told   map[netpoll.ConnID]string
 	closed map[netpoll.ConnID]string
+	events int
 }
 
-func (s *sockets) Send(id netpoll.ConnID, _ netpoll.Op, payload []byte, _ netpoll.Receipt, _ uint64) {
+func (s *sockets) Send(id netpoll.ConnID, op netpoll.Op, payload []byte, _ netpoll.Receipt, _ uint64) {
+	if data, ok := strings.CutPrefix(string(payload), "event: goaway\ndata: "); ok && op == netpoll.OpEvent {
+		s.events++
+		payload = []byte(data)
+	}
 	s.told[id] += string(payload)
 }
 
@@ -31,8 +36,11 @@ func TestDrainIsPaced(t *testing.T) {
 	for i := range n {
 		s := session.New("account", "device-"+strings.Repeat("x", i%5)+string(rune('a'+i%26))+time.Duration(i).String())
 		s.Conn = uint64(i + 1)
-		if i%10 == 0 {
+		switch i % 10 {
+		case 0:
 			s.Permissions = session.Raw // knows no goaway
+		case 1:
+			s.Permissions = session.SSE
 		}
 		reg.Open(s)
 	}
@@ -53,8 +61,8 @@ func TestDrainIsPaced(t *testing.T) {
 	if !d.Step(12 * time.Second) {
 		t.Fatal("not done at the end")
 	}
-	if len(s.told) != n*9/10 || len(s.closed) != n {
-		t.Fatalf("%d told, %d closed", len(s.told), len(s.closed))
+	if len(s.told) != n*9/10 || len(s.closed) != n || s.events != n/10 {
+		t.Fatalf("%d told, %d of them by an event, %d closed", len(s.told), s.events, len(s.closed))
 	}
 	waits := map[string]bool{}
 	for id, reason := range s.closed {

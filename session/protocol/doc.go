@@ -6,5 +6,8 @@
 // cannot answer goes to a bounded pool (pool.go) and comes back as a task on the loop.
 // It knows no socket beyond netpoll.Conn, no store beyond the interfaces it declares.
 //
+// A device that only receives asks for Server-Sent Events instead: the same gate, and what
+// would be a close code is an event.
+//
 // Start reading at Gate.Upgrade.
 package protocol

@@ -66,12 +66,21 @@ type Topics interface {
 	Unsubscribe(dst []byte, s *session.Session, f *wire.DeviceFrame) []byte
 }
 
+// Resume hears which message a device has that comes back with its Last-Event-ID, kept or
+// not: that acknowledges every kept one that went to its stream up to it. By priority an
+// older one may have gone later, so whose id is smaller says nothing. It must not block. It
+// is called on the loop before the session is registered, so that what it acknowledges is
+// not sent again; of s only Address and Permissions are set.
+type Resume interface {
+	From(s *session.Session, id session.ID)
+}
+
 // Directory lists an account's devices, connected and remembered. It may block.
 type Directory interface {
 	Devices(account string, limit int) ([]wire.DeviceInfo, error)
 }
 
-// Parts are what a Gate is put together from. All are needed but Log, Topics and Presence.
+// Parts are what a Gate is put together from. All are needed but Log, Topics, Presence and Resume.
 type Parts struct {
 	Origin    session.Origin
 	Registry  *session.Registry
@@ -81,6 +90,7 @@ type Parts struct {
 	Acks      Acks
 	Pings     Pings
 	Mail      Mail
+	Resume    Resume // nil: a Last-Event-ID is checked, and says nothing
 	Relay     Relay
 	Directory Directory
 	Topics    Topics   // nil: there are none
@@ -136,9 +146,22 @@ func (g *Gate) Drain() { g.draining.Store(true) }
 // Draining reports whether Drain was called.
 func (g *Gate) Draining() bool { return g.draining.Load() }
 
-// Upgrade decides about a WebSocket request, cheapest question first.
+// Upgrade decides about a request for a WebSocket or an event stream, cheapest question
+// first.
 func (g *Gate) Upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
-	if string(req.Path) != "/ws" {
+	if !req.Events {
+		return g.upgrade(c, req)
+	}
+	v := g.upgrade(c, req)
+	v.Header = g.origins.header(req.Origin, req.Host)
+	if v.Refuse != nil {
+		v.Refuse.Header += v.Header // a page that may connect may read why it cannot
+	}
+	return v
+}
+
+func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
+	if !req.Events && string(req.Path) != "/ws" {
 		return g.refuse(404, "not_found", "WebSockets are at /ws", "")
 	}
 	if g.draining.Load() {
@@ -151,13 +174,16 @@ func (g *Gate) Upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	if !resumed && !g.upgrades.take(g.Now().UnixNano()) {
 		return g.refuse(429, "rate", "too many upgrades, come back in a moment", "Retry-After: 1\r\n")
 	}
-	offer, err := readOffer(req.Protocols)
+	offer, err := readOffer(req)
 	if err != nil {
 		return g.refuse(400, "subprotocol", err.Error(), "")
 	}
 	query, err := readQuery(req.Query)
 	if err != nil {
 		return g.refuse(400, "query", err.Error(), "")
+	}
+	if offer.last, err = lastEvent(req, query); err != nil {
+		return g.refuse(400, "last_event_id", err.Error(), "")
 	}
 	token, err := pickToken(req.Authorization, offer.token, query.token)
 	if err != nil {
@@ -169,7 +195,7 @@ func (g *Gate) Upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	case g.AuthNone:
 		claims, err = auth.Believe(query.account, query.device)
 		if err != nil {
-			return g.refuse(400, "identity", err.Error()+": name both in the query, /ws?account=...&device=...", "")
+			return g.refuse(400, "identity", err.Error()+": name both in the query, ?account=...&device=...", "")
 		}
 	case resumed:
 		claims, err, remote = pending.claims, pending.err, pending.remote
@@ -226,14 +252,15 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 	if claims.Send {
 		s.Permissions |= session.MaySend
 	}
-	if offer.raw {
-		s.Permissions |= session.Raw
-	}
+	s.Permissions |= offer.speaks
 	if g.cfg.Lifetime {
 		span := (g.cfg.LifetimeMax - g.cfg.LifetimeMin) / time.Second
 		s.LifetimeS = uint32(g.cfg.LifetimeMin/time.Second) + uint32(rand.Int64N(int64(span)+1))
 	}
 	c.SetContext(s)
+	if g.Resume != nil && offer.last != (session.ID{}) {
+		g.Resume.From(s, offer.last)
+	}
 	displaced := g.Registry.Open(s)
 	if g.Topics != nil && len(claims.Topics) > 0 {
 		g.Topics.Permit(s, claims.Topics)
@@ -261,16 +288,29 @@ const (
 func (g *Gate) Open(c *netpoll.Conn) {
 	s := c.Context().(*session.Session)
 	g.setAlarm(c, s)
-	if s.Permissions&session.Raw == 0 {
-		hello := wire.Hello{
-			Session: s.Number, Account: s.Account, Device: s.Device,
-			PingMS: g.PingMS, MaxPayload: int64(g.MaxPayload), ExpiresMS: s.ExpiresMS,
-			Missed: int64(g.Mail.Missed(s.Address)),
-		}
-		var scratch [512]byte
-		c.Reply(netpoll.OpText, wire.AppendHello(scratch[:0], g.Parts.Origin, &hello))
+	hello := wire.Hello{
+		Session: s.Number, Account: s.Account, Device: s.Device,
+		PingMS: g.PingMS, MaxPayload: int64(g.MaxPayload), ExpiresMS: s.ExpiresMS,
+		Missed: int64(g.Mail.Missed(s.Address)),
 	}
+	var scratch [512]byte
+	frame := wire.AppendHello(scratch[:0], g.Parts.Origin, &hello)
+	if s.Permissions&session.SSE != 0 {
+		// What a client waits that is cut off without a word: not all of them as long.
+		c.Reply(netpoll.OpEvent, netpoll.AppendRetry(nil, g.reconnectMS()))
+	}
+	tell(c, s, wire.ServerHello, frame)
 	g.Mail.Opened(s.Address, s.Version) // what it sends is written behind this event's replies
+}
+
+// tell sends a frame of that type to a device that speaks roost.v1.
+func tell(c *netpoll.Conn, s *session.Session, t wire.ServerFrameType, frame []byte) {
+	switch {
+	case s.Permissions&session.SSE != 0:
+		c.Reply(netpoll.OpEvent, netpoll.AppendEvent(nil, t.String(), nil, frame))
+	case s.Permissions&session.Raw == 0:
+		c.Reply(netpoll.OpText, frame)
+	}
 }
 
 // Closed takes the session out of the registry, unless a newer one has replaced it.
@@ -323,9 +363,7 @@ func (g *Gate) Alarm(c *netpoll.Conn) {
 	g.counters.lifetimes.Add(1)
 	s.Leaving = true
 	s.LifetimeS += uint32(g.cfg.LifetimeGrace / time.Second)
-	if s.Permissions&session.Raw == 0 {
-		c.Reply(netpoll.OpText, wire.AppendGoaway(nil, wire.GoawayLifetime, g.reconnectMS()))
-	}
+	tell(c, s, wire.ServerGoaway, wire.AppendGoaway(nil, wire.GoawayLifetime, g.reconnectMS()))
 	g.setAlarm(c, s)
 }
 

@@ -7,10 +7,12 @@ import (
 	"github.com/roostpush/roost/netpoll"
 )
 
-// Get answers the plain requests of the public listener: health, and a word of advice
-// at /ws.
+// Get answers the plain requests of the public listener: health, event streams, and a word
+// of advice at /ws.
 func (g *Gate) Get(req *netpoll.Request) netpoll.Answer {
 	switch string(req.Path) {
+	case "/sse":
+		return netpoll.Answer{Events: true}
 	case "/healthz":
 		return netpoll.Answer{Status: 200, Body: "ok\n"}
 	case "/readyz":
@@ -22,7 +24,7 @@ func (g *Gate) Get(req *netpoll.Request) netpoll.Answer {
 		v := answer(426, "upgrade_required", "this is a WebSocket: ask with Upgrade: websocket", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
 		return *v.Refuse
 	}
-	v := answer(404, "not_found", "this listener has /ws, /healthz and /readyz; the API is on the internal one", "")
+	v := answer(404, "not_found", "this listener has /ws, /sse, /healthz and /readyz; the API is on the internal one", "")
 	return *v.Refuse
 }
 
@@ -35,7 +37,7 @@ type counters struct {
 // Stats are the gate's counters since its start. The metric tag is the name under which
 // each is published.
 type Stats struct {
-	UpgradesRefused uint64 `metric:"roost_upgrades_refused_total" doc:"upgrades the gate answered with anything but 101"`
+	UpgradesRefused uint64 `metric:"roost_upgrades_refused_total" doc:"upgrades and event streams that the gate refused"`
 	Unauthorized    uint64 `metric:"roost_unauthorized_total" doc:"tokens refused, at upgrades and in band"`
 	Displaced       uint64 `metric:"roost_displaced_total" doc:"sessions closed with 4001 because the device connected again"`
 	Expired         uint64 `metric:"roost_expired_total" doc:"sessions closed with 4002 because their token ended"`

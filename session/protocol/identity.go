@@ -20,16 +20,26 @@ const (
 	protocolToken = "roost.token."
 )
 
-// offer is what a client offered as subprotocols.
+// offer is what a client asks for beside its identity.
 type offer struct {
-	protocol string // to answer with; empty: none was offered
-	raw      bool
-	token    []byte // borrowed
+	protocol string              // to answer with; empty: none was offered
+	speaks   session.Permissions // Raw, SSE or none
+	token    []byte              // borrowed
+	last     session.ID          // the message it has seen last; zero: it does not say
 }
 
-// readOffer takes the first subprotocol that is spoken here, and the token that a
+// readOffer returns what the request asks to speak: events, which have no subprotocols, or
+// one of those.
+func readOffer(req *netpoll.Request) (o offer, err error) {
+	if req.Events {
+		return offer{speaks: session.SSE}, nil
+	}
+	return readProtocols(req.Protocols)
+}
+
+// readProtocols takes the first subprotocol that is spoken here, and the token that a
 // browser hides among them.
-func readOffer(list []byte) (o offer, err error) {
+func readProtocols(list []byte) (o offer, err error) {
 	for item := range bytes.SplitSeq(list, []byte(",")) {
 		switch item = bytes.TrimSpace(item); {
 		case bytes.HasPrefix(item, []byte(protocolToken)):
@@ -41,7 +51,7 @@ func readOffer(list []byte) (o offer, err error) {
 		case string(item) == protocolV1:
 			o.protocol = protocolV1
 		case string(item) == protocolRaw:
-			o.protocol, o.raw = protocolRaw, true
+			o.protocol, o.speaks = protocolRaw, session.Raw
 		}
 	}
 	if o.protocol == "" && len(bytes.TrimSpace(list)) > 0 {
@@ -53,20 +63,39 @@ func readOffer(list []byte) (o offer, err error) {
 	return o, nil
 }
 
+// lastEvent reads the id of the message that the client of an event stream has seen last.
+// The header is the browser's own and newer than the query, which stays as it was when
+// the page wrote it.
+func lastEvent(req *netpoll.Request, q query) (id session.ID, err error) {
+	text := string(req.LastEventID)
+	if text == "" {
+		text = q.lastEvent
+	}
+	if !req.Events || text == "" {
+		return id, nil
+	}
+	id, ok := session.ParseMessageID(text)
+	if !ok {
+		return id, fmt.Errorf("%q is no message's id: give Last-Event-ID, or last_event_id in the query, as an event had it in its id field", text)
+	}
+	return id, nil
+}
+
 // query is what the upgrade's query names.
 type query struct {
 	account, device string
 	token           []byte
+	lastEvent       string
 }
 
-// readQuery reads the three members that count; others are ignored.
+// readQuery reads the members that count; others are ignored.
 func readQuery(raw []byte) (q query, err error) {
 	for len(raw) > 0 {
 		var pair []byte
 		pair, raw, _ = bytes.Cut(raw, []byte("&"))
 		name, value, _ := bytes.Cut(pair, []byte("="))
 		switch string(name) {
-		case "account", "device", "token":
+		case "account", "device", "token", "last_event_id":
 		default:
 			continue
 		}
@@ -81,6 +110,8 @@ func readQuery(raw []byte) (q query, err error) {
 			q.device = text
 		case "token":
 			q.token = []byte(text)
+		case "last_event_id":
+			q.lastEvent = text
 		}
 	}
 	return q, nil
@@ -157,6 +188,19 @@ func newOriginList(list []string) originList {
 		}
 	}
 	return l
+}
+
+// header lets a page of another origin read an event stream (Fetch standard, section
+// 3.3, "CORS protocol"); pages that may connect because anyone may get no credentials,
+// since a cookie of a proxy in front is not theirs to use.
+func (l *originList) header(origin, host []byte) string {
+	switch {
+	case len(origin) == 0 || !l.allow(origin, host):
+		return ""
+	case l.any:
+		return "Access-Control-Allow-Origin: *\r\n"
+	}
+	return "Access-Control-Allow-Origin: " + string(origin) + "\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n"
 }
 
 // allow passes clients without an Origin, pages of the same host when nothing is

@@ -7,6 +7,8 @@ import (
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/roostpush/roost/session"
 )
 
 func TestMain(m *testing.M) {
@@ -28,14 +30,14 @@ func TestOffers(t *testing.T) {
 		{name: "foreign", list: "mqtt", fault: "none of the subprotocols"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			o, err := readOffer([]byte(tc.list))
+			o, err := readProtocols([]byte(tc.list))
 			if tc.fault != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fault) {
 					t.Fatalf("%v, want %q", err, tc.fault)
 				}
 				return
 			}
-			if err != nil || o.protocol != tc.protocol || string(o.token) != tc.token || o.raw != tc.raw {
+			if err != nil || o.protocol != tc.protocol || string(o.token) != tc.token || (o.speaks == session.Raw) != tc.raw {
 				t.Fatalf("%+v %v", o, err)
 			}
 		})

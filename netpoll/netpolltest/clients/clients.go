@@ -30,6 +30,11 @@ const (
 	// its. Events: hello, subscribed, online, listed, sent, message, offline (with
 	// Options.Stay), closed.
 	Account Scenario = "account"
+	// Events is an EventSource, which only Browser has. It listens until Options.Count
+	// messages have come and comes back when the stream ends. Events: hello, message,
+	// goaway and close, with the event's data as the frame and its last event id as
+	// the detail.
+	Events Scenario = "events"
 )
 
 // Options change a scenario. The zero value is one message and no token.

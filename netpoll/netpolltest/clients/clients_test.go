@@ -3,7 +3,9 @@ package clients_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/roostpush/roost/netpoll"
@@ -49,6 +51,52 @@ func TestBrowserEcho(t *testing.T) {
 	t.Log(c.Want("page").Detail)
 	if got, want := c.End(), []string{"page", "text", "binary", "burst", "closed", "end"}; !slices.Equal(got, want) {
 		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+// streamer plays the server's side of event streams: each has one message, and the first
+// one ends behind it.
+type streamer struct {
+	netpoll.Echo
+	resumed chan string
+}
+
+func (streamer) Get(*netpoll.Request) netpoll.Answer { return netpoll.Answer{Events: true} }
+
+func (h streamer) Upgrade(_ *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
+	h.resumed <- string(r.LastEventID)
+	return netpoll.Verdict{Header: "Access-Control-Allow-Origin: " + string(r.Origin) + "\r\n"}
+}
+
+func (h streamer) Open(c *netpoll.Conn) {
+	c.Reply(netpoll.OpEvent, netpoll.AppendEvent(nil, "hello", nil, []byte("{}")))
+	id := fmt.Sprint("m", len(h.resumed))
+	c.Reply(netpoll.OpEvent, netpoll.AppendEvent(nil, "", []byte(id), []byte("{\"n\":\r\n7,\"é\":\"\\n\"\n}")))
+	if len(h.resumed) == 1 {
+		c.Close(4003, `{"reconnect_ms":1}`)
+	}
+}
+
+// TestBrowserEvents: an EventSource takes what we send, comes back when it is told to, and
+// says what it had.
+func TestBrowserEvents(t *testing.T) {
+	h := streamer{resumed: make(chan string, 10)}
+	url := "http" + strings.TrimPrefix(serve(t, h), "ws")
+	c := clients.Browser(t, clients.Events, url, clients.Options{Count: 2})
+	for _, want := range []clients.Event{
+		{Event: "message", Frame: []byte(`{"n":7,"é":"\n"}`), Detail: "m1"},
+		{Event: "close", Frame: []byte(`{"code":4003,"reason":"{\"reconnect_ms\":1}"}`), Detail: "m1"},
+		{Event: "message", Frame: []byte(`{"n":7,"é":"\n"}`), Detail: "m2"},
+	} {
+		if got := c.Want(want.Event); string(got.Frame) != string(want.Frame) || got.Detail != want.Detail {
+			t.Errorf("%s with %s, last id %q; want %s, %q", got.Event, got.Frame, got.Detail, want.Frame, want.Detail)
+		}
+	}
+	if got, want := c.End(), []string{"page", "hello", "message", "close", "hello", "message", "end"}; !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+	if first, second := <-h.resumed, <-h.resumed; first != "" || second != "m1" {
+		t.Errorf("resumed from %q and %q", first, second)
 	}
 }
 

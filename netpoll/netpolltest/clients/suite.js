@@ -154,3 +154,22 @@ export async function account(WebSocket, url, emit, { token = "", peer = "", sta
   check(end.wasClean && end.code === 1000, `ended with ${end.code}, clean: ${end.wasClean}`);
   emit({ event: "closed" });
 }
+
+// events listens to Server-Sent Events until count messages have come, coming back
+// whenever the stream ends, as an EventSource does by itself. Only pages have one.
+export async function events(WebSocket, url, emit, { count = 1 } = {}) {
+  const source = new EventSource(url);
+  await new Promise((resolve, reject) => {
+    let received = 0;
+    for (const type of ["hello", "message", "goaway", "close"]) {
+      source.addEventListener(type, (e) => {
+        emit({ event: type, frame: JSON.parse(e.data), detail: e.lastEventId });
+        if (type === "message" && ++received === count) resolve();
+      });
+    }
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) reject(new Error("the stream was refused"));
+    });
+  });
+  source.close();
+}
