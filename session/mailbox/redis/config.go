@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -101,6 +102,14 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// silent keeps the client from writing to standard error: what fails is repeated by the
+// writer and named by Health, or returned.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+func init() { client.SetLogger(silent{}) }
+
 // connect returns a client, which has not asked the server anything yet.
 func (c Config) connect() (*client.Client, error) {
 	o, err := client.ParseURL(c.URL)
@@ -116,6 +125,7 @@ func (c Config) connect() (*client.Client, error) {
 	}
 	o.MaxRetries = -1 // the writer repeats what failed, and nothing else may
 	o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = c.CallTimeout, c.CallTimeout, c.CallTimeout, c.CallTimeout
+	o.DialerRetries = 1
 	o.PoolSize, o.ClientName = c.Connections, "roost"
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return client.NewClient(o), nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	client "github.com/redis/go-redis/v9"
 
@@ -81,7 +83,12 @@ func Open(cfg Config, node string) (*Store, error) {
 func (s *Store) checkServer() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.CallTimeout)
 	defer cancel()
-	if err := s.redis.Ping(ctx).Err(); err != nil {
+	err := s.redis.Ping(ctx).Err()
+	for err != nil && strings.HasPrefix(err.Error(), "LOADING ") && ctx.Err() == nil { // it has just begun
+		time.Sleep(s.cfg.RetryInterval)
+		err = s.redis.Ping(ctx).Err()
+	}
+	if err != nil {
 		return fmt.Errorf("redis: %s does not answer: %w", s.redis.Options().Addr, err)
 	}
 	if s.cfg.Durability == DurabilityTrusted {
