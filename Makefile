@@ -120,7 +120,7 @@ cluster: build ## three nodes on this machine, with lines to paste
 	exec scripts/cluster 3
 
 .PHONY: sim-mutants
-sim-mutants: ## every rule of replication switched off once: the simulator must catch each
+sim-mutants: ## every rule of replication and of the mailbox switched off once: the tests must catch each
 	scripts/sim-mutants.sh
 
 .PHONY: clean

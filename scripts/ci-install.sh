@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go and Node.js: a C compiler for the race
 # detector, Chromium for the browser test, iproute2 for the tests that need a
-# network of their own, and the npm packages that the tests pin.
+# network of their own, redis-server for mailboxes in Redis, and the npm packages
+# that the tests pin.
 #
 # For CI and for a developer's Debian or Ubuntu; run as root, or where sudo asks
 # nothing. What is there already is left alone.
@@ -22,6 +23,7 @@ want ip iproute2
 want make make
 want node nodejs
 want npm npm
+want redis-server redis-server
 
 if [ ${#missing[@]} -gt 0 ]; then
 	say "apt-get install ${missing[*]}"
@@ -31,7 +33,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	"${root[@]}" apt-get update -q </dev/null
 	"${root[@]}" apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null
 else
-	say "compiler, Chromium, ip, make, node and npm are there"
+	say "compiler, Chromium, ip, make, node, npm and redis-server are there"
 fi
 
 # Each folder with a lock file is a test's own; nothing is installed globally.

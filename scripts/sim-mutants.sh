@@ -16,4 +16,16 @@ for rule in forget reset swap reassert tombstone version onehop merge; do
 		failed=1
 	fi
 done
+for rule in look keep conditional; do
+	if out=$(go test -tags "mutant_$rule" ./session/mailbox -run TestInterleavings 2>&1); then
+		echo "mutant_$rule: NOT caught"
+		failed=1
+	elif scenario=$(echo "$out" | grep -m1 -- '--- FAIL: TestInterleavings/'); then
+		echo "mutant_$rule: caught, ${scenario##*TestInterleavings/}: $(echo "$out" | grep -m1 'interleave_test.go' | sed 's/^ *//' | cut -c1-120)"
+	else
+		echo "mutant_$rule: does not run:"
+		echo "$out" | head -5
+		failed=1
+	fi
+done
 exit $failed

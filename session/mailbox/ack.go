@@ -52,11 +52,12 @@ func (s *shard) ackLocked(b *box, i int) {
 // ackEarlyLocked keeps an ack until the device's mailbox has been read: only then it is
 // known whether the message is there and whether other devices are concerned.
 func (s *shard) ackEarlyLocked(b *box, id session.ID) bool {
-	if len(b.early) >= s.mailbox.cfg.EarlyAcksMax {
+	if len(b.early()) >= s.mailbox.cfg.EarlyAcksMax {
 		return false
 	}
 	id.Node = strings.Clone(id.Node)
-	b.early = append(b.early, id)
+	u := b.unreadLocked()
+	u.early = append(u.early, id)
 	return true
 }
 

@@ -168,3 +168,39 @@ func heap() int64 {
 	runtime.ReadMemStats(&s)
 	return int64(s.HeapAlloc)
 }
+
+// BenchmarkIndex is what a start makes of 1,000,000 messages that the store holds, 100 for
+// each device, beside the store's own reading.
+func BenchmarkIndex(b *testing.B) {
+	names := make([]string, 10_000)
+	for i := range names {
+		names[i] = "account-" + strconv.Itoa(i)
+	}
+	for b.Loop() {
+		e := &shelf{names: names}
+		m := e.start(Default())
+		m.store = e
+		m.indexed.Store(false)
+		(*index)(m).work(&worker{})
+		if n := m.waiting.Load(); n != 1_000_000 {
+			b.Fatalf("%d messages wait", n)
+		}
+	}
+}
+
+// shelf is an ether with a store that holds 100 messages for each device.
+type shelf struct {
+	ether
+	names []string
+}
+
+func (s *shelf) Mailboxes(emit func(session.Address, session.ID, int64, string) bool) error {
+	number := session.MessageID(0)
+	for _, name := range s.names {
+		for range 100 {
+			number++
+			emit(session.Address{Account: name, Device: "phone"}, session.ID{Origin: session.Origin{Node: "n1"}, Number: number}, 3_600_000, "")
+		}
+	}
+	return nil
+}

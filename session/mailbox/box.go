@@ -32,26 +32,52 @@ type box struct {
 	life    uint32 // counts how often the box began anew for a device
 
 	version       uint64 // of the session the device is believed to have; 0: of none
-	unsent        int    // items that have not gone to that session
-	inFlight      int    // items that have
+	unsent        int32  // items that have not gone to that session
+	inFlight      int32  // items that have
 	inFlightBytes int    // and their payloads
 
-	bytes   int  // payloads of items and of pending
-	pending int  // messages that are being stored
-	known   bool // items is all that the store holds, and all of each; see learn.go
-	working bool // a worker reads for it, or it waits for one or for its turn
-	due     bool // Tick is about to look at it
+	bytes   int   // payloads of items and of pending
+	pending int32 // messages that are being stored
+	known   bool  // items is all that the store holds, and all of each; see learn.go
+	working bool  // a worker reads for it, or it waits for one or for its turn
+	due     bool  // Tick is about to look at it
 
 	tries   uint8 // attempts in a row that failed although the device was there
 	retryMS int64 // until when nothing is sent after those; 0: no such pause
 
-	early []session.ID // acks of messages that are not known yet
-	gone  []session.ID // settled since the start, so that reading does not bring them back
-	done  func()       // ends its turn
+	done   func()  // ends its turn
+	unread *unread // nil once known, and before there is need
 
 	dueMS      int64 // when to look at it next, see wheel.go
 	slot       **box
 	prev, next *box
+}
+
+// unread is what is remembered of messages that may be in the store and are not known yet.
+type unread struct {
+	early []session.ID // acked
+	gone  []session.ID // settled, so that reading must not bring them back
+}
+
+// early returns the acks of messages that are not known yet.
+func (b *box) early() []session.ID {
+	if b.unread == nil {
+		return nil
+	}
+	return b.unread.early
+}
+
+// isGone reports whether the message, of before the start, was settled since.
+func (b *box) isGone(id session.ID) bool {
+	return b.unread != nil && slices.Contains(b.unread.gone, id)
+}
+
+// unreadLocked returns what is remembered, to be added to.
+func (b *box) unreadLocked() *unread {
+	if b.unread == nil {
+		b.unread = &unread{}
+	}
+	return b.unread
 }
 
 // id returns the id of an item.
@@ -160,7 +186,7 @@ func (b *box) sendable(it *item, p session.Priority, nowMS int64) bool {
 
 // stretch counts the items from i on that can go together.
 func (b *box) stretch(i int, p session.Priority, nowMS int64, cfg *Config) (n int) {
-	messages, bytes := b.inFlight, b.inFlightBytes
+	messages, bytes := int(b.inFlight), b.inFlightBytes
 	for ; i+n < len(b.items); n++ {
 		it := &b.items[i+n]
 		full := messages >= cfg.WindowMessages || messages > 0 && bytes+int(it.bytes) > cfg.WindowBytes
@@ -176,7 +202,7 @@ func (b *box) stretch(i int, p session.Priority, nowMS int64, cfg *Config) (n in
 // room reports whether the window has room for the item.
 func (b *box) room(it *item, cfg *Config) bool {
 	return b.inFlight == 0 ||
-		b.inFlight < cfg.WindowMessages && b.inFlightBytes+int(it.bytes) <= cfg.WindowBytes
+		int(b.inFlight) < cfg.WindowMessages && b.inFlightBytes+int(it.bytes) <= cfg.WindowBytes
 }
 
 // earliest returns when the box is to be looked at next, for expiry or a retry; ok is false

@@ -1,8 +1,6 @@
 package mailbox
 
 import (
-	"slices"
-
 	"github.com/roostpush/roost/session"
 )
 
@@ -76,7 +74,7 @@ func (m *Mailbox) withdraw(a session.Address, id session.ID) (withdrawn, shown b
 		s.releaseLocked(b)
 		return true, shown
 	}
-	if b.known || m.ofThisRun(id) || slices.Contains(b.gone, id) {
+	if b.known || m.ofThisRun(id) || b.isGone(id) {
 		return false, false
 	}
 	m.count.outcomes[session.Cancelled].Add(1)

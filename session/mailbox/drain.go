@@ -87,8 +87,8 @@ func (b *box) pumpLocked() (start bool) {
 	case b.working:
 		return false
 	case !b.known:
-		start = b.retryMS == 0 && (b.version != 0 || len(b.early) > 0)
-	case b.unsent > 0 && b.inFlight <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2:
+		start = b.retryMS == 0 && (b.version != 0 || len(b.early()) > 0)
+	case b.unsent > 0 && int(b.inFlight) <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2:
 		start = b.nextRun(m.now(), cfg).n > 0
 	}
 	b.working = start

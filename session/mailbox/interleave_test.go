@@ -203,7 +203,7 @@ func (p *play) state() string {
 	}
 	fmt.Fprintln(&s, len(m.queue.delayed), m.indexed.Load())
 	for _, b := range m.shards[0].boxes {
-		fmt.Fprintln(&s, b.version, b.unsent, b.inFlight, b.pending, b.known, b.working, b.retryMS != 0, b.early, b.gone)
+		fmt.Fprintln(&s, b.version, b.unsent, b.inFlight, b.pending, b.known, b.working, b.retryMS != 0, b.early(), b.unread)
 		for _, it := range b.items {
 			fmt.Fprintln(&s, it.number, it.origin, it.sentOn, it.told, it.known)
 		}

@@ -60,7 +60,7 @@ func (m *Mailbox) take(a session.Address, id session.ID, expiresMS int64, collap
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.boxLocked(a)
-	if b.known || slices.Contains(b.gone, id) {
+	if b.known || b.isGone(id) {
 		return
 	}
 	if _, ok := b.find(id); ok {
@@ -134,7 +134,7 @@ func (m *Mailbox) answered(k *session.Kept) (bool, error) {
 // mergeLocked notes a message that was read.
 func (s *shard) mergeLocked(b *box, k *session.Kept) {
 	m := s.mailbox
-	if m.ofThisRun(k.ID) || slices.Contains(b.gone, k.ID) {
+	if m.ofThisRun(k.ID) || b.isGone(k.ID) {
 		return
 	}
 	n := len(k.Payload)
@@ -168,13 +168,13 @@ func (s *shard) knownLocked(b *box) {
 			s.finishLocked(b, i, session.Lost)
 		}
 	}
-	b.known, b.gone = true, nil
-	for _, id := range b.early {
+	early := b.early()
+	b.known, b.unread = true, nil
+	for _, id := range early {
 		if i, ok := b.find(id); ok {
 			s.ackLocked(b, i)
 		} else {
 			m.count.acksUnknown.Add(1)
 		}
 	}
-	b.early = nil
 }

@@ -174,7 +174,7 @@ func (s *shard) boxLocked(a session.Address) *box {
 // releaseLocked lets go of the box if nothing waits in it and nobody has a hold on it.
 // While the pass is under way boxes stay, because they know what it must not bring back.
 func (s *shard) releaseLocked(b *box) {
-	if len(b.items) > 0 || b.pending > 0 || b.working || b.due || len(b.early) > 0 || !s.mailbox.indexed.Load() {
+	if len(b.items) > 0 || b.pending > 0 || b.working || b.due || len(b.early()) > 0 || !s.mailbox.indexed.Load() {
 		return
 	}
 	s.wheel.take(b)

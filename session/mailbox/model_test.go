@@ -179,7 +179,7 @@ func (m *model) checkMissed(device string) {
 
 func (m *model) early(device string) bool {
 	b := m.mailbox.shards[0].boxes[address(device)]
-	return b != nil && len(b.early) > 0
+	return b != nil && len(b.early()) > 0
 }
 
 // end lets everything come to rest.

@@ -131,7 +131,7 @@ func (s *shard) reserveLocked(q *post, device string) (why string) {
 	case m.waitingBytes.Load()+int64(n) > int64(m.cfg.BytesMax):
 		m.count.refusedNode.Add(1)
 		why = m.why.bytes
-	case len(b.items)+b.pending >= m.cfg.DeviceMessagesMax && !b.holds(q.message.Collapse):
+	case len(b.items)+int(b.pending) >= m.cfg.DeviceMessagesMax && !b.holds(q.message.Collapse):
 		m.count.refusedDevice.Add(1)
 		why = m.why.deviceMessages
 	case b.bytes+n > m.cfg.DeviceBytesMax:

@@ -70,7 +70,8 @@ func (s *shard) finishLocked(b *box, i int, o session.Outcome) {
 func (s *shard) settleLocked(b *box, id session.ID, o session.Outcome) {
 	if !b.known && !s.mailbox.ofThisRun(id) {
 		id.Node = strings.Clone(id.Node)
-		b.gone = append(b.gone, id)
+		u := b.unreadLocked()
+		u.gone = append(u.gone, id)
 	}
 	s.mailbox.store.Settle(b.address, id, o, s.mailbox.now())
 }
