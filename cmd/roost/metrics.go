@@ -17,6 +17,7 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.router.Stats())
 	writeMetrics(w, n.relay.Stats())
 	n.store.Metrics(w)
+	writeMetrics(w, n.store.MailStats())
 	if n.cluster != nil {
 		for _, stats := range n.cluster.Stats() {
 			writeMetrics(w, stats)
