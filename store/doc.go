@@ -30,14 +30,18 @@
 //     waits; Settle takes it out again and notes its final outcome;
 //  2. mailwriter.go: one goroutine commits what has gathered, synced, and tells each Post;
 //     meanwhile the next group gathers;
-//  3. mailread.go: Mail is what waits for a device, in order; Mailboxes is everything that
+//  3. mailyoung.go: most messages end within a second. Until then they stand on disk with
+//     their whole group, and in memory; only what is left of a group is filed under its
+//     device;
+//  4. mailread.go: Mail is what waits for a device, in order; Mailboxes is everything that
 //     waits, for a start to go through;
-//  4. outcomes.go: Fates says what became of a message, until Config.OutcomeRetention
+//  5. outcomes.go: Fates says what became of a message, until Config.OutcomeRetention
 //     after it was final. Outcomes are filed by the time at which they go, so that a range
 //     tombstone takes many, and what still waits is not among them.
 //
-// The keys of a message are set once and removed by SingleDelete: one that is settled
-// before the write buffer goes to disk, as most are, never gets into a table.
+// Messages have a database of their own, in a directory below that of the records; see
+// mailDirectory. Their keys are set once and removed by SingleDelete, so that what ends
+// before the write buffer goes to disk never gets into a table.
 //
 // A crash needs no repair: one heartbeat for each epoch (epoch.go) says until
 // when the process lived, and a record left open by an older epoch reads as

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -132,6 +133,29 @@ func FuzzOutcomes(f *testing.F) {
 		}
 		if got, err := list(again); err != nil || got != want {
 			t.Fatalf("%x -> %x: %v\n%s\n%s", value, again, err, got, want)
+		}
+	})
+}
+
+func FuzzYoung(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{3, 'k', 'e', 'y', 1, 'v', 200, 1})
+	f.Add(append([]byte{2, 'm', 0, 5}, "value"...))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var again []byte
+		err := parseYoung(value, func(key, value []byte) error {
+			again = appendString(appendString(again, key), value)
+			return nil
+		})
+		if len(again) > len(value) || err == nil && len(again) == len(value) && !bytes.Equal(again, value) {
+			t.Fatalf("%x -> %x", value, again)
+		}
+		again = again[:0]
+		err = parseEnds(value, func(before, at uint64) {
+			again = binary.AppendUvarint(binary.AppendUvarint(again, before), at)
+		})
+		if len(again) > len(value) || err == nil && len(again) == len(value) && !bytes.Equal(again, value) {
+			t.Fatalf("%x -> %x", value, again)
 		}
 	})
 }

@@ -20,8 +20,7 @@ const mailMeasureEvery = time.Second
 //	settlements only     -> after LossWindow/2
 //	-> take everything -> one batch for each group, the last one synced -> tell who waits
 //
-// While it syncs, the next group gathers. It shares nothing with the writer of records
-// but Pebble, which takes the batches of both.
+// While it syncs, the next group gathers. It shares nothing with the writer of records.
 func (s *Store) writeMail() {
 	defer s.done.Done()
 	defer close(s.mail.ended)
