@@ -48,11 +48,12 @@ type Topics interface {
 	Unsubscribe(dst []byte, s *session.Session, f *wire.DeviceFrame) []byte
 }
 
-// Presence tells a session when the account's other devices come and go, from Watch to
-// Unwatch or until the session is over. It must not block, and is called on the loop of the
-// session.
+// Presence tells sessions which of their account's other devices come and go. It must not
+// block, and sends its events behind whatever the loop has answered before.
 type Presence interface {
-	Watch(s *session.Session)
+	// Watch begins to tell a session; false: there is no room for another.
+	Watch(s *session.Session) bool
+	// Unwatch ends it. It is called for every session that ends, watching or not.
 	Unwatch(s *session.Session)
 }
 
@@ -228,7 +229,7 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 	}
 	g.Journal.Opened(s, wire.Borrow(req.UserAgent), remote.String(), claims.Attrs)
 	if displaced != nil {
-		g.unsubscribeAll(displaced)
+		g.endSubscriptions(displaced)
 		g.counters.displaced.Add(1)
 		g.reactor.Close(netpoll.ConnID(displaced.Conn), CloseReplaced, "replaced by a newer connection of this device")
 	}
@@ -266,7 +267,7 @@ func (g *Gate) Closed(c *netpoll.Conn, code uint16) {
 	if !ok {
 		return
 	}
-	g.unsubscribeAll(s)
+	g.endSubscriptions(s)
 	if g.Registry.Close(s) {
 		g.Journal.Closed(s, g.Now().UnixMilli(), code)
 	}

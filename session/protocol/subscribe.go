@@ -7,7 +7,8 @@ import (
 )
 
 // subscribe takes a subscribe or unsubscribe frame: of topics, of presence, or of both. It
-// has one answer: that of the topics, where it names any, and else ok. Presence follows it.
+// has one answer: that of the topics, where it names any, and else ok. If presence is
+// refused, so is the frame. The first events follow the answer.
 func (g *Gate) subscribe(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	switch {
 	case f.Presence && g.Presence == nil:
@@ -15,6 +16,11 @@ func (g *Gate) subscribe(c *netpoll.Conn, s *session.Session, f *wire.DeviceFram
 		return
 	case len(f.Topics) > 0 && g.Topics == nil:
 		g.refuseFrame(c, f.Ref, wire.CodeUnsupported, f.Type.String()+" to topics is not offered by this node")
+		return
+	case f.Presence && f.Type == wire.FrameUnsubscribe:
+		g.Presence.Unwatch(s)
+	case f.Presence && !g.Presence.Watch(s):
+		g.refuseFrame(c, f.Ref, session.Overloaded.String(), "too many sessions watch presence on this node, or of this account")
 		return
 	}
 	var scratch [512]byte
@@ -31,18 +37,14 @@ func (g *Gate) subscribe(c *netpoll.Conn, s *session.Session, f *wire.DeviceFram
 	if len(answer) > 0 {
 		c.Reply(netpoll.OpText, answer)
 	}
-	switch {
-	case !f.Presence:
-	case f.Type == wire.FrameSubscribe:
-		g.Presence.Watch(s)
-	default:
-		g.Presence.Unwatch(s)
-	}
 }
 
-// unsubscribeAll ends what a session has subscribed to that is over.
-func (g *Gate) unsubscribeAll(s *session.Session) {
+// endSubscriptions ends what a session has asked to be told, once it is over.
+func (g *Gate) endSubscriptions(s *session.Session) {
 	if g.Topics != nil {
 		g.Topics.Forget(s)
+	}
+	if g.Presence != nil {
+		g.Presence.Unwatch(s)
 	}
 }

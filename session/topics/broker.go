@@ -133,7 +133,7 @@ func (b *Broker) Unsubscribe(dst []byte, s *session.Session, f *wire.DeviceFrame
 
 // Publish keeps a message to a topic, if this node is the topic's home, and appends those
 // who are to have it, each once. Whoever waits for what came before gets it later and is
-// not among them. m is borrowed. It is deliver's.
+// not among them. from and m are borrowed. It is deliver's.
 func (b *Broker) Publish(dst []*session.Session, from session.Origin, m *session.Message) []*session.Session {
 	b.count.published.Add(1)
 	var r *Retained

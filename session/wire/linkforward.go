@@ -30,18 +30,21 @@ type Forward struct {
 	TimeoutMS uint32 // how long outcomes may take; 0: the default of the node that gets it
 }
 
-// The first byte of an entry: 1 All, 2 and 4 Kind, 8 and 16 Wait, 128 that a topic stands
-// in the place of the account. The others are 0.
+// The first byte of an entry: 1 All, 2 and 4 Kind, 8 and 16 Wait, 128 a second byte
+// follows: 4 a topic stands in the place of the account. The others are 0.
 const (
 	forwardAll      = 1
 	forwardKind     = 1
 	forwardWait     = 3
-	forwardTopic    = 0x80
 	forwardReserved = 0x60
+	forwardMore     = 0x80
+
+	forwardTopic        = 4
+	forwardMoreReserved = 0xfb
 )
 
 // forwardFixedBytes is more than an entry takes beside its names and payload.
-const forwardFixedBytes = 1 + 8 + 10 + 10 + 5 + 4*2 + 10
+const forwardFixedBytes = 2 + 8 + 10 + 10 + 5 + 4*2 + 10
 
 // SizeMax returns an upper bound of what AppendForward appends.
 func (f *Forward) SizeMax() int {
@@ -56,11 +59,12 @@ func AppendForward(dst []byte, f *Forward) []byte {
 		first |= forwardAll
 	}
 	addressee := f.Account
-	if f.Topic != "" {
-		first |= forwardTopic
+	if f.Topic == "" {
+		dst = append(dst, first)
+	} else {
+		dst = append(dst, first|forwardMore, forwardTopic)
 		addressee = f.Topic
 	}
-	dst = append(dst, first)
 	dst = binary.BigEndian.AppendUint64(dst, f.Ref)
 	dst = binary.AppendUvarint(dst, uint64(f.ID))
 	dst = binary.AppendUvarint(dst, uint64(f.SentMS))
@@ -89,11 +93,17 @@ func ParseForward(b []byte, f *Forward) (rest []byte, err error) {
 	f.All = first&forwardAll != 0
 	f.Kind = session.Kind(first >> forwardKind & 3)
 	f.Wait = session.Wait(first >> forwardWait & 3)
+	more := byte(0)
+	if first&forwardMore != 0 {
+		if more = r.byte("more flags"); r.err == nil && (more == 0 || more&forwardMoreReserved != 0) {
+			r.fail(CodeValue, fmt.Sprintf("more flags %#02x", more))
+		}
+	}
 	f.Ref = r.uint64("ref")
 	f.ID = session.MessageID(r.uvarint("id"))
 	f.SentMS = int64(r.bounded("sent_ms", 1<<63-1))
 	f.TimeoutMS = uint32(r.bounded("timeout_ms", TimeoutMSMax))
-	if f.Account, f.Topic = "", ""; first&forwardTopic == 0 {
+	if f.Account, f.Topic = "", ""; more&forwardTopic == 0 {
 		f.Account = r.name("account")
 	} else {
 		f.Topic = r.topic("topic")
