@@ -208,8 +208,9 @@ func (b *Broker) finish(r *replay, p Replay) {
 				continue
 			}
 			sent[id] = struct{}{}
-			buffer = wire.AppendMessage(buffer[:0], m.Origin, &m.Message)
-			b.sockets.Send(netpoll.ConnID(r.session.Conn), netpoll.OpText, buffer, b, 0)
+			var op netpoll.Op
+			op, buffer = appendMessage(buffer[:0], m)
+			b.sockets.Send(netpoll.ConnID(r.session.Conn), op, buffer, b, 0)
 		}
 	}
 	put(p.Messages)
@@ -218,6 +219,12 @@ func (b *Broker) finish(r *replay, p Replay) {
 	}
 	b.count.replayed.Add(uint64(len(sent)))
 	b.count.replaying.Add(-1)
+}
+
+// appendMessage encodes a message as those who subscribe get it: in roost.v1, since
+// roost.raw has nothing to subscribe with.
+func appendMessage(dst []byte, m *Retained) (netpoll.Op, []byte) {
+	return netpoll.OpText, wire.AppendMessage(dst, m.Origin, &m.Message)
 }
 
 // end sends the result and makes the session a subscriber, unless something is held back.
