@@ -10,6 +10,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/roostpush/roost/cmd/roost/internal/config"
 )
 
 // BenchmarkBroadcast pushes to everybody connected, and to a topic that all have
@@ -17,7 +19,7 @@ import (
 // are as many as a process may have with both ends of their connections.
 func BenchmarkBroadcast(b *testing.B) {
 	const devices = 8000
-	n := startNode(b, nil)
+	n := startNode(b, func(c *config.Config) { c.Netpoll.PingInterval = time.Hour }) // nobody answers pings
 	for i := range devices {
 		conn, buffered, _, err := (ws.Dialer{}).Dial(b.Context(), n.url(fmt.Sprint("a", i), "d"))
 		if err != nil {

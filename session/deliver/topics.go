@@ -6,7 +6,7 @@ import "github.com/roostpush/roost/session"
 // blocks.
 type Topics interface {
 	// Publish keeps a message to m.Topic for those who ask for it later, and appends the
-	// sessions of this node that are to have it now. m is borrowed.
+	// sessions of this node that are to have it now. from and m are borrowed.
 	Publish(dst []*session.Session, from session.Origin, m *session.Message) []*session.Session
 	// AppendNodes appends the other nodes that are to have it.
 	AppendNodes(dst []string, topic string) []string

@@ -267,7 +267,7 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 	}
 	g.Journal.Opened(s, wire.Borrow(req.UserAgent), remote.String(), claims.Attrs)
 	if displaced != nil {
-		g.unsubscribeAll(displaced)
+		g.endSubscriptions(displaced)
 		g.counters.displaced.Add(1)
 		g.reactor.Close(netpoll.ConnID(displaced.Conn), CloseReplaced, "replaced by a newer connection of this device")
 	}
@@ -319,7 +319,7 @@ func (g *Gate) Closed(c *netpoll.Conn, code uint16) {
 	if !ok {
 		return
 	}
-	g.unsubscribeAll(s)
+	g.endSubscriptions(s)
 	if s.Permissions&session.Raw != 0 {
 		g.Pings.ForgetPings(s.Conn)
 	}

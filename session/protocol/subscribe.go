@@ -16,7 +16,8 @@ type Presence interface {
 }
 
 // subscribe takes a subscribe or unsubscribe frame: of topics, of presence, or of both. It
-// has one answer: that of the topics, where it names any, and else ok. Presence follows it.
+// has one answer: that of the topics, where it names any, and else ok. If presence is
+// refused, so is the frame. The first events follow the answer.
 // Of the account's devices a session may know whatever its token permits else: it could ask
 // for their list as well.
 func (g *Gate) subscribe(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
@@ -49,8 +50,8 @@ func (g *Gate) subscribe(c *netpoll.Conn, s *session.Session, f *wire.DeviceFram
 	}
 }
 
-// unsubscribeAll ends what a session has subscribed to that is over.
-func (g *Gate) unsubscribeAll(s *session.Session) {
+// endSubscriptions ends what a session has asked to be told, once it is over.
+func (g *Gate) endSubscriptions(s *session.Session) {
 	if g.Topics != nil {
 		g.Topics.Forget(s)
 	}

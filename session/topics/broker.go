@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
@@ -16,10 +17,13 @@ type Sockets interface {
 
 // Others are the other nodes. None of their methods blocks.
 type Others interface {
-	// IsHome reports whether this node keeps the window of a topic.
-	IsHome(topic string) bool
-	// AppendHome appends the node that does, unless it is this one.
-	AppendHome(dst []string, topic string) []string
+	// Home says whether this node keeps the window of a topic and, if not, which one does;
+	// empty: none that can be reached.
+	Home(topic string) (node string, here bool)
+	// Told calls f once, by any goroutine and maybe before it returns: when the others know
+	// of all topics that have subscribers here by now, or have had time enough; all says
+	// that each of them does.
+	Told(f func(all bool))
 	// Ask asks the other nodes that keep windows of these topics what came after a message.
 	// answer is called once, by any goroutine and maybe before Ask returns: with what each of
 	// them has, and lacking if one that may have something did not say.
@@ -37,6 +41,7 @@ type Broker struct {
 	window    window
 	interests interests
 	asked     chan *replay
+	known     atomic.Uint64 // entries up to this number are known to the others
 	count     counters
 }
 
@@ -64,8 +69,10 @@ func (b *Broker) Forget(s *session.Session) { b.subs.forget(s) }
 
 // Subscribe answers a subscribe frame of a session, whose loop calls it; the frame is
 // borrowed. What it appends goes onto the connection before anything else does, so that
-// the result precedes the first message. With since nothing is appended unless the frame
-// is refused: what came since that message is sent, then the result, then what is new.
+// the result precedes the first message. Where other nodes have to know first of what had no
+// subscriber here, the result is sent when they do: what anybody publishes after it
+// arrives. With since nothing is appended unless the frame is refused: what came since that
+// message is sent, then the result, then what is new.
 func (b *Broker) Subscribe(dst []byte, s *session.Session, f *wire.DeviceFrame) []byte {
 	if f.Since != nil {
 		return b.replaySince(dst, s, f)
@@ -73,11 +80,43 @@ func (b *Broker) Subscribe(dst []byte, s *session.Session, f *wire.DeviceFrame) 
 	var room [16]verdict
 	verdicts := room[:0]
 	b.subs.mu.Lock()
+	newest := uint64(0)
 	for _, pattern := range f.Topics {
-		verdicts = append(verdicts, verdict{wire.Borrow(pattern), b.subs.subscribeLocked(s, wire.Borrow(pattern))})
+		v := verdict{wire.Borrow(pattern), b.subs.subscribeLocked(s, wire.Borrow(pattern))}
+		verdicts = append(verdicts, v)
+		if v.refused == session.Pending {
+			newest = max(newest, b.subs.entryLocked(v.pattern).number)
+		}
 	}
+	made := b.subs.made
 	b.subs.mu.Unlock()
+	if b.others != nil && newest > b.known.Load() && len(f.Ref) > 0 && b.beginAnswer() {
+		b.answerWhenTold(s, b.appendVerdicts(nil, f.Ref, verdicts, nil), made)
+		return dst
+	}
 	return b.appendVerdicts(dst, f.Ref, verdicts, nil)
+}
+
+// beginAnswer counts one more frame that is answered later; false: they are too many.
+func (b *Broker) beginAnswer() bool {
+	if b.count.replaying.Add(1) > int64(b.cfg.ReplaysMax) {
+		b.count.replaying.Add(-1)
+		return false
+	}
+	return true
+}
+
+// answerWhenTold sends a result, which is kept, when the other nodes know what this one
+// has subscribers of: all entries up to that number.
+func (b *Broker) answerWhenTold(s *session.Session, answer []byte, made uint64) {
+	conn := netpoll.ConnID(s.Conn)
+	b.others.Told(func(bool) {
+		for known := b.known.Load(); known < made && !b.known.CompareAndSwap(known, made); {
+			known = b.known.Load()
+		}
+		b.sockets.Send(conn, netpoll.OpText, answer, b, 0)
+		b.count.replaying.Add(-1)
+	})
 }
 
 // Unsubscribe answers an unsubscribe frame in the same way. A topic that was not
@@ -94,7 +133,7 @@ func (b *Broker) Unsubscribe(dst []byte, s *session.Session, f *wire.DeviceFrame
 
 // Publish keeps a message to a topic, if this node is the topic's home, and appends those
 // who are to have it, each once. Whoever waits for what came before gets it later and is
-// not among them. m is borrowed. It is deliver's.
+// not among them. from and m are borrowed. It is deliver's.
 func (b *Broker) Publish(dst []*session.Session, from session.Origin, m *session.Message) []*session.Session {
 	b.count.published.Add(1)
 	var r *Retained
@@ -105,13 +144,22 @@ func (b *Broker) Publish(dst []*session.Session, from session.Origin, m *session
 		return r
 	}
 	// Kept first, then looked: who subscribes meanwhile has it by one of the two.
-	if b.others == nil || b.others.IsHome(m.Topic) {
+	if b.isHome(m.Topic) {
 		b.window.add(retained())
 	}
 	b.subs.mu.RLock()
 	dst = b.subs.appendLocked(dst, m.Topic, retained)
 	b.subs.mu.RUnlock()
 	return dst
+}
+
+// isHome reports whether this node keeps the window of a topic.
+func (b *Broker) isHome(topic string) bool {
+	if b.others == nil {
+		return true
+	}
+	_, here := b.others.Home(topic)
+	return here
 }
 
 // AppendNodes appends the other nodes that are to have what is published to a topic: those
@@ -121,7 +169,9 @@ func (b *Broker) AppendNodes(dst []string, topic string) []string {
 		return dst
 	}
 	first := len(dst)
-	dst = b.others.AppendHome(dst, topic)
+	if node, here := b.others.Home(topic); !here && node != "" {
+		dst = append(dst, node)
+	}
 	return b.interests.append(dst, first, topic)
 }
 

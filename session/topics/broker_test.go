@@ -182,9 +182,53 @@ func TestTooManyChanges(t *testing.T) {
 // elsewhere is a cluster in which this node keeps no window.
 type elsewhere struct{}
 
-func (elsewhere) IsHome(string) bool                                   { return false }
-func (elsewhere) AppendHome(dst []string, _ string) []string           { return append(dst, "home") }
+func (elsewhere) Home(string) (string, bool)                           { return "home", false }
+func (elsewhere) Told(f func(bool))                                    { f(true) }
 func (elsewhere) Ask(_ []string, _ session.ID, f func([]Replay, bool)) { f(nil, false) }
+
+// later is a cluster that takes its time to be told.
+type later struct {
+	elsewhere
+	told *[]func(bool)
+}
+
+func (l later) Told(f func(bool)) { *l.told = append(*l.told, f) }
+
+func TestResultWaitsUntilOthersKnow(t *testing.T) {
+	var told []func(bool)
+	n := newNode(true, later{told: &told}, func(c *Config) { c.ReplaysMax = 1 })
+	one, two := n.open("1"), n.open("2")
+	if a := n.say(t, one, `{"type":"subscribe","id":1,"topics":["a","b"]}`); a != "" || len(told) != 1 {
+		t.Errorf("%s, %d wait", a, len(told))
+	}
+	if _, to := n.publish("a", "x"); to != "1" {
+		t.Errorf("goes to %q meanwhile", to)
+	}
+	// Neither is known to the others when another device wants one of them; that is above
+	// the limit, and answered at once.
+	if a := n.say(t, two, `{"type":"subscribe","id":1,"topics":["a"]}`); !strings.Contains(a, `"status":"ok"`) {
+		t.Error(a)
+	}
+	if got := n.sockets.take(one); len(got) != 0 || len(told) != 1 {
+		t.Errorf("%q, %d wait", got, len(told))
+	}
+	told[0](true)
+	if got := n.sockets.take(one); len(got) != 1 || got[0] != `{"type":"result","ref":1,"status":"ok","topics":[{"topic":"a","status":"ok"},{"topic":"b","status":"ok"}]}` || n.Stats().Replaying != 0 {
+		t.Errorf("%q, %+v", got, n.Stats())
+	}
+	if a := n.say(t, two, `{"type":"subscribe","id":1,"topics":["b"]}`); !strings.Contains(a, `"status":"ok"`) || len(told) != 1 {
+		t.Errorf("%s, although all know it", a)
+	}
+	// The first one of a topic did not ask for a result, the second does.
+	n.say(t, one, `{"type":"subscribe","topics":["d"]}`)
+	if a := n.say(t, two, `{"type":"subscribe","id":1,"topics":["d"]}`); a != "" || len(told) != 2 {
+		t.Errorf("%s, %d wait", a, len(told))
+	}
+	told[1](true)
+	if got := n.sockets.take(two); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
 
 func TestPublishAllocatesNothing(t *testing.T) {
 	n := newNode(true, elsewhere{}, nil)

@@ -9,7 +9,7 @@ import (
 type Config struct {
 	SubscriptionsMax        int           `yaml:"subscriptions_max" doc:"subscriptions of all devices of this node together; each takes some 50 bytes, a device's first some 200. Above it overloaded"`
 	SessionSubscriptionsMax int           `yaml:"session_subscriptions_max" doc:"topics and patterns that one device may have subscribed to at a time. Above it overloaded"`
-	ReplaysMax              int           `yaml:"replays_max" doc:"subscribe frames with since that are being answered at one moment. Above it overloaded"`
+	ReplaysMax              int           `yaml:"replays_max" doc:"subscribe frames that wait for their answer at one moment: with since, for what is sent again, above it overloaded; without, until other nodes know of their topics, above it they are answered before that"`
 	ReplayMessagesMax       int           `yaml:"replay_messages_max" doc:"messages that one subscribe frame with since is sent again, and as many that may be held back for it meanwhile; of more the newest, and the result says complete: false"`
 	ReplayBytesMax          int           `yaml:"replay_bytes_max" doc:"payloads of those messages together, bytes; with the frames around them they must fit into what a connection may have waiting"`
 	InterestsMax            int           `yaml:"interests_max" doc:"topics and patterns that are noted of one other node; each takes some 150 bytes. A node that has more is sent everything that is published"`

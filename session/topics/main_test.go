@@ -115,7 +115,7 @@ func (n *node) say(t testing.TB, s *session.Session, text string) string {
 func (n *node) subscribe(t testing.TB, s *session.Session, patterns ...string) {
 	t.Helper()
 	list, _ := json.Marshal(patterns)
-	answer := n.say(t, s, fmt.Sprintf(`{"type":"subscribe","id":1,"topics":%s}`, list))
+	answer := n.say(t, s, fmt.Sprintf(`{"type":"subscribe","id":1,"topics":%s}`, list)) + strings.Join(n.sockets.take(s), "")
 	if !strings.Contains(answer, `"ref":1,"status":"ok"`) || strings.Count(answer, `"status":"ok"`) != len(patterns)+1 {
 		t.Fatalf("%v: %s", patterns, answer)
 	}

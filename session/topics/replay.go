@@ -48,7 +48,7 @@ func (b *Broker) replaySince(dst []byte, s *session.Session, f *wire.DeviceFrame
 	}
 	id.Node = strings.Clone(id.Node)
 	r := &replay{broker: b, session: s, ref: slices.Clone(f.Ref), since: id}
-	full := b.count.replaying.Add(1) > int64(b.cfg.ReplaysMax)
+	full := !b.beginAnswer()
 	b.subs.mu.Lock()
 	for _, pattern := range f.Topics {
 		v := verdict{strings.Clone(wire.Borrow(pattern)), session.Overloaded}
@@ -62,7 +62,9 @@ func (b *Broker) replaySince(dst []byte, s *session.Session, f *wire.DeviceFrame
 	}
 	b.subs.mu.Unlock()
 	if len(r.patterns) == 0 {
-		b.count.replaying.Add(-1)
+		if !full {
+			b.count.replaying.Add(-1)
+		}
 		return b.appendVerdicts(dst, r.ref, r.verdicts, nil)
 	}
 	b.count.replays.Add(1)
@@ -185,7 +187,7 @@ func (b *Broker) look(r *replay) {
 func (b *Broker) Since(patterns []string, id session.ID) (p Replay, ok bool) {
 	var own []string
 	for _, pattern := range patterns {
-		if strings.HasSuffix(pattern, wildcard) || b.others == nil || b.others.IsHome(pattern) {
+		if strings.HasSuffix(pattern, wildcard) || b.isHome(pattern) {
 			own = append(own, pattern)
 		}
 	}
@@ -206,8 +208,9 @@ func (b *Broker) finish(r *replay, p Replay) {
 				continue
 			}
 			sent[id] = struct{}{}
-			buffer = wire.AppendMessage(buffer[:0], m.Origin, &m.Message)
-			b.sockets.Send(netpoll.ConnID(r.session.Conn), netpoll.OpText, buffer, b, 0)
+			var op netpoll.Op
+			op, buffer = appendMessage(buffer[:0], m)
+			b.sockets.Send(netpoll.ConnID(r.session.Conn), op, buffer, b, 0)
 		}
 	}
 	put(p.Messages)
@@ -216,6 +219,12 @@ func (b *Broker) finish(r *replay, p Replay) {
 	}
 	b.count.replayed.Add(uint64(len(sent)))
 	b.count.replaying.Add(-1)
+}
+
+// appendMessage encodes a message as those who subscribe get it: in roost.v1, since
+// roost.raw has nothing to subscribe with.
+func appendMessage(dst []byte, m *Retained) (netpoll.Op, []byte) {
+	return netpoll.OpText, wire.AppendMessage(dst, m.Origin, &m.Message)
 }
 
 // end sends the result and makes the session a subscriber, unless something is held back.

@@ -151,12 +151,12 @@ type between struct {
 	during func()
 }
 
-func (o *between) IsHome(string) bool {
+func (o *between) Home(string) (string, bool) {
 	if f := o.during; f != nil {
 		o.during = nil
 		f()
 	}
-	return true
+	return "", true
 }
 
 // TestReplayMeetsAPublish subscribes with since while a message is on its way into the

@@ -16,7 +16,7 @@ type Stats struct {
 	WindowMessages uint64 `metric:"roost_topics_window_messages" doc:"messages it keeps"`
 	WindowBytes    uint64 `metric:"roost_topics_window_bytes" doc:"memory they take"`
 	Replays        uint64 `metric:"roost_topics_replays_total" doc:"subscribe frames with since"`
-	Replaying      uint64 `metric:"roost_topics_replaying" doc:"of those the ones being answered now"`
+	Replaying      uint64 `metric:"roost_topics_replaying" doc:"subscribe frames that wait for their answer now: those with since, and those whose topics other nodes have to know of first"`
 	Replayed       uint64 `metric:"roost_topics_replayed_total" doc:"messages sent again for them, or after they were held back"`
 	Incomplete     uint64 `metric:"roost_topics_replays_incomplete_total" doc:"of the frames the ones answered with complete: false"`
 	HeldDropped    uint64 `metric:"roost_topics_held_dropped_total" doc:"messages held back for a frame with since that went because they were above replay_messages_max or replay_bytes_max"`

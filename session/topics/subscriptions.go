@@ -23,7 +23,8 @@ type subscriptions struct {
 	mu      sync.RWMutex
 	entries map[string]*entry // by key
 	holders map[*session.Session]*holder
-	length  int // of all members
+	length  int    // of all members
+	made    uint64 // entries, ever
 
 	changes changes
 }
@@ -32,6 +33,7 @@ type subscriptions struct {
 type entry struct {
 	pattern  string
 	key      string // of pattern
+	number   uint64 // how many were made before, and this
 	members  []*session.Session
 	awaiting map[*replay]struct{} // whose sessions become members later, and hold messages back
 }
@@ -123,6 +125,8 @@ func (x *subscriptions) entryLocked(pattern string) *entry {
 		e = &entry{pattern: strings.Clone(pattern)}
 		e.key = keyOf(e.pattern)
 		x.entries[e.key] = e
+		x.made++
+		e.number = x.made
 		x.changes.note(e.pattern, false)
 	}
 	return e

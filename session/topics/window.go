@@ -3,14 +3,13 @@ package topics
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/roostpush/roost/session"
 )
 
 // Retained is a message that was published, as the window keeps it. Nobody changes it.
-// Topic and Payload are its own.
+// Its names and Payload are its own.
 type Retained struct {
 	Origin session.Origin // of its id
 	session.Message
@@ -21,7 +20,9 @@ type Retained struct {
 
 func newRetained(from session.Origin, m *session.Message) *Retained {
 	r := &Retained{Origin: from, Message: *m}
-	r.Topic, r.Payload = strings.Clone(m.Topic), slices.Clone(m.Payload)
+	names := m.Topic + from.Node // one string for both
+	r.Topic, r.Origin.Node = names[:len(m.Topic)], names[len(m.Topic):]
+	r.Payload = slices.Clone(m.Payload)
 	return r
 }
 

@@ -77,11 +77,12 @@ func (c *Cluster) tell() {
 		case <-c.telling.wake:
 		case <-c.node.Topics.Changed():
 		}
+		waiting := c.telling.begin() // before the changes, which have all that they wait for
 		var whole bool
 		changes, whole = c.node.Topics.TakeChanges(changes[:0])
 		c.tellAll(changes, whole)
 		clear(changes)
-		c.ask()
+		c.ask(waiting)
 	}
 }
 
@@ -141,17 +142,25 @@ func (c *Cluster) say(node string, changes []wire.InterestChange, whole bool) bo
 	return true
 }
 
-// ask begins a round of questions for those who wait, unless one is under way. A link
-// answers behind what it was told before.
-func (c *Cluster) ask() {
-	t := &c.telling
+// begin returns those for whom a round of questions begins: none while one is under way.
+func (t *telling) begin() (waiting []func(all bool)) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.asking || len(t.waiting) == 0 {
-		t.mu.Unlock()
+		return nil
+	}
+	waiting, t.waiting, t.asking = t.waiting, nil, true
+	return waiting
+}
+
+// ask asks all nodes on behalf of those who wait, if there are any. A link answers behind
+// what it was told before.
+func (c *Cluster) ask(waiting []func(all bool)) {
+	if len(waiting) == 0 {
 		return
 	}
-	waiting := t.waiting
-	t.waiting, t.asking = nil, true
+	t := &c.telling
+	t.mu.Lock()
 	all := true
 	var nodes []string
 	for node, l := range t.links {

@@ -21,18 +21,21 @@ func (c *Cluster) TopicHomes() topics.Others { return topicHomes{c} }
 // ofTopic returns the home of a topic, whose name is borrowed; it allocates nothing.
 func (h *homes) ofTopic(topic string) string { return h.members.Load().Home(home.Hash(topic)) }
 
-// IsHome reports whether this node keeps the window of a topic.
-func (t topicHomes) IsHome(topic string) bool { return t.c.homes.ofTopic(topic) == t.c.self.Node }
-
-// AppendHome appends the other node that does. One without a link keeps nothing of what is
-// published meanwhile: the window is no promise.
-func (t topicHomes) AppendHome(dst []string, topic string) []string {
-	node := t.c.homes.ofTopic(topic)
-	if node == t.c.self.Node || !t.c.pool.Speaks(node, wire.LinkTypeInterest) {
-		return dst
+// Home says which node keeps the window of a topic. One without a link keeps nothing of
+// what is published meanwhile: the window is no promise.
+func (t topicHomes) Home(topic string) (node string, here bool) {
+	node = t.c.homes.ofTopic(topic)
+	switch {
+	case node == t.c.self.Node:
+		return "", true
+	case !t.c.pool.Speaks(node, wire.LinkTypeInterest):
+		return "", false
 	}
-	return append(dst, node)
+	return node, false
 }
+
+// Told calls f once the others know what this node's devices have subscribed to.
+func (t topicHomes) Told(f func(all bool)) { t.c.telling.told(f) }
 
 // Ask asks the homes of topics, and of a pattern all nodes. It waits until all nodes know
 // that this one has a subscriber: what they are given before that the home has got, or is
