@@ -21,7 +21,7 @@ type Config struct {
 	RequestBytesMax    int `yaml:"request_bytes_max" doc:"a request's line and headers, bytes; room for a token of some KiB, beyond it 431"`
 	RequestHeadersMax  int `yaml:"request_headers_max" doc:"header lines of a request, count; beyond it 431"`
 	MessageBytesMax    int `yaml:"message_bytes_max" doc:"one message from a peer, fragments together, bytes; beyond it close code 1009; twice the 64 KiB of payload a device may send, since escapes and base64 make a frame longer than what it carries"`
-	FramesPerSecondMax int `yaml:"frames_per_second_max" doc:"frames of any kind a connection may send within a second, count; beyond it close code 4006. A guard against floods of tiny frames; the rate limit for messages is protocol.message_rate"`
+	FramesPerSecondMax int `yaml:"frames_per_second_max" doc:"frames of any kind a connection may send within a second, count; beyond it close code 4006. A guard against floods of tiny frames, with room for a device that acknowledges a whole mailbox message by message; the rate limit for messages is protocol.message_rate"`
 
 	SendBufferBytes    int `yaml:"send_buffer_bytes" doc:"kernel send buffer of each connection, bytes; bounds what a peer that does not read can pin in the kernel (the default of Linux grows to 4 MiB). Below a few segments, which are 64 KiB on loopback, large messages would wait for delayed ACKs"`
 	ReceiveBufferBytes int `yaml:"receive_buffer_bytes" doc:"kernel receive buffer of each connection, bytes; devices send little"`
@@ -54,7 +54,7 @@ func Default() Config {
 		RequestBytesMax:    16 << 10,
 		RequestHeadersMax:  64,
 		MessageBytesMax:    128 << 10,
-		FramesPerSecondMax: 1000,
+		FramesPerSecondMax: 5000,
 		SendBufferBytes:    256 << 10,
 		ReceiveBufferBytes: 32 << 10,
 		QueuedSoftBytes:    64 << 10,

@@ -32,6 +32,14 @@ type Config struct {
 	AttrsBytesMax     int `yaml:"attrs_bytes_max" doc:"bytes of a token's attributes that are kept; a larger object is left out, because half of one would not parse"`
 	AccountDevicesMax int `yaml:"account_devices_max" doc:"devices of one account that a single question returns at most; above api.http.devices_max, so that a list which was cut can say so"`
 
+	MailGroupInterval time.Duration `yaml:"mail_group_interval" doc:"least time between two groups of kept messages, each of which costs a sync; a lone message does not wait for it, many of them share a sync"`
+	MailQueueBytesMax int           `yaml:"mail_queue_bytes_max" doc:"kept messages that wait for the disk, in bytes; beyond it they are refused. As much again may be on its way to the disk, and outcomes may take as much again"`
+	MailMessagesMax   int           `yaml:"mail_messages_max" doc:"messages of this node that wait for their devices; beyond it they are refused. The memory of who looks after them is about 100 bytes each"`
+	MailBytesMax      int           `yaml:"mail_bytes_max" doc:"bytes that waiting messages may take of the disk, looked at each second; beyond it messages are refused"`
+	MailFreeBytesMin  int           `yaml:"mail_free_bytes_min" doc:"bytes that must be free on the disk, looked at each second; below it messages are refused, so that outcomes and records still get there"`
+	OutcomeRetention  time.Duration `yaml:"outcome_retention" doc:"how long the outcome of a kept message can be asked for once it is final"`
+	OutcomeBytesMax   int           `yaml:"outcome_bytes_max" doc:"bytes that such outcomes may take of the disk; beyond it the oldest eighth of outcome_retention is forgotten. About 45 bytes each"`
+
 	MemTableBytes int `yaml:"mem_table_bytes" doc:"size of one of Pebble's write buffers in bytes; two stay in memory when idle and their pages count as the memory of devices, so it is as small as Pebble's first one"`
 	MemTablesMax  int `yaml:"mem_tables_max" doc:"write buffers that may wait to be written before commits stall; absorbs a reconnect storm"`
 	CacheBytes    int `yaml:"cache_bytes" doc:"Pebble's block cache in bytes; write buffers are taken out of it"`
@@ -63,6 +71,13 @@ func Default() Config {
 		RemoteBytesMax:    64,
 		AttrsBytesMax:     4 << 10,
 		AccountDevicesMax: 10_001,
+		MailGroupInterval: 2 * time.Millisecond,
+		MailQueueBytesMax: 32 << 20,
+		MailMessagesMax:   4_000_000,
+		MailBytesMax:      8 << 30,
+		MailFreeBytesMin:  256 << 20,
+		OutcomeRetention:  time.Hour,
+		OutcomeBytesMax:   1 << 30,
 		MemTableBytes:     256 << 10,
 		MemTablesMax:      16,
 		CacheBytes:        4 << 20,
@@ -102,6 +117,13 @@ func (c Config) Validate() error {
 	count("remote_bytes_max", c.RemoteBytesMax, 16, 256)
 	count("attrs_bytes_max", c.AttrsBytesMax, 2, 32<<10)
 	count("account_devices_max", c.AccountDevicesMax, 1, 1_000_000)
+	between("mail_group_interval", c.MailGroupInterval, 0, time.Second)
+	count("mail_queue_bytes_max", c.MailQueueBytesMax, 64<<10, 1<<30)
+	count("mail_messages_max", c.MailMessagesMax, 1, 1_000_000_000)
+	count("mail_bytes_max", c.MailBytesMax, 1<<20, 1<<50)
+	count("mail_free_bytes_min", c.MailFreeBytesMin, 1<<20, 1<<50)
+	between("outcome_retention", c.OutcomeRetention, time.Second, 720*time.Hour)
+	count("outcome_bytes_max", c.OutcomeBytesMax, 1<<20, 1<<50)
 	count("mem_table_bytes", c.MemTableBytes, 256<<10, 256<<20)
 	count("mem_tables_max", c.MemTablesMax, 2, 64)
 	check(c.CacheBytes >= 3*c.MemTableBytes, "cache_bytes is %d, it must be three times mem_table_bytes (%d) or more, because idle write buffers are taken out of it", c.CacheBytes, c.MemTableBytes)

@@ -1,4 +1,5 @@
-// Package store keeps a node's device records and its epoch on disk, in Pebble.
+// Package store keeps a node's device records, the messages that wait for devices, and
+// its epoch on disk, in Pebble.
 //
 // A record says who is or was connected, to which node: since when, last seen when,
 // closed when and with which code, with which user agent, from where, and the
@@ -23,6 +24,21 @@
 //     is. Keep takes facts of other nodes, Held and Release give away what belongs
 //     to another.
 //
+// A message that is kept is a promise (decision 7), and goes another way:
+//
+//  1. mail.go: Post encodes it into the group that gathers, under a short mutex, and never
+//     waits; Settle takes it out again and notes its final outcome;
+//  2. mailwriter.go: one goroutine commits what has gathered, synced, and tells each Post;
+//     meanwhile the next group gathers;
+//  3. mailread.go: Mail is what waits for a device, in order; Mailboxes is everything that
+//     waits, for a start to go through;
+//  4. outcomes.go: Fates says what became of a message, until Config.OutcomeRetention
+//     after it was final. Outcomes are filed by the time at which they go, so that a range
+//     tombstone takes many, and what still waits is not among them.
+//
+// The keys of a message are set once and removed by SingleDelete: one that is settled
+// before the write buffer goes to disk, as most are, never gets into a table.
+//
 // A crash needs no repair: one heartbeat for each epoch (epoch.go) says until
 // when the process lived, and a record left open by an older epoch reads as
 // closed at that heartbeat with code 1006. Beside its own this node keeps heartbeats
@@ -37,5 +53,5 @@
 // one that imports Pebble. cmd/roost opens it; the session watchers write to it;
 // the api package reads from it and exports its metrics.
 //
-// Start reading at store.go, then journal.go and writer.go.
+// Start reading at store.go, then journal.go and writer.go; mail.go for messages.
 package store

@@ -59,6 +59,12 @@ func (s *Store) Health() error {
 	if op := s.disk.slowest(s.cfg.StallAfter); op != "" {
 		return fmt.Errorf("store: %s (%d bytes of events wait in memory, at most %d)", op, s.journalBytes(), s.cfg.JournalBytesMax)
 	}
+	s.mail.mu.Lock()
+	since := s.mail.since
+	s.mail.mu.Unlock()
+	if !since.IsZero() && time.Since(since) > s.cfg.StallAfter {
+		return fmt.Errorf("store: stalled: one commit of messages takes %v", time.Since(since).Round(time.Second))
+	}
 	h := &s.health
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -12,15 +12,25 @@ import (
 //	e                                    uvarint: the newest epoch
 //	g <node> 0 <epoch, 8 bytes>          heartbeat of another node: see epoch.go
 //	h <epoch, 8 bytes>                   heartbeat of this one
+//	m <account> 0 <device> 0 <id>        a message that waits: see mailvalue.go
+//	n                                    uvarint: how many messages wait
+//	o <second, 4 bytes> <id / 64> 0 <epoch, 8 bytes> <group, 8 bytes>   outcomes, until that second: see outcomes.go
 //	r <account> 0 <device>               facts: see record.go; joined by Pebble
 //	s                                    uvarint: minute below which the index is swept
+//	w <id> 0 <account> 0 <device>        varint: that message waits since, Unix milliseconds
 //	x <minute, 4 bytes> <account> 0 <device>   empty: look at the record after that minute
+//
+// An id is its epoch, 8 bytes, its number, 8 bytes, and its node.
 const (
 	keyEpoch     = 'e'
 	keyForeign   = 'g'
 	keyHeartbeat = 'h'
+	keyMail      = 'm'
+	keyMailCount = 'n'
+	keyOutcome   = 'o'
 	keyRecord    = 'r'
 	keySwept     = 's'
+	keyWaiting   = 'w'
 	keyExpiry    = 'x'
 )
 

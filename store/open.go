@@ -122,6 +122,11 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
+	waiting, err := s.getUvarint(keyMailCount)
+	if err != nil {
+		return err
+	}
+	s.mail.db, s.mail.committed, s.mail.messages = s.db, int64(waiting), int64(waiting)
 	swept, err := s.getUvarint(keySwept)
 	if err != nil {
 		return err

@@ -69,6 +69,12 @@ func (s *Store) listener(log *pebbleLog) *pebble.EventListener {
 			s.counts.stalls.Add(1)
 			s.health.note(func(h *health) { h.stall, h.stallSince = info.Reason, time.Now() })
 		},
+		PossibleAPIMisuse: func(info pebble.PossibleAPIMisuseInfo) {
+			if info.Kind == pebble.NondeterministicSingleDelete {
+				log.Errorf("%v", info)
+				s.mail.count.repeated.Add(1)
+			}
+		},
 		WriteStallEnd: func() { s.health.note(func(h *health) { h.stall = "" }) },
 	}
 }

@@ -74,6 +74,7 @@ var commitSeconds = []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5
 func (s *Store) newMetrics() {
 	s.set = metrics.NewSet()
 	s.commitTime = s.set.NewPrometheusHistogramExt("roost_store_commit_seconds", commitSeconds)
+	s.mailCommitTime = s.set.NewPrometheusHistogramExt("roost_store_mail_commit_seconds", commitSeconds)
 }
 
 // Metrics writes the store's metrics in the Prometheus text format.

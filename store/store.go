@@ -31,6 +31,7 @@ type Store struct {
 	disk *disk
 
 	journal journal
+	mail    mail
 	lossy   atomic.Bool // an event was dropped in this epoch
 	shared  atomic.Bool // there are other nodes: an end may be kept apart from its opening
 	epochs  epochs
@@ -38,12 +39,13 @@ type Store struct {
 	counts  counts
 	set     *metrics.Set
 
-	commitTime *metrics.PrometheusHistogram
+	commitTime     *metrics.PrometheusHistogram
+	mailCommitTime *metrics.PrometheusHistogram
 
 	flushes chan chan struct{} // Flush asks the writer
 	resyncC chan struct{}      // the writer asks the sweeper; capacity 1
 	closing chan struct{}      // closed by Close
-	done    sync.WaitGroup     // writer and sweeper
+	done    sync.WaitGroup     // writers, sweeper and watchMail
 
 	// applyMu is held by the writer while it commits and by the sweeper from
 	// reading a record to deleting it, so that no opening falls in between.
@@ -91,6 +93,11 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 	s.journal.full = make(chan struct{}, 1)
 	s.journal.heldMax = cfg.JournalBytesMax / journalChunkBytes
 	s.journal.free = [][]byte{make([]byte, 0, journalChunkBytes), make([]byte, 0, journalChunkBytes)}
+	s.mail.promised, s.mail.noted = make(chan struct{}, 1), make(chan struct{}, 1)
+	s.mail.ended = make(chan struct{})
+	s.mail.tooSlow = fmt.Errorf("%w: a commit takes longer than stall_after (%v)", ErrStalled, cfg.StallAfter)
+	s.mail.tooMany = fmt.Errorf("%w: mail_messages_max (%d) messages wait for their devices", ErrFull, cfg.MailMessagesMax)
+	s.mail.tooMuch = fmt.Errorf("%w: mail_queue_bytes_max (%d) bytes of messages wait for the disk", ErrFull, cfg.MailQueueBytesMax)
 	s.disk = newDisk(fs, cfg.DiskRetryInterval, s.fail)
 	s.newMetrics()
 
@@ -131,9 +138,11 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 		}
 	}
 	s.disk.opened.Store(true)
-	s.done.Add(2)
+	s.done.Add(4)
 	go s.write()
 	go s.sweep()
+	go s.writeMail()
+	go s.watchMail()
 	return s, nil
 }
 
@@ -166,6 +175,7 @@ func (s *Store) Close() error {
 
 func (s *Store) shut() error {
 	s.journal.stop()
+	s.mail.stop(ErrClosed)
 	close(s.closing)
 	finished := make(chan error, 1)
 	go func() {

@@ -44,7 +44,9 @@ func (s *Store) sweep() {
 		case <-s.health.failedC:
 			return
 		case <-tick.C:
-			err = s.guard("sweep", s.sweepDue)
+			if err = s.guard("sweep", s.sweepDue); err == nil {
+				err = s.guard("sweep of outcomes", s.sweepOutcomes)
+			}
 		case <-s.resyncC:
 			err = s.guard("resync", s.resync)
 		}

@@ -14,6 +14,8 @@ import (
 type commands struct {
 	Serve         serveCommand         `cmd:"" help:"Run a node."`
 	Push          pushCommand          `cmd:"" help:"Push a message to a device, an account or everybody."`
+	Message       messageCommand       `cmd:"" help:"Say what has become of a message that is kept."`
+	Cancel        cancelCommand        `cmd:"" help:"Withdraw a message that is kept."`
 	Devices       devicesCommand       `cmd:"" help:"List an account's devices."`
 	Disconnect    disconnectCommand    `cmd:"" help:"Close a device's connection."`
 	Nodes         nodesCommand         `cmd:"" help:"List the nodes of the cluster."`

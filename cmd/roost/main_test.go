@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "listening": listening, "until": until,
+			"exits": exits, "listening": listening, "until": until, "pushed": pushed,
 		},
 	})
 }
@@ -82,6 +82,17 @@ func listening(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv("API", "http://"+addresses.Internal)
 	ts.Setenv("WS", "ws://"+addresses.Public+"/ws")
+}
+
+// pushed sets $ID to the id that the push before it has printed: pushed
+func pushed(ts *testscript.TestScript, neg bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "message "); ok {
+			ts.Setenv("ID", id)
+			return
+		}
+	}
+	ts.Fatalf("no push has printed a message's id")
 }
 
 // until runs a command again and again until its output has a text: until TEXT
@@ -124,7 +135,7 @@ func TestEveryHelp(t *testing.T) {
 	for _, n := range newParser(&commands{}, terminal{}).Model.Leaves(false) {
 		names = append(names, n.Name)
 	}
-	if len(names) != 12 {
+	if len(names) != 14 {
 		t.Errorf("commands are %v", names)
 	}
 	for _, name := range names {

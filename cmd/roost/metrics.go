@@ -16,6 +16,7 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.gate.Stats())
 	writeMetrics(w, n.router.Stats())
 	writeMetrics(w, n.relay.Stats())
+	writeMetrics(w, n.mailbox.Stats())
 	n.store.Metrics(w)
 	if n.cluster != nil {
 		for _, stats := range n.cluster.Stats() {

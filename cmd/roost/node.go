@@ -16,6 +16,7 @@ import (
 	"github.com/roostpush/roost/session/api"
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/store"
@@ -33,6 +34,7 @@ type node struct {
 	gate     *protocol.Gate
 	reactor  *netpoll.Reactor
 	router   *deliver.Router
+	mailbox  *mailbox.Mailbox
 	relay    *relay.Relay[*deliver.Delivery]
 	api      *api.Server
 	running  sync.WaitGroup
@@ -122,10 +124,11 @@ func (n *node) connect() (err error) {
 		journal = cluster.Journal{Own: n.store, Others: n.cluster}
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
-	n.relay = relay.New(n.cfg.Relay, n.router, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
+	n.newMailbox()
+	n.relay = relay.New(n.cfg.Relay, n.router, relayed{n.mailbox}, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
-		Journal: journal, Acks: n.router, Relay: n.relay,
+		Journal: journal, Acks: n.router, Pings: n.router, Mail: n.mailbox, Relay: n.relay,
 		Directory: n.directory(),
 		Refusals:  n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,
@@ -138,6 +141,7 @@ func (n *node) connect() (err error) {
 	n.gate.Attach(n.reactor)
 	self := api.Node{
 		Origin: n.origin, Sessions: n.sessions, Pusher: n.router, Records: n.store, Sockets: n.reactor,
+		Keeper: n.mailbox, Presence: presence{n.sessions},
 		Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {

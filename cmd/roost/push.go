@@ -27,7 +27,9 @@ type pushCommand struct {
 	All      bool          `help:"Push to everybody connected."`
 	Wait     string        `enum:"written,acked,none" default:"written" help:"Level to wait for: written (the kernel took it), acked (the device said so), none (${default})."`
 	Timeout  time.Duration `placeholder:"DURATION" help:"How long to wait for that level (the node's default: 5s)."`
-	TTL      time.Duration `name:"ttl" placeholder:"DURATION" help:"How long the message is kept for a device that is away (0: not at all)."`
+	TTL      time.Duration `name:"ttl" placeholder:"DURATION" help:"How long the message is kept until the device has acknowledged it (0: not at all)."`
+	Collapse string        `placeholder:"KEY" help:"Of two kept messages for a device with one key only the newer stays."`
+	Acks     string        `enum:"first,all" default:"all" help:"first: the first of an account's devices that acks takes the message from the others (${default})."`
 	Priority string        `enum:"high,normal,low" default:"normal" help:"high, normal or low (${default})."`
 	ID       string        `placeholder:"KEY" help:"Idempotency key: a push repeated with it happens once."`
 	Text     bool          `xor:"kind" help:"The payload is text, not JSON."`
@@ -40,14 +42,18 @@ type pushCommand struct {
 func (pushCommand) Help() string {
 	return `Prints one line for each device: address, outcome, node. With --ndjson each line of standard
 input is a whole push as POST /v1/messages takes it, or, with a target, just the payload.
+With --ttl the message is kept on disk before anything else; its id is printed last, for
+"roost message ID".
 
 Exits with 0 when every outcome reached the level asked for, 3 when one did not, 1 when the push
-could not be made, 2 when the command line is wrong.
+could not be made, 2 when the command line is wrong. With --ttl, queued is enough, unless the
+level is acked.
 
 Examples:
   roost push alice/phone '{"hello":"world"}'
   roost push alice --text 'dinner is ready' --wait acked
   roost push alice/phone @photo.jpg --binary
+  roost push alice/phone '{"for":"later"}' --ttl 24h --wait none
   roost push --all '{"news":1}'
   roost push --ndjson - < pushes.ndjson`
 }
@@ -94,6 +100,9 @@ func (c *pushCommand) push() (client.Push, error) {
 	p := client.Push{ID: c.ID, Wait: c.Wait, TTLMS: c.TTL.Milliseconds(), TimeoutMS: c.Timeout.Milliseconds()}
 	if c.Priority != "normal" {
 		p.Priority = c.Priority
+	}
+	if p.Collapse = c.Collapse; c.Acks != "all" {
+		p.Acks = c.Acks
 	}
 	switch {
 	case c.Timeout < 0 || c.TTL < 0 || c.Timeout > 0 && p.TimeoutMS == 0 || c.TTL > 0 && p.TTLMS == 0:
@@ -199,6 +208,9 @@ func (c *pushCommand) print(t terminal, to client.To, a client.Answer) {
 	default:
 		fmt.Fprintln(t.out, "no device")
 	}
+	if c.TTL > 0 && a.ID != "" {
+		fmt.Fprintf(t.out, "message %s\n", a.ID)
+	}
 }
 
 // reached reports whether every outcome is at the level asked for. A push that
@@ -226,5 +238,5 @@ func (c *pushCommand) good(word string) bool {
 	case "none":
 		return outcome == session.Acked || outcome == session.Written || outcome == session.Queued || outcome == session.Pending
 	}
-	return outcome == session.Acked || outcome == session.Written
+	return outcome == session.Acked || outcome == session.Written || outcome == session.Queued && c.TTL > 0
 }

@@ -85,11 +85,19 @@ func (n *node) start(internal net.Listener) <-chan error {
 		}
 	})
 	n.running.Go(n.tick)
+	n.running.Go(n.runMailbox)
 	return failed
 }
 
+// runMailbox does the mailbox's reading until the node ends.
+func (n *node) runMailbox() {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.running.Go(func() { <-n.ended; cancel() })
+	n.mailbox.Run(ctx)
+}
+
 // How often the verbs are given their clock: relay ends what has waited too long,
-// deliver goes on past receivers that take nothing.
+// the mailbox lets messages expire, deliver goes on past receivers that take nothing.
 const (
 	sweepEvery = 250 * time.Millisecond
 	paceEvery  = time.Second
@@ -105,6 +113,7 @@ func (n *node) tick() {
 			return
 		case <-sweep.C:
 			n.relay.Sweep(n.now().UnixMilli())
+			n.mailbox.Tick(n.now().UnixMilli())
 		case <-pace.C:
 			n.router.Tick(n.steadyMS())
 		}

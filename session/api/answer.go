@@ -16,10 +16,11 @@ import (
 // answer is what a push came to, in a form that a JSON answer, a stream's line and
 // the memory of idempotency keys share.
 type answer struct {
-	status  int    // HTTP status; 200 and 202 are no problems
-	code    string // of a problem
-	detail  string // of a problem
-	members []byte // "id":..,"ref":..,"outcomes":[..] without braces; borrowed or shared
+	status  int        // HTTP status; 200 and 202 are no problems
+	code    string     // of a problem
+	detail  string     // of a problem
+	members []byte     // "id":..,"ref":..,"outcomes":[..] without braces; borrowed or shared
+	kept    session.ID // of a push that is kept; zero: it is not
 }
 
 // temporary says that the same push may fare better in a moment, so that its answer
@@ -74,7 +75,7 @@ func appendError(dst []byte, code, detail string) []byte {
 // whatever they are, except that a push whose only or every addressee is not there
 // is 404 (no record of it) or 410 (known).
 func (s *Server) conclude(sl *slot, brief bool) answer {
-	sl.appendIDs(s.node.Origin)
+	sl.appendIDs(session.ID{Origin: s.node.Origin, Number: sl.id})
 	counts, total := sl.delivery.Counts(), sl.delivery.Total()
 	all := sl.push.To.All
 	switch {
@@ -138,9 +139,9 @@ func (s *Server) concludeNobody(sl *slot) answer {
 }
 
 // appendIDs begins the members: the node's id and, beside it, the caller's own.
-func (sl *slot) appendIDs(o session.Origin) {
+func (sl *slot) appendIDs(id session.ID) {
 	sl.out = append(sl.out[:0], `"id":"`...)
-	sl.out = o.Append(sl.out, uint64(sl.id))
+	sl.out = id.Append(sl.out, uint64(id.Number))
 	sl.out = append(sl.out, '"')
 	if sl.ref != "" {
 		sl.out = append(sl.out, `,"ref":`...)

@@ -23,9 +23,14 @@ const (
 	codeQueryInvalid     = "query_invalid"             // 400: a query parameter
 	codeHeaderInvalid    = "header_invalid"            // 400: a request header
 	codeTTLMissing       = "ttl_missing"               // 400: RFC 8030 section 5.2
-	codeTTLUnsupported   = "ttl_unsupported"           // 422: nothing is kept on this node yet
+	codeTTLRange         = "ttl_out_of_range"          // 422: longer than push.ttl_max
+	codeTTLToAll         = "ttl_to_all"                // 422: nothing is kept for everybody
 	codeTopicUnsupported = "topic_unsupported"         // 422: no topics on this node yet
-	codeAcksUnsupported  = "acks_unsupported"          // 422: acks "first" needs cancel, not here yet
+	codeAcksUnsupported  = "acks_unsupported"          // 422: acks "first" is for the devices of one account
+	codeAcksUnused       = "acks_unused"               // 422: acks "first", and no ack is waited for
+	codeNotKept          = "not_kept"                  // 503: the push could not be stored, and is not
+	codeKeepTimeout      = "keep_timeout"              // 503: the disk has not said in time whether it has the push
+	codeMessageUnknown   = "message_unknown"           // 404: no such message is kept, or its outcome is forgotten
 	codeTimeoutRange     = "timeout_out_of_range"      // 422
 	codePayloadInvalid   = "payload_invalid"           // 400: not what its content type says
 	codeKeyReused        = "idempotency_key_reused"    // 409
@@ -35,7 +40,7 @@ const (
 	codeDeviceUnknown    = "device_unknown"            // 404: no record of it
 	codeDeviceOffline    = "device_offline"            // 410: known, not connected
 	codeConnectionGone   = "connection_gone"           // 410: @connections
-	codeOverloaded       = "overloaded"                // 429: @connections, the connection's budget is full
+	codeOverloaded       = "overloaded"                // 429: a limit of what is kept, named in the detail; @connections: of the connection
 	codeDeliveryTimeout  = "delivery_timeout"          // 504: @connections, not written in time
 	codeSigV4Missing     = "sigv4_missing"             // 403
 	codeSigV4Malformed   = "sigv4_malformed"           // 403

@@ -37,6 +37,7 @@ type PushConfig struct {
 	PayloadBytesMax     int           `yaml:"payload_bytes_max" doc:"size of a payload from a service (PROTOCOL.md section 0: 1 MiB)"`
 	Timeout             time.Duration `yaml:"timeout" doc:"time to wait for outcomes when a push names no timeout_ms (PROTOCOL.md section 0: 5s)"`
 	TimeoutMax          time.Duration `yaml:"timeout_max" doc:"longest timeout_ms a push may ask for"`
+	TTLMax              time.Duration `yaml:"ttl_max" doc:"longest ttl_ms, and the TTL that a PUT with a longer one is given (RFC 8030 section 5.2); four weeks, as Web Push services keep messages"`
 	IdempotencyKeysMax  int           `yaml:"idempotency_keys_max" doc:"answers remembered by idempotency key; the oldest goes first"`
 	IdempotencyBytesMax int           `yaml:"idempotency_bytes_max" doc:"bytes of all remembered answers and keys; the oldest go first"`
 	IdempotencyAge      time.Duration `yaml:"idempotency_age" doc:"time an answer is remembered; longer than any client retries"`
@@ -84,6 +85,7 @@ func Default() Config {
 			PayloadBytesMax:     1 << 20,
 			Timeout:             5 * time.Second,
 			TimeoutMax:          time.Minute,
+			TTLMax:              28 * 24 * time.Hour,
 			IdempotencyKeysMax:  64 << 10,
 			IdempotencyBytesMax: 32 << 20,
 			IdempotencyAge:      10 * time.Minute,
@@ -157,6 +159,7 @@ func (c Config) checkRanges() error {
 		{"http.idle_timeout", c.HTTP.IdleTimeout, 24 * time.Hour},
 		{"push.timeout", c.Push.Timeout, time.Hour},
 		{"push.timeout_max", c.Push.TimeoutMax, time.Hour},
+		{"push.ttl_max", c.Push.TTLMax, 366 * 24 * time.Hour},
 		{"push.idempotency_age", c.Push.IdempotencyAge, 24 * time.Hour},
 		{"stream.idle_timeout", c.Stream.IdleTimeout, 24 * time.Hour},
 		{"stream.discard_timeout", c.Stream.DiscardTimeout, time.Hour},

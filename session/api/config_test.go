@@ -105,7 +105,7 @@ func TestSecrets(t *testing.T) {
 	} {
 		c := Default()
 		tc.change(&c)
-		_, err := New(c, Node{Sessions: session.NewRegistry(), Pusher: n.router, Records: n.records, Sockets: n.devices})
+		_, err := New(c, Node{Sessions: session.NewRegistry(), Pusher: n.router, Keeper: n.mailbox, Presence: n.mailbox, Records: n.records, Sockets: n.devices})
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "abcdef") {
 			t.Errorf("%s: %v", tc.name, err)
 		}

@@ -122,7 +122,11 @@ func TestPut(t *testing.T) {
 			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.want) {
 				t.Fatalf("%d %s", w.Code, w.Body)
 			}
-			if w.Code < 300 && w.Header().Get("TTL") != "0" {
+			want := "0"
+			if tc.name == "ttl" {
+				want = "86400"
+			}
+			if w.Code < 300 && w.Header().Get("TTL") != want {
 				t.Errorf("TTL %q", w.Header().Get("TTL"))
 			}
 			if _, frame := n.devices.last(dev); tc.frame != "" && !strings.Contains(frame, tc.frame) {

@@ -38,7 +38,11 @@ func (s *Server) postMessages(w http.ResponseWriter, r *http.Request) *Problem {
 	defer b.release()
 	sl, done := s.newSlot()
 	defer s.putSlot(sl)
-	s.begin(sl, done, b.bytes, key, s.now())
+	async := prefers(r, "respond-async")
+	if async {
+		w.Header().Set("Preference-Applied", "respond-async") // RFC 7240 section 3
+	}
+	s.begin(sl, done, b.bytes, key, async, s.now())
 	b.release() // what is still needed was copied
 	return s.respond(w, sl, done)
 }
@@ -53,6 +57,9 @@ func (s *Server) respond(w http.ResponseWriter, sl *slot, done oneWaiter) *Probl
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if a.status == http.StatusAccepted && a.kept != (session.ID{}) {
+		w.Header().Set("Location", "/v1/messages/"+a.kept.Text())
+	}
 	body := make([]byte, 0, len(a.members)+3)
 	body = append(append(append(body, '{'), a.members...), '}', '\n')
 	w.WriteHeader(a.status)
@@ -74,7 +81,7 @@ func (s *Server) newSlot() (*slot, oneWaiter) {
 // putSlot gives a slot back whose push has been answered.
 func (s *Server) putSlot(sl *slot) {
 	sl.waiter, sl.fixed = nil, answer{}
-	if cap(sl.out) <= keptBytesMax && sl.size <= slotBytesMax {
+	if !sl.mail.lost && cap(sl.out) <= keptBytesMax && sl.size <= slotBytesMax {
 		s.slots.Put(sl)
 	}
 }
@@ -101,7 +108,7 @@ func (s *Server) await(sl *slot, done oneWaiter) {
 	case <-other:
 	case <-deadline.C:
 		if !sl.repeats() {
-			sl.delivery.Expire()
+			sl.expire()
 			<-done // at once, or when the loop that is just sending is back
 		}
 	}

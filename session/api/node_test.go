@@ -18,6 +18,7 @@ import (
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/mailbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,6 +34,7 @@ type testNode struct {
 	router  *deliver.Router
 	devices *devices
 	records *records
+	mailbox *fakeMailbox
 	reasons []Reason
 }
 
@@ -42,13 +44,14 @@ func newTestNode(t testing.TB, change func(*Config)) *testNode {
 	n := &testNode{t: t, reg: session.NewRegistry(), records: &records{byAddress: map[session.Address]session.Record{}}}
 	n.devices = newDevices(n)
 	n.router = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, n.devices, nil)
+	n.mailbox = &fakeMailbox{n: n, fates: map[session.ID][]mailbox.Fate{}, watched: map[session.ID]mailbox.Watcher{}}
 	cfg := Default()
 	if change != nil {
 		change(&cfg)
 	}
 	var err error
 	n.Server, err = New(cfg, Node{
-		Origin: testOrigin, Sessions: n.reg, Pusher: n.router, Records: n.records, Sockets: n.devices,
+		Origin: testOrigin, Sessions: n.reg, Pusher: n.router, Keeper: n.mailbox, Presence: n.mailbox, Records: n.records, Sockets: n.devices,
 		Ready: func() []Reason { return n.reasons }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
 	})
 	if err != nil {

@@ -3,8 +3,8 @@ package api
 // HOT PATH: begin runs once for each push, also of streams.
 //
 // A push in order: parse (JSON to frame), check (what this node offers), launch (claim
-// the idempotency key, deliver); then somebody waits, and finish says what it came
-// to, by conclude (answer.go).
+// the idempotency key, deliver or, with a ttl, keep: keep.go); then somebody waits, and
+// finish says what it came to, by conclude (answer.go).
 
 import (
 	"errors"
@@ -25,6 +25,8 @@ type slot struct {
 	delivery deliver.Delivery
 	push     deliver.Push
 	frame    wire.PushFrame
+	mail     promise // of a push with a ttl, instead of the delivery
+	presence Presence
 
 	state  atomic.Uint32           // slotPending, slotWatched or slotDone
 	waiter waiter                  // hears that the push settled
@@ -66,13 +68,16 @@ const (
 
 // begin reads one JSON push and sends it on its way. From then on the slot is
 // pending or done; a push that is refused is done at once. raw and header (the
-// Idempotency-Key; may be empty) are borrowed until begin returns.
-func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, now time.Time) {
+// Idempotency-Key; may be empty) are borrowed until begin returns. async overrules wait.
+func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, async bool, now time.Time) {
 	sl.reset(w, now)
 	f := &sl.frame
 	if err := wire.ParsePush(raw, f); err != nil {
 		sl.refuse(malformed(err))
 		return
+	}
+	if async {
+		f.Wait = session.WaitNone
 	}
 	if p := s.check(f, header); p != nil {
 		sl.refuse(p)
@@ -88,11 +93,14 @@ func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, now time.T
 		Payload: f.Payload,
 		Wait:    f.Wait,
 		SentMS:  now.UnixMilli(),
+
+		AcksFirst: f.AcksFirst,
 	}
+	sl.mail.ttlMS, sl.mail.priority, sl.mail.collapse = f.TTLMS, f.Priority, wire.Borrow(f.Collapse)
 	s.launch(sl, "", raw)
 }
 
-// launch claims the push's key, if it has one, and delivers it. scope and raw are
+// launch claims the push's key, if it has one, and delivers or keeps it. scope and raw are
 // what must be the same when the key comes again.
 func (s *Server) launch(sl *slot, scope string, raw []byte) {
 	sl.deadline, sl.size = sl.began.Add(sl.timeout), len(raw)
@@ -109,6 +117,10 @@ func (s *Server) launch(sl *slot, scope string, raw []byte) {
 			return // pending until entry has its answer
 		}
 	}
+	if sl.mail.ttlMS > 0 {
+		s.keep(sl)
+		return
+	}
 	sl.push.TimeoutMS = uint32(min(sl.timeout.Milliseconds(), wire.TimeoutMSMax))
 	sl.delivery.Reset(sl.push.Wait, sl.hook)
 	sl.id = s.node.Pusher.Deliver(&sl.push, &sl.delivery)
@@ -123,10 +135,14 @@ func (s *Server) check(f *wire.PushFrame, header string) *Problem {
 	switch {
 	case f.Topic != nil:
 		return unprocessable(codeTopicUnsupported, "to.topic: this node has no topics yet; push to an account, a device or all")
-	case f.TTLMS > 0:
-		return unprocessable(codeTTLUnsupported, fmt.Sprintf("ttl_ms is %d: there is no mailbox on this node yet, so nothing can be kept; leave it out or send 0", f.TTLMS))
-	case f.AcksFirst:
-		return unprocessable(codeAcksUnsupported, `acks is "first": this node cannot cancel a message yet; leave it out or send "all"`)
+	case f.TTLMS > 0 && f.All:
+		return unprocessable(codeTTLToAll, "ttl_ms with to.all: nothing is kept for everybody there is; leave it out or send 0, or push to each account")
+	case f.TTLMS > s.cfg.Push.TTLMax.Milliseconds():
+		return unprocessable(codeTTLRange, fmt.Sprintf("ttl_ms is %d, at most %d are possible (push.ttl_max)", f.TTLMS, s.cfg.Push.TTLMax.Milliseconds()))
+	case f.AcksFirst && f.All:
+		return unprocessable(codeAcksUnsupported, `acks is "first": that is for the devices of one account; leave it out or send "all"`)
+	case f.AcksFirst && f.TTLMS == 0 && f.Wait != session.WaitAcked:
+		return unprocessable(codeAcksUnused, fmt.Sprintf(`acks is "first" and no ack is waited for: wait is %q and ttl_ms 0; say wait "acked", or give it a ttl_ms`, f.Wait))
 	case len(f.Payload) > s.cfg.Push.PayloadBytesMax:
 		return s.payloadTooLarge(len(f.Payload))
 	case f.TimeoutMS > s.cfg.Push.TimeoutMax.Milliseconds():
@@ -170,7 +186,12 @@ func (s *Server) finish(sl *slot, brief bool) answer {
 		return answer{status: http.StatusConflict, code: codeKeyInFlight,
 			detail: fmt.Sprintf("the push with idempotency key %q came before and has no outcome after %v; ask again later", sl.ref, sl.timeout)}
 	}
-	a := s.conclude(sl, brief)
+	var a answer
+	if sl.mail.ttlMS > 0 {
+		a = s.concludeKept(sl, brief)
+	} else {
+		a = s.conclude(sl, brief)
+	}
 	if sl.mine {
 		s.memory.settle(sl.entry, a)
 	}
@@ -178,8 +199,8 @@ func (s *Server) finish(sl *slot, brief bool) answer {
 }
 
 // newSlot returns a slot that has not been used.
-func newSlot() *slot {
-	sl := new(slot)
+func newSlot(p Presence) *slot {
+	sl := &slot{presence: p}
 	sl.hook = func(*deliver.Delivery) { sl.settle() }
 	return sl
 }
@@ -194,6 +215,7 @@ func (sl *slot) reset(w waiter, now time.Time) {
 	sl.id, sl.ref, sl.account, sl.device = 0, "", "", ""
 	sl.entry, sl.mine, sl.refused, sl.expired = nil, false, false, false
 	sl.out = sl.out[:0]
+	sl.mail.reset()
 }
 
 // keepNames copies what conclude needs, since the frame's slices are borrowed.
@@ -213,6 +235,16 @@ func (sl *slot) refuse(p *Problem) {
 	sl.refused = true
 	sl.fixed = answer{status: p.Status, code: p.Code, detail: p.Detail}
 	sl.state.Store(slotDone)
+}
+
+// expire ends the waiting: the deadline has passed. The push has settled then, or does in a
+// moment.
+func (sl *slot) expire() {
+	if sl.mail.ttlMS == 0 {
+		sl.delivery.Expire()
+	} else if sl.mail.close() {
+		sl.settle()
+	}
 }
 
 // watch announces that somebody waits for this slot; false says that it is done.

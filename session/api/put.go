@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
@@ -14,18 +15,17 @@ import (
 // putMessage answers PUT /v1/accounts/{account}/devices/{device}/messages: the body
 // is the payload, the options are headers as RFC 8030 names them.
 //
-// Where RFC 8030 and PROTOCOL.md differ, PROTOCOL.md wins: a push answers 200 with
-// its outcomes (202 with Prefer: respond-async), not 201, because there is no message
-// resource to name in Location until the mailbox is there. Nothing is kept on this
-// node yet, which RFC 8030 section 5.2 lets a service say by answering with a lower
-// TTL than was asked for: TTL: 0. Urgency and Topic are checked and have no effect on
-// a message that does not wait anywhere.
+// Where RFC 8030 and PROTOCOL.md differ, PROTOCOL.md wins: a push answers 200 with its
+// outcome, or 202 with a Location when it is queued, where RFC 8030 section 5 has 201.
+// Prefer: respond-async is answered without waiting for the device. The answer's TTL is
+// the one that counts, which may be lower than the one asked for (section 5.2).
 func (s *Server) putMessage(w http.ResponseWriter, r *http.Request) *Problem {
 	a, p := addressOf(r, true)
 	if p != nil {
 		return p
 	}
-	if p := checkPushHeaders(r); p != nil {
+	ttl, priority, p := s.pushHeaders(r)
+	if p != nil {
 		return p
 	}
 	key, p := idempotencyKey(r)
@@ -56,31 +56,38 @@ func (s *Server) putMessage(w http.ResponseWriter, r *http.Request) *Problem {
 		sl.push.Wait = session.WaitNone
 		w.Header().Set("Preference-Applied", "respond-async") // RFC 7240 section 3
 	}
+	sl.mail.ttlMS, sl.mail.priority, sl.mail.collapse = ttl.Milliseconds(), priority, r.Header.Get("Topic")
 	s.launch(sl, "PUT "+r.URL.EscapedPath()+" "+r.Header.Get("Content-Type"), b.bytes)
 	b.release() // what is still needed was copied
-	w.Header().Set("TTL", "0")
+	w.Header().Set("TTL", strconv.FormatInt(int64(ttl/time.Second), 10))
 	return s.respond(w, sl, done)
 }
 
-// checkPushHeaders holds TTL, Urgency and Topic to RFC 8030.
-func checkPushHeaders(r *http.Request) *Problem {
-	ttl := r.Header.Get("TTL")
-	if ttl == "" {
-		return badRequest(codeTTLMissing, "the TTL header is missing (RFC 8030 section 5.2): send TTL: 0 for now or never")
+// pushHeaders reads TTL, Urgency and Topic as RFC 8030 has them. The TTL is cut to
+// push.ttl_max; very-low and low are one priority.
+func (s *Server) pushHeaders(r *http.Request) (ttl time.Duration, priority session.Priority, p *Problem) {
+	text := r.Header.Get("TTL")
+	if text == "" {
+		return 0, 0, badRequest(codeTTLMissing, "the TTL header is missing (RFC 8030 section 5.2): send TTL: 0 for now or never")
 	}
 	// RFC 8030 asks for digits only; ParseUint takes no sign.
-	if _, err := strconv.ParseUint(ttl, 10, 31); err != nil {
-		return badRequest(codeHeaderInvalid, fmt.Sprintf("TTL is %.40q: whole seconds below 2^31 are possible (RFC 8030 section 5.2)", ttl))
+	seconds, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, 0, badRequest(codeHeaderInvalid, fmt.Sprintf("TTL is %.40q: whole seconds below 2^31 are possible (RFC 8030 section 5.2)", text))
 	}
 	switch u := r.Header.Get("Urgency"); u {
-	case "", "very-low", "low", "normal", "high":
+	case "very-low", "low":
+		priority = session.PriorityLow
+	case "", "normal":
+	case "high":
+		priority = session.PriorityHigh
 	default:
-		return badRequest(codeHeaderInvalid, fmt.Sprintf("Urgency is %.40q: very-low, low, normal and high are possible (RFC 8030 section 5.3)", u))
+		return 0, 0, badRequest(codeHeaderInvalid, fmt.Sprintf("Urgency is %.40q: very-low, low, normal and high are possible (RFC 8030 section 5.3)", u))
 	}
 	if topic, sent := r.Header["Topic"]; sent && !validCollapse(topic[0]) {
-		return badRequest(codeHeaderInvalid, fmt.Sprintf("Topic is %.40q: 1 to %d characters of A-Z, a-z, 0-9, '-' and '_' are possible (RFC 8030 section 5.4)", topic[0], wire.CollapseBytesMax))
+		return 0, 0, badRequest(codeHeaderInvalid, fmt.Sprintf("Topic is %.40q: 1 to %d characters of A-Z, a-z, 0-9, '-' and '_' are possible (RFC 8030 section 5.4)", topic[0], wire.CollapseBytesMax))
 	}
-	return nil
+	return min(time.Duration(seconds)*time.Second, s.cfg.Push.TTLMax.Truncate(time.Second)), priority, nil
 }
 
 // validCollapse checks a Topic header, which is JSON's collapse.

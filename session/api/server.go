@@ -11,12 +11,30 @@ import (
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/mailbox"
 )
 
 // Pusher takes a push to its devices; deliver.Router is one. Deliver is called from
 // any goroutine, must not block, borrows p until it returns and settles d later.
 type Pusher interface {
 	Deliver(p *deliver.Push, d *deliver.Delivery) session.MessageID
+}
+
+// Keeper keeps pushes until their devices have them, and knows what became of each;
+// mailbox.Mailbox is one. Post and Unwatch are called from any goroutine and do not block;
+// Post borrows p until it returns. Fates and Cancel may read a disk; found is false for an
+// id of which nothing is known.
+type Keeper interface {
+	Post(p *mailbox.Push, w mailbox.Watcher)
+	Unwatch(id session.ID)
+	Fates(id session.ID) (list []mailbox.Fate, found bool, err error)
+	Cancel(id session.ID) (list []mailbox.Fate, found bool, err error)
+}
+
+// Presence knows who is connected, to whatever node. It is called with locks held and must
+// not block.
+type Presence interface {
+	Online(a session.Address) (version uint64, ok bool)
 }
 
 // Records is what is remembered of devices; the store is one. Both methods are
@@ -46,6 +64,8 @@ type Node struct {
 	Origin   session.Origin // who makes the ids
 	Sessions *session.Registry
 	Pusher   Pusher
+	Keeper   Keeper
+	Presence Presence
 	Records  Records
 	Sockets  Sockets
 	Cluster  Cluster         // the other nodes; nil: there are none
@@ -87,8 +107,8 @@ func New(cfg Config, node Node) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if node.Sessions == nil || node.Pusher == nil || node.Records == nil || node.Sockets == nil {
-		return nil, errors.New("api: a Node needs Sessions, Pusher, Records and Sockets")
+	if node.Sessions == nil || node.Pusher == nil || node.Keeper == nil || node.Presence == nil || node.Records == nil || node.Sockets == nil {
+		return nil, errors.New("api: a Node needs Sessions, Pusher, Keeper, Presence, Records and Sockets")
 	}
 	ts, err := loadTokens(&cfg)
 	if err != nil {
@@ -111,7 +131,7 @@ func New(cfg Config, node Node) (*Server, error) {
 	}
 	s.started = s.now()
 	s.sigV4 = sigV4{keys: keys, skew: cfg.AWS.SkewMax, now: func() time.Time { return s.now() }}
-	s.slots.New = func() any { return newSlot() }
+	s.slots.New = func() any { return newSlot(node.Presence) }
 	s.metrics = newCounters(s)
 	s.http = s.newHTTP()
 	return s, nil

@@ -70,7 +70,7 @@ func (st *stream) answer(written bool) {
 			break
 		}
 		st.answerOneLocked(sl, now)
-		if sl.size > slotBytesMax {
+		if sl.size > slotBytesMax || sl.mail.lost {
 			st.slots[at] = nil
 		}
 		st.head.Store(head + 1)
@@ -92,7 +92,7 @@ func (st *stream) isDone(sl *slot, now time.Time) bool {
 		return true
 	case !sl.expired && !now.Before(sl.deadline):
 		sl.expired = true
-		sl.delivery.Expire()
+		sl.expire()
 	}
 	return sl.state.Load() == slotDone
 }

@@ -42,7 +42,7 @@ type awaited struct {
 // awaitAcks enters the delivery, once, among those that wait for n acks, if it is one that
 // does; false when that would be too many in all. The caller holds mu.
 func (d *Delivery) awaitAcks(n int) bool {
-	if !d.message.Ack || d.awaits {
+	if d.wait != session.WaitAcked || d.awaits {
 		return true
 	}
 	d.awaits = d.router.acks.await(d.key(), d, n)

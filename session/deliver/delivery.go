@@ -59,6 +59,9 @@ type Delivery struct {
 	asked     int   // nodes that said misrouted of the one addressee
 	collision bool  // it is misrouted because another device here has its hash
 	awaits    bool  // it is among those that wait for acks
+	first     bool  // the first ack settles everybody
+	won       bool  // and it has come
+	sent      int   // targets before this had been sent to by then
 	lacks     bool  // a device of the account may be on its way to another node
 	looks     bool  // and is looked for
 	looked    bool  // or was
@@ -110,6 +113,7 @@ func (d *Delivery) Reset(wait session.Wait, call func(*Delivery)) {
 	d.next, d.raw, d.inFlight = 0, 0, 0
 	d.router, d.to, d.message, d.index = nil, To{}, session.Message{}, nil
 	d.local, d.place, d.asked, d.timeoutMS = false, Place{}, 0, 0
+	d.first, d.won, d.sent = false, false, 0
 	d.collision, d.awaits, d.lacks, d.looks, d.looked = false, false, false, false, false
 	clear(d.remotes)
 	d.remotes = d.remotes[:0]
@@ -224,8 +228,8 @@ func (d *Delivery) begin(r *Router, id session.MessageID, p *Push) {
 	if p.Wait == session.WaitNone {
 		d.call = nil // there is nothing to tell that is not known when Deliver returns
 	}
-	if d.local = p.local; p.local {
-		d.origin = p.from
+	if d.local, d.first = p.local, p.AcksFirst; p.origin != (session.Origin{}) {
+		d.origin = p.origin
 	}
 	d.message = p.message(id)
 	d.keepNames(p)
@@ -239,6 +243,7 @@ func (d *Delivery) begin(r *Router, id session.MessageID, p *Push) {
 // keepNames copies what the message's names are, one behind the other.
 func (d *Delivery) keepNames(p *Push) {
 	d.names = append(append(append(append(d.names, p.From...), p.To.Device...), p.To.Account...), p.To.Except...)
+	d.names = append(d.names, p.origin.Node...)
 	rest := wire.Borrow(d.names)
 	next := func(n int) (name string) {
 		name, rest = rest[:n], rest[n:]
@@ -246,6 +251,9 @@ func (d *Delivery) keepNames(p *Push) {
 	}
 	d.message.From = next(len(p.From))
 	d.to = To{All: p.To.All, Device: next(len(p.To.Device)), Account: next(len(p.To.Account)), Except: next(len(p.To.Except))}
+	if p.origin.Node != "" {
+		d.origin.Node = next(len(p.origin.Node))
+	}
 }
 
 // end lets go of what begin began.
@@ -264,6 +272,7 @@ func (d *Delivery) unlock() {
 		d.mu.Unlock()
 		return
 	}
+	d.sayCancelled()
 	d.merge()
 	if d.awaits {
 		d.router.acks.forget(d.key())

@@ -21,6 +21,7 @@ import (
 type remote struct {
 	node     string
 	answered bool
+	told     bool     // it was given the message
 	devices  []string // those it listed; empty of one that could not be asked
 	outcomes []session.Outcome
 }
@@ -120,6 +121,10 @@ func (d *Delivery) forwardFrom(first int) {
 	for i := first; i < len(d.remotes); i++ {
 		d.router.count.forwarded.Add(1)
 		d.forwardTo(d.remotes[i].node, d.tag(remoteTag|i))
+		d.remotes[i].told = true
+		if d.won {
+			d.cancelRemote(i)
+		}
 	}
 }
 
@@ -131,6 +136,7 @@ func (d *Delivery) forwardTo(node string, tag uint64) {
 		ID: d.message.ID, All: d.to.All, Account: d.to.Account, Device: d.to.Device, Except: d.to.Except,
 		Kind: d.message.Kind, Wait: d.wait, Payload: d.message.Payload, From: d.message.From,
 		SentMS: d.message.SentMS, TimeoutMS: d.timeoutMS,
+		Origin: r.foreign(d.origin), Ack: d.message.Ack && d.wait != session.WaitAcked, First: d.first,
 	}
 	d.holds++
 	d.mu.Unlock()
@@ -150,6 +156,9 @@ func (d *Delivery) Answered(tag uint64, o *wire.Outcomes) {
 	}
 	if i := uint32(tag); i&remoteTag != 0 {
 		d.answeredMany(&d.remotes[i&^remoteTag], o)
+		if d.counts[session.Acked] > 0 {
+			d.win()
+		}
 	} else {
 		d.answeredOne(o)
 	}

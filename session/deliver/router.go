@@ -39,8 +39,13 @@ type Push struct {
 
 	TimeoutMS uint32 // after which the caller calls Expire; other nodes need to know
 
-	local bool           // it came over a link
-	from  session.Origin // of its id, then
+	// AcksFirst, with WaitAcked and not to everybody, makes one ack enough: whoever has not
+	// acked by then is Cancelled and told that it need not show the message.
+	AcksFirst bool
+
+	local  bool           // it came over a link
+	ack    bool           // the message asks for an ack that this delivery does not wait for
+	origin session.Origin // of its id; zero: this node's
 }
 
 // Router delivers messages to the devices connected to this node. Any goroutine
@@ -61,7 +66,9 @@ type Router struct {
 	scratch  sync.Pool // of *[]byte: frames whose sender does not wait
 	spare    sync.Pool // of *Delivery: pushes to many whose sender does not wait
 	recycle  func(*Delivery)
-	taken    sync.Pool    // of *taken
+	taken    sync.Pool // of *taken
+	attempts sync.Pool // of *attempt
+	pings    pings
 	forwards sync.Pool    // of *wire.Forward
 	busy     atomic.Int64 // messages taken and not settled
 	timed    timed        // of those, the ones to a device that await its ack
@@ -78,6 +85,8 @@ func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets
 	r.seeking.init(cfg.SeekingMax)
 	r.forwards.New = func() any { return new(wire.Forward) }
 	r.taken.New = func() any { return newTaken(r) }
+	r.pings.spare.New = func() any { return &ping{router: r} }
+	r.attempts.New = func() any { return newAttempt(r) }
 	r.acks.init(cfg.AcksMax)
 	r.paced.max = cfg.PacedMax
 	r.scratch.New = func() any { return new([]byte) }
@@ -234,14 +243,15 @@ func (r *Router) Relay(to session.Address, m *session.Message, wait session.Wait
 	return r.Deliver(&p, d)
 }
 
-// Ack notes that the device of s says it has the message, which from has made. It is false, and
-// counted, when nobody waits for that: the id is unknown, its sender has given up
-// or was told already, or the message was for somebody else.
+// Ack notes that the device of s says it has the message, which from has made. It is false
+// when nobody waits for that here: the id is unknown, as that of a kept message is, its
+// sender has given up or was told already, or the message was for somebody else.
 func (r *Router) Ack(s *session.Session, from session.Origin, id session.MessageID) bool {
-	known, fresh := true, false
-	if d := r.acks.find(ackKey{from, id}); d != nil {
-		known, fresh = d.acked(s.Address, from, id)
+	d := r.acks.find(ackKey{from, id})
+	if d == nil {
+		return false
 	}
+	known, fresh := d.acked(s.Address, from, id)
 	switch {
 	case !known:
 		r.count.acksForeign.Add(1)
@@ -260,7 +270,7 @@ func (r *Router) Tick(nowMS int64) {
 }
 
 func (p *Push) message(id session.MessageID) session.Message {
-	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked}
+	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked || p.ack}
 }
 
 // opOf returns the opcode that carries a payload bare.

@@ -36,7 +36,7 @@ func (d *Delivery) send(i int) {
 	sockets.Send(netpoll.ConnID(s.Conn), op, frame, d, tag)
 	if raw && d.message.Ack {
 		var room [session.IDBytesMax]byte
-		sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpPing, d.pingText(room[:0]), nil, 0)
+		d.router.sendPing(s.Conn, session.ID{Origin: d.origin, Number: d.message.ID}, d.pingText(room[:0]))
 	}
 	d.mu.Lock()
 	d.holds--
@@ -97,7 +97,7 @@ func (d *Delivery) Sent(tag uint64, res netpoll.Result) {
 	i := int(uint32(tag))
 	switch res {
 	case netpoll.ResultWritten:
-		if !d.message.Ack {
+		if d.wait != session.WaitAcked {
 			d.settle(i, session.Written)
 		}
 	case netpoll.ResultCut:
@@ -150,6 +150,7 @@ func (d *Delivery) acked(a session.Address, from session.Origin, id session.Mess
 	i, known := d.find(a)
 	if fresh = known && i < d.next && d.targets[i].outcome == session.Pending; fresh {
 		d.settle(i, session.Acked)
+		d.win()
 	}
 	d.unlock()
 	return known, fresh

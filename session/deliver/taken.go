@@ -43,13 +43,20 @@ const takenTimeoutMS = 5000
 
 // Take delivers what the node of from has forwarded, to devices of this node only, and
 // replies once with what became of it; a device that is not here is misrouted. It
-// borrows f until it returns. nowMS is the clock of Tick.
+// borrows f until it returns. A cancel is passed on and not replied to. nowMS is the clock of Tick.
 func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS int64) {
 	r.count.taken.Add(1)
+	if f.Origin != (session.Origin{}) {
+		from = f.Origin
+	}
+	if f.Cancel {
+		r.takeCancel(session.ID{Origin: from, Number: f.ID}, f.Account, f.Device)
+		return
+	}
 	p := Push{
 		To:   To{Account: f.Account, Device: f.Device, Except: f.Except, All: f.All},
 		Kind: f.Kind, Payload: f.Payload, Wait: f.Wait, From: f.From, SentMS: f.SentMS, TimeoutMS: f.TimeoutMS,
-		local: true, from: from,
+		AcksFirst: f.First, ack: f.Ack, local: true, origin: from,
 	}
 	if p.Wait == session.WaitNone {
 		p.Wait = session.WaitWritten // whoever forwards wants to know if it went astray

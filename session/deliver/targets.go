@@ -46,7 +46,7 @@ func (d *Delivery) addressMany(to *To) {
 		d.targets = append(d.targets, target{session: s})
 	}
 	d.open, d.total = len(d.targets), len(d.targets)
-	if d.message.Ack && len(d.targets) >= indexedMin {
+	if d.wait == session.WaitAcked && len(d.targets) >= indexedMin {
 		d.index = make(map[session.Address]int, len(d.targets))
 		for i, t := range d.targets {
 			d.index[t.session.Address] = i

@@ -104,6 +104,10 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 		p.count.unreachable.Add(1)
 		return session.Unreachable
 	}
+	if pr.minor < m.Minor() {
+		p.count.older.Add(1)
+		return session.Unreachable // by this message: the link would end if it went out
+	}
 	timeout := p.cfg.MessageTimeout
 	if m.TimeoutMS > 0 {
 		timeout = time.Duration(m.TimeoutMS) * time.Millisecond

@@ -185,6 +185,11 @@ func TestOlderNode(t *testing.T) {
 			t.Errorf("%v is sent to a node of version 1.0", typ)
 		}
 	}
+	m := &many{final: make(chan session.Outcome, 1)}
+	b.Send("a", &wire.Forward{Account: "alice", Device: "tv", Ack: true, Payload: []byte("1")}, m, 3)
+	if o := <-m.final; o != session.Unreachable || b.Stats().Older != 1 {
+		t.Error("a message that a does not understand is sent to it")
+	}
 	if !b.Speaks("a", wire.LinkTypeDelta) || b.Speaks("nobody", wire.LinkTypeDelta) {
 		t.Error("a knows deltas, and nobody knows nothing")
 	}

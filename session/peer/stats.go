@@ -21,6 +21,7 @@ type Stats struct {
 	InFlight  uint64 `metric:"roost_peer_messages_in_flight" doc:"messages whose outcome is awaited now"`
 
 	Unreachable uint64 `metric:"roost_peer_unreachable_total" doc:"messages for nodes without a link"`
+	Older       uint64 `metric:"roost_peer_older_total" doc:"messages that the node's version does not understand; they are unreachable"`
 	QueueFull   uint64 `metric:"roost_peer_queue_full_total" doc:"messages refused because the link's queue was full"`
 	FlightsFull uint64 `metric:"roost_peer_in_flight_full_total" doc:"messages refused because in_flight_max were awaited"`
 	TooLarge    uint64 `metric:"roost_peer_too_large_total" doc:"messages above the frame size of this node or the other"`
@@ -48,9 +49,9 @@ type ByReason [wire.GoodbyeReasonCount]uint64
 func (ByReason) Label(i int) string { return wire.GoodbyeReason(i).String() }
 
 type counters struct {
-	bytesIn, bytesOut, framesIn, writesOut, sent, forwarded                       atomic.Uint64
-	unreachable, queueFull, flightsFull, tooLarge, invalid, lost, timeouts, late  atomic.Uint64
-	answersDropped, controlRefused, questions, questionsLost, strays, dialsFailed atomic.Uint64
+	bytesIn, bytesOut, framesIn, writesOut, sent, forwarded                             atomic.Uint64
+	older, unreachable, queueFull, flightsFull, tooLarge, invalid, lost, timeouts, late atomic.Uint64
+	answersDropped, controlRefused, questions, questionsLost, strays, dialsFailed       atomic.Uint64
 
 	refused, ended [wire.GoodbyeReasonCount]atomic.Uint64
 }
@@ -69,7 +70,7 @@ func (p *Pool) Stats() Stats {
 	s := Stats{
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(), FramesIn: c.framesIn.Load(), WritesOut: c.writesOut.Load(),
 		Sent: c.sent.Load(), Forwarded: c.forwarded.Load(),
-		Unreachable: c.unreachable.Load(), QueueFull: c.queueFull.Load(), FlightsFull: c.flightsFull.Load(),
+		Unreachable: c.unreachable.Load(), Older: c.older.Load(), QueueFull: c.queueFull.Load(), FlightsFull: c.flightsFull.Load(),
 		TooLarge: c.tooLarge.Load(), Invalid: c.invalid.Load(),
 		Lost: c.lost.Load(), Timeouts: c.timeouts.Load(), LateAnswers: c.late.Load(),
 		AnswersDropped: c.answersDropped.Load(), ControlRefused: c.controlRefused.Load(),

@@ -60,7 +60,7 @@ func (g *Gate) frame(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 // admit keeps a device to its rate. One that does not listen, and goes on without ever
 // falling back to the rate, is closed.
 func (g *Gate) admit(c *netpoll.Conn, s *session.Session) bool {
-	now, emission := g.Now().UnixNano(), int64(1e9)/int64(g.cfg.MessageRate)
+	now, emission := g.Now().UnixNano(), g.emission()
 	next, ok := conform(s.RateTAT, now, emission, emission*int64(g.cfg.MessageBurst-1))
 	if ok {
 		if s.RateTAT <= now {
@@ -79,6 +79,9 @@ func (g *Gate) admit(c *netpoll.Conn, s *session.Session) bool {
 	}
 	return false
 }
+
+// emission is the time between two messages at the rate, nanoseconds.
+func (g *Gate) emission() int64 { return int64(1e9) / int64(g.cfg.MessageRate) }
 
 // rawMessage sends a roost.raw device's frame to the account's other devices.
 func (g *Gate) rawMessage(c *netpoll.Conn, s *session.Session, op netpoll.Op, payload []byte) {
@@ -100,15 +103,29 @@ func (g *Gate) rawMessage(c *netpoll.Conn, s *session.Session, op netpoll.Op, pa
 func (g *Gate) ack(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	unknown := 0
 	for _, text := range f.IDs {
-		o, n, ok := session.ParseID(wire.Borrow(text))
-		if !ok || !g.Acks.Ack(s, o, session.MessageID(n)) {
+		if !g.acked(s, text) {
 			unknown++
 		}
 	}
 	if unknown > 0 {
 		g.counters.acksUnknown.Add(uint64(unknown))
 		g.refuseFrame(c, f.Ref, "unknown_message", "an id in ids is of no message to this device whose ack is waited for")
+		return
 	}
+	// It was asked for: a device that acks a whole mailbox must not be refused for its rate,
+	// or would get the rest once more.
+	s.RateTAT -= g.emission()
+}
+
+// acked passes on that the device has the message of that id: to whom waits for it in
+// memory, else to its keeper. text is borrowed.
+func (g *Gate) acked(s *session.Session, text []byte) bool {
+	id, ok := session.ParseMessageID(wire.Borrow(text))
+	return ok && g.ackedID(s, id)
+}
+
+func (g *Gate) ackedID(s *session.Session, id session.ID) bool {
+	return g.Acks.Ack(s, id.Origin, id.Number) || g.Mail.Acked(s.Address, id)
 }
 
 // devices answers with the account's devices, from the store and so from the pool.

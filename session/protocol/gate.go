@@ -27,9 +27,27 @@ type Journal interface {
 	Closed(s *session.Session, closedMS int64, code uint16)
 }
 
+// Pings remembers the pings behind messages to roost.raw devices; deliver's Router does.
+type Pings interface {
+	// Ponged appends what a pong acks: id, which is borrowed, and what came before it.
+	Ponged(dst []session.ID, conn uint64, id session.ID) []session.ID
+	ForgetPings(conn uint64)
+}
+
 // Acks hears which message a device has acknowledged; false: nobody waits for it.
 type Acks interface {
 	Ack(s *session.Session, from session.Origin, id session.MessageID) bool
+}
+
+// Mail is what waits for devices; the node's mailbox is one. No method blocks, and all
+// borrow what they are given.
+type Mail interface {
+	// Acked notes that a device has a kept message; false: it is not kept for that device.
+	Acked(a session.Address, id session.ID) bool
+	// Missed is how many messages wait for a device.
+	Missed(a session.Address) int
+	// Opened has them follow: the device has come, with a session of that version.
+	Opened(a session.Address, version uint64)
 }
 
 // Relay takes what a device sends to others.
@@ -51,6 +69,8 @@ type Parts struct {
 	AuthNone  bool // believe the query
 	Journal   Journal
 	Acks      Acks
+	Pings     Pings
+	Mail      Mail
 	Relay     Relay
 	Directory Directory
 	// Refusals are the reasons why the node may not take traffic now; none: it may.
@@ -221,19 +241,20 @@ const (
 	CloseDisconnected = 4007
 )
 
-// Open greets the device.
+// Open greets the device; what waits for it follows.
 func (g *Gate) Open(c *netpoll.Conn) {
 	s := c.Context().(*session.Session)
 	g.setAlarm(c, s)
-	if s.Permissions&session.Raw != 0 {
-		return
+	if s.Permissions&session.Raw == 0 {
+		hello := wire.Hello{
+			Session: s.Number, Account: s.Account, Device: s.Device,
+			PingMS: g.PingMS, MaxPayload: int64(g.MaxPayload), ExpiresMS: s.ExpiresMS,
+			Missed: int64(g.Mail.Missed(s.Address)),
+		}
+		var scratch [512]byte
+		c.Reply(netpoll.OpText, wire.AppendHello(scratch[:0], g.Parts.Origin, &hello))
 	}
-	hello := wire.Hello{
-		Session: s.Number, Account: s.Account, Device: s.Device,
-		PingMS: g.PingMS, MaxPayload: int64(g.MaxPayload), ExpiresMS: s.ExpiresMS,
-	}
-	var scratch [512]byte
-	c.Reply(netpoll.OpText, wire.AppendHello(scratch[:0], g.Parts.Origin, &hello))
+	g.Mail.Opened(s.Address, s.Version) // what it sends is written behind this event's replies
 }
 
 // Closed takes the session out of the registry, unless a newer one has replaced it.
@@ -241,6 +262,9 @@ func (g *Gate) Closed(c *netpoll.Conn, code uint16) {
 	s, ok := c.Context().(*session.Session)
 	if !ok {
 		return
+	}
+	if s.Permissions&session.Raw != 0 {
+		g.Pings.ForgetPings(s.Conn)
 	}
 	if g.Registry.Close(s) {
 		g.Journal.Closed(s, g.Now().UnixMilli(), code)
@@ -297,13 +321,21 @@ func (g *Gate) reconnectReason() string {
 	return string(wire.AppendReconnect(nil, g.reconnectMS()))
 }
 
-// Pong is a roost.raw device's ack: its ping carried the message's number.
+// Pong is a roost.raw device's ack: its ping carried the message's id.
 func (g *Gate) Pong(c *netpoll.Conn, payload []byte) {
 	s := c.Context().(*session.Session)
 	if s.Permissions&session.Raw == 0 {
 		return
 	}
-	if o, n, ok := session.ParseID(wire.Borrow(payload)); !ok || !g.Acks.Ack(s, o, session.MessageID(n)) {
+	id, ok := session.ParseMessageID(wire.Borrow(payload))
+	if !ok {
 		g.counters.acksUnknown.Add(1)
+		return
+	}
+	var room [8]session.ID
+	for _, id := range g.Pings.Ponged(room[:0], s.Conn, id) {
+		if !g.ackedID(s, id) {
+			g.counters.acksUnknown.Add(1)
+		}
 	}
 }

@@ -56,7 +56,7 @@ func benchNode() (*relay.Relay[*deliver.Delivery], *session.Session) {
 	reg.Open(phone)
 	reg.Open(tv)
 	router := deliver.NewRouter(deliver.Default(), session.Origin{Node: "n", Epoch: 1}, reg, blackHole{}, nil)
-	return relay.New(relay.Default(), router, blackHole{}, func() *deliver.Delivery { return new(deliver.Delivery) }), phone
+	return relay.New(relay.Default(), router, nil, blackHole{}, func() *deliver.Delivery { return new(deliver.Delivery) }), phone
 }
 
 func BenchmarkSend(b *testing.B) {

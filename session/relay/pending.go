@@ -123,6 +123,7 @@ func (r *Relay[D]) release(p *pending[D], done bool) {
 // Sweep tells the senders whose time is over that it is. Call it every half second
 // or so, not from a loop; nowMS is the time in Unix milliseconds.
 func (r *Relay[D]) Sweep(nowMS int64) {
+	r.promises.sweep(nowMS)
 	for i := range r.waiting {
 		w := &r.waiting[i]
 		for {

@@ -33,12 +33,10 @@ type Sockets interface {
 	Send(id netpoll.ConnID, op netpoll.Op, payload []byte, rcpt netpoll.Receipt, tag uint64)
 }
 
-// The codes of refused frames, beside the outcomes' own words forbidden, too_large
-// and overloaded. They are part of the contract: clients branch on them.
-const (
-	// CodeTTL refuses ttl_ms > 0: this node has no mailbox to keep the message in.
-	CodeTTL = "ttl_unsupported"
-)
+// CodeTTLRange refuses a ttl_ms above Config.TTLMax. Other refused frames carry the
+// outcomes' own words: forbidden, too_large, overloaded. They are part of the contract:
+// clients branch on them.
+const CodeTTLRange = "ttl_out_of_range"
 
 // Relay carries messages between the devices of an account. D is deliver's *Delivery.
 // Any goroutine may call any method.
@@ -46,6 +44,7 @@ type Relay[D Delivery[D]] struct {
 	cfg       Config
 	router    Router[D]
 	sockets   Sockets
+	promises  promises
 	spare     sync.Pool // of *pending[D]
 	scratch   sync.Pool // of *scratch
 	length    atomic.Int64
@@ -55,8 +54,9 @@ type Relay[D Delivery[D]] struct {
 }
 
 // New returns a relay of valid configuration. fresh makes a delivery.
-func New[D Delivery[D]](cfg Config, router Router[D], sockets Sockets, fresh func() D) *Relay[D] {
+func New[D Delivery[D]](cfg Config, router Router[D], keeper Keeper, sockets Sockets, fresh func() D) *Relay[D] {
 	r := &Relay[D]{cfg: cfg, router: router, sockets: sockets, timeoutMS: cfg.Timeout.Milliseconds()}
+	r.promises.keeper, r.promises.sockets, r.promises.count, r.promises.waiting = keeper, sockets, &r.count, &r.length
 	r.scratch.New = func() any { return new(scratch) }
 	r.spare.New = func() any {
 		p := &pending[D]{delivery: fresh()}
@@ -81,6 +81,10 @@ func (r *Relay[D]) Send(sender *session.Session, f *wire.DeviceFrame, nowMS int6
 		r.refuse(sender, f.Ref, code, detail)
 		return
 	}
+	if f.TTLMS > 0 {
+		r.keep(sender, f, nowMS)
+		return
+	}
 	m := session.Message{Kind: f.Kind, Payload: f.Payload, From: sender.Device, SentMS: nowMS}
 	to := session.Address{Account: sender.Account, Device: wire.Borrow(f.ToDevice)}
 	if len(f.Ref) == 0 {
@@ -90,7 +94,7 @@ func (r *Relay[D]) Send(sender *session.Session, f *wire.DeviceFrame, nowMS int6
 	}
 	p := r.wait(sender, f, nowMS+r.timeoutMS)
 	if p == nil {
-		r.refuse(sender, f.Ref, session.Overloaded.String(), "too many messages await their outcome on this node")
+		r.refuse(sender, f.Ref, session.Overloaded.String(), tooMany)
 		return
 	}
 	p.delivery.Reset(f.Wait, p.call)
@@ -128,8 +132,8 @@ func (r *Relay[D]) refusal(sender *session.Session, f *wire.DeviceFrame) (code, 
 		return session.Forbidden.String(), "the token does not permit sending"
 	case f.ToAccount != nil && string(f.ToAccount) != sender.Account:
 		return session.Forbidden.String(), "a device may send to devices of its own account only"
-	case f.TTLMS > 0:
-		return CodeTTL, "there is no mailbox on this node: leave ttl_ms out, or 0"
+	case f.TTLMS > r.cfg.TTLMax.Milliseconds():
+		return CodeTTLRange, fmt.Sprintf("ttl_ms is %d, at most %d are possible (relay.ttl_max)", f.TTLMS, r.cfg.TTLMax.Milliseconds())
 	case len(f.Payload) > r.cfg.PayloadBytesMax:
 		return session.TooLarge.String(), fmt.Sprintf("the payload is %d bytes long, at most %d are allowed", len(f.Payload), r.cfg.PayloadBytesMax)
 	}
@@ -144,6 +148,9 @@ func (r *Relay[D]) refuse(sender *session.Session, ref []byte, code, detail stri
 	r.sockets.Send(netpoll.ConnID(sender.Conn), netpoll.OpText, s.answer, nil, 0)
 	r.scratch.Put(s)
 }
+
+// tooMany is why a message is refused at Config.PendingMax.
+const tooMany = "too many messages await their outcome on this node"
 
 // scratch is what a call needs while it runs.
 type scratch struct {

@@ -71,6 +71,7 @@ type account struct {
 	router          *deliver.Router
 	reg             *session.Registry
 	sockets         *sockets
+	mailbox         *mailbox
 	phone, tv, raw  *session.Session
 	mute, someoneBy *session.Session
 }
@@ -85,7 +86,8 @@ func newAccount(change func(*relay.Config)) *account {
 	}
 	a := &account{reg: session.NewRegistry(), sockets: &sockets{got: map[netpoll.ConnID][]string{}}}
 	a.router = deliver.NewRouter(deliver.Default(), session.Origin{Node: "n", Epoch: 1}, a.reg, a.sockets, nil)
-	a.relay = relay.New(cfg, a.router, a.sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
+	a.mailbox = new(mailbox)
+	a.relay = relay.New(cfg, a.router, a.mailbox, a.sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	conn := uint64(0)
 	open := func(account, device string, p session.Permissions) *session.Session {
 		s := session.New(account, device)
@@ -190,7 +192,7 @@ func TestRefusals(t *testing.T) {
 		"no permission":   {func(a *account) *session.Session { return a.mute }, `{"type":"send","id":1,"to":{"device":"tv"},"payload":1}`, `"ref":1,"code":"forbidden"`},
 		"another account": {nil, `{"type":"send","id":"x","to":{"account":"bob","device":"tv"},"payload":1}`, `"ref":"x","code":"forbidden"`},
 		"others of bob":   {nil, `{"type":"send","to":{"account":"bob","devices":"others"},"payload":1}`, `"code":"forbidden"`},
-		"ttl":             {nil, `{"type":"send","id":1,"to":{"device":"tv"},"payload":1,"ttl_ms":1}`, `"ref":1,"code":"ttl_unsupported"`},
+		"ttl":             {nil, `{"type":"send","id":1,"to":{"device":"tv"},"payload":1,"ttl_ms":2419200001}`, `"ref":1,"code":"ttl_out_of_range"`},
 		"too large":       {nil, `{"type":"send","id":1,"to":{"device":"tv"},"payload":` + big + `}`, `"ref":1,"code":"too_large"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -168,15 +168,14 @@ func AppendPresence(dst []byte, device, state string, atMS int64) []byte {
 	return append(appendInteger(dst, `,"at_ms":`, atMS), '}')
 }
 
-// AppendCancel appends that the messages of those numbers need not be shown any
-// more.
-func AppendCancel(dst []byte, o session.Origin, ids []session.MessageID) []byte {
+// AppendCancel appends that the messages of those ids need not be shown any more.
+func AppendCancel(dst []byte, ids []session.ID) []byte {
 	dst = append(dst, `{"type":"cancel","ids":[`...)
 	for i, id := range ids {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(o.Append(append(dst, '"'), uint64(id)), '"')
+		dst = append(id.Append(append(dst, '"'), uint64(id.Number)), '"')
 	}
 	return append(dst, "]}"...)
 }

@@ -41,7 +41,7 @@ var serverFrames = []struct {
 		ServerFrame{Type: ServerResult, Ref: []byte("17"), Status: []byte("ok"), Devices: []byte(`[{"device":"tv","state":"online","since_ms":1,"seen_ms":2,"attrs":{"os":"x"}},{"device":"old","state":"offline","since_ms":3,"seen_ms":3}]`)}},
 	{"presence", AppendPresence(nil, "tv", StateOffline, 9),
 		ServerFrame{Type: ServerPresence, Device: []byte("tv"), State: []byte("offline"), AtMS: 9}},
-	{"cancel", AppendCancel(nil, origin, []session.MessageID{1, 2}),
+	{"cancel", AppendCancel(nil, []session.ID{{Origin: origin, Number: 1}, {Origin: origin, Number: 2}}),
 		ServerFrame{Type: ServerCancel, IDs: [][]byte{[]byte("node-1.7.1"), []byte("node-1.7.2")}}},
 	{"goaway", AppendGoaway(nil, GoawayDrain, 1234),
 		ServerFrame{Type: ServerGoaway, Reason: []byte("drain"), ReconnectMS: 1234}},

@@ -76,6 +76,9 @@ var linkCodecs = []linkCodec{
 	codec("keep", Keep{7, KeepState{true, true}, []session.Fact{factSample, endSample}}, AppendKeep, ParseKeep),
 	codec("kept", Kept{7, true}, AppendKept, ParseKept),
 	codec("outcomes-collision", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Misrouted}}, Final: true, Collision: true}, AppendOutcomes, single(ParseOutcomes)),
+	codec("forward-kept", Forward{Ref: 3, ID: 4, Origin: session.Origin{Node: "b", Epoch: 200}, Account: "alice", Device: "tv", Ack: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
+	codec("forward-first", Forward{Ref: 3, ID: 4, Account: "alice", Wait: session.WaitAcked, First: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
+	codec("forward-cancel", Forward{ID: 4, Origin: session.Origin{Node: "b", Epoch: 200}, Account: "alice", Device: "tv", Cancel: true, Payload: []byte{}}, AppendForward, single(ParseForward)),
 }
 
 // TestLinkGolden holds the bytes between nodes: a change there is another major
@@ -146,6 +149,13 @@ func TestLinkRefused(t *testing.T) {
 		{"device and except", CodeValue, parseForward(&Forward{Account: "a", Device: "b", Except: "c"})},
 		{"kind", CodeValue, parseForward(&Forward{Account: "a", Kind: 3})},
 		{"wait", CodeValue, parseForward(&Forward{Account: "a", Wait: 3})},
+		{"cancel everybody", CodeValue, parseForward(&Forward{All: true, Cancel: true})},
+		{"cancel with a payload", CodeValue, parseForward(&Forward{Account: "a", Cancel: true, Payload: []byte("1")})},
+		{"acked by two ways", CodeValue, parseForward(&Forward{Account: "a", Ack: true, Wait: session.WaitAcked})},
+		{"first of none", CodeValue, parseForward(&Forward{Account: "a", First: true})},
+		{"origin", CodeValue, parseForward(&Forward{Account: "a", Origin: session.Origin{Node: "NO", Epoch: 1}})},
+		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 4, 0}, new(Forward))},
+		{"no more flags", CodeValue, single(ParseForward)([]byte{0x80, 0, 0}, new(Forward))},
 		{"long account", CodeLimit, parseForward(&Forward{Account: long})},
 		{"control character", CodeValue, parseForward(&Forward{Account: "a\x01"})},
 		{"not UTF-8", CodeValue, parseForward(&Forward{Account: "a", From: "\xff"})},
@@ -236,7 +246,12 @@ func TestLinkBatch(t *testing.T) {
 				Account: name.Draw(t, "account"), Device: maybe.Draw(t, "device"), From: maybe.Draw(t, "from"),
 				Kind: session.Kind(rapid.IntRange(0, 2).Draw(t, "kind")), Wait: session.Wait(rapid.IntRange(0, 2).Draw(t, "wait")),
 				Payload: rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "payload"),
-				SentMS:  rapid.Int64Min(0).Draw(t, "sent"), TimeoutMS: rapid.Uint32Max(TimeoutMSMax).Draw(t, "timeout"),
+				Ack:     rapid.Bool().Draw(t, "ack"), First: rapid.Bool().Draw(t, "first"),
+				SentMS: rapid.Int64Min(0).Draw(t, "sent"), TimeoutMS: rapid.Uint32Max(TimeoutMSMax).Draw(t, "timeout"),
+			}
+			f.Ack, f.First = f.Ack && f.Wait != session.WaitAcked, f.First && f.Wait == session.WaitAcked
+			if rapid.Bool().Draw(t, "foreign") {
+				f.Origin = session.Origin{Node: rapid.StringMatching(`[a-z0-9-]{1,24}`).Draw(t, "node"), Epoch: rapid.Uint64().Draw(t, "epoch")}
 			}
 			before := len(b)
 			b = AppendForward(b, &f)

@@ -148,3 +148,14 @@ func (r *linkBody) origin(known *session.Origin) {
 	}
 	known.Epoch = epoch
 }
+
+// borrowedOrigin reads a node and its epoch, the name borrowed.
+func (r *linkBody) borrowedOrigin() (o session.Origin) {
+	o.Node = Borrow(r.take(int(r.byte("node")), "node"))
+	o.Epoch = r.uvarint("epoch")
+	if r.err == nil && session.CheckNode(o.Node) != nil {
+		r.fail(CodeValue, session.CheckNode(o.Node).Error())
+		return session.Origin{}
+	}
+	return o
+}

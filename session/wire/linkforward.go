@@ -10,11 +10,12 @@ import (
 )
 
 // Forward is a message on its way to the node that holds its addressees. The node
-// that accepted it is the origin of its id. Strings and Payload of a parsed one are
-// borrowed: valid until the input is used again.
+// that accepted it is the origin of its id, unless Origin says otherwise. Strings and
+// Payload of a parsed one are borrowed: valid until the input is used again.
 type Forward struct {
-	Ref uint64 // names the message in the outcomes; 0: none are wanted
-	ID  session.MessageID
+	Ref    uint64 // names the message in the outcomes; 0: none are wanted
+	ID     session.MessageID
+	Origin session.Origin // of the id; zero: the link's own
 
 	All     bool   // everybody connected there; then the names below are empty
 	Account string // whose devices
@@ -27,22 +28,43 @@ type Forward struct {
 	From      string // the sending device, of the same account; empty: a service
 	SentMS    int64  // Unix milliseconds at the accepting node
 	TimeoutMS uint32 // how long outcomes may take; 0: the default of the node that gets it
+
+	// What follows is known from version 1.2 on: see Minor.
+
+	Ack    bool // the frame asks for an ack that is not waited for with this message: it comes by another way
+	First  bool // the first device's ack settles the others as cancelled
+	Cancel bool // no message: the one of that id need not be shown any more
 }
 
-// The first byte of an entry: 1 All, 2 and 4 Kind, 8 and 16 Wait. The others are 0.
+// The first byte of an entry: 1 All, 2 and 4 Kind, 8 and 16 Wait, 32 Ack, 64 Origin
+// follows, 128 a second byte follows: 1 First, 2 Cancel. The others are 0.
 const (
-	forwardAll      = 1
-	forwardKind     = 1
-	forwardWait     = 3
-	forwardReserved = 0xe0
+	forwardAll    = 1
+	forwardKind   = 1
+	forwardWait   = 3
+	forwardAck    = 0x20
+	forwardOrigin = 0x40
+	forwardMore   = 0x80
+
+	forwardFirst        = 1
+	forwardCancel       = 2
+	forwardMoreReserved = 0xfc
 )
 
 // forwardFixedBytes is more than an entry takes beside its names and payload.
-const forwardFixedBytes = 1 + 8 + 10 + 10 + 5 + 4*2 + 10
+const forwardFixedBytes = 2 + 8 + 10 + 10 + 5 + 4*2 + 10 + 11
+
+// Minor returns the minor version of nodes that understand the entry.
+func (f *Forward) Minor() uint16 {
+	if f.Ack || f.First || f.Cancel || f.Origin != (session.Origin{}) {
+		return 2
+	}
+	return 0
+}
 
 // SizeMax returns an upper bound of what AppendForward appends.
 func (f *Forward) SizeMax() int {
-	return forwardFixedBytes + len(f.Account) + len(f.Device) + len(f.Except) + len(f.From) + len(f.Payload)
+	return forwardFixedBytes + len(f.Origin.Node) + len(f.Account) + len(f.Device) + len(f.Except) + len(f.From) + len(f.Payload)
 }
 
 // AppendForward appends one entry of a forward frame. The payload is last: what
@@ -52,7 +74,22 @@ func AppendForward(dst []byte, f *Forward) []byte {
 	if f.All {
 		first |= forwardAll
 	}
-	dst = append(dst, first)
+	if f.Ack {
+		first |= forwardAck
+	}
+	if f.Origin != (session.Origin{}) {
+		first |= forwardOrigin
+	}
+	more := f.more()
+	if more != 0 {
+		first |= forwardMore
+	}
+	if dst = append(dst, first); more != 0 {
+		dst = append(dst, more)
+	}
+	if first&forwardOrigin != 0 {
+		dst = appendOrigin(dst, f.Origin)
+	}
 	dst = binary.BigEndian.AppendUint64(dst, f.Ref)
 	dst = binary.AppendUvarint(dst, uint64(f.ID))
 	dst = binary.AppendUvarint(dst, uint64(f.SentMS))
@@ -63,6 +100,17 @@ func AppendForward(dst []byte, f *Forward) []byte {
 	dst = appendText(dst, f.From)
 	dst = binary.AppendUvarint(dst, uint64(len(f.Payload)))
 	return append(dst, f.Payload...)
+}
+
+// more is the second byte of an entry, which is left out when it is 0.
+func (f *Forward) more() (more byte) {
+	if f.First {
+		more |= forwardFirst
+	}
+	if f.Cancel {
+		more |= forwardCancel
+	}
+	return more
 }
 
 func appendText(dst []byte, s string) []byte {
@@ -81,6 +129,18 @@ func ParseForward(b []byte, f *Forward) (rest []byte, err error) {
 	f.All = first&forwardAll != 0
 	f.Kind = session.Kind(first >> forwardKind & 3)
 	f.Wait = session.Wait(first >> forwardWait & 3)
+	f.Ack = first&forwardAck != 0
+	more := byte(0)
+	if first&forwardMore != 0 {
+		if more = r.byte("more flags"); more == 0 || more&forwardMoreReserved != 0 {
+			r.fail(CodeValue, fmt.Sprintf("more flags %#02x", more))
+		}
+	}
+	f.First, f.Cancel = more&forwardFirst != 0, more&forwardCancel != 0
+	f.Origin = session.Origin{}
+	if first&forwardOrigin != 0 {
+		f.Origin = r.borrowedOrigin()
+	}
 	f.Ref = r.uint64("ref")
 	f.ID = session.MessageID(r.uvarint("id"))
 	f.SentMS = int64(r.bounded("sent_ms", 1<<63-1))
@@ -91,20 +151,14 @@ func ParseForward(b []byte, f *Forward) (rest []byte, err error) {
 	f.From = r.name("from")
 	f.Payload = r.bytes("payload", len(b))
 	if r.err == nil {
-		f.check(&r, first)
+		if wrong := f.wrong(); wrong != "" {
+			r.fail(CodeValue, wrong)
+		}
 	}
 	if r.err != nil {
 		return nil, r.err
 	}
 	return b[r.at:], nil
-}
-
-func (f *Forward) check(r *linkBody, first byte) {
-	if first&forwardReserved != 0 {
-		r.fail(CodeValue, fmt.Sprintf("flags %#02x", first))
-	} else if wrong := f.wrong(); wrong != "" {
-		r.fail(CodeValue, wrong)
-	}
 }
 
 // wrong says what the parts do not agree on.
@@ -118,6 +172,12 @@ func (f *Forward) wrong() string {
 		return "to nobody"
 	case f.Device != "" && f.Except != "":
 		return "to one device, with an exception"
+	case f.Cancel && (f.All || len(f.Payload) > 0):
+		return "a cancel to everybody, or with a payload"
+	case f.Ack && f.Wait == session.WaitAcked:
+		return "an ack by two ways"
+	case f.First && f.Wait != session.WaitAcked:
+		return "first of the acks that nobody waits for"
 	}
 	return ""
 }
@@ -126,5 +186,6 @@ func (f *Forward) wrong() string {
 // sender asks first, because a frame that breaks the rules ends a link.
 func (f *Forward) Valid() bool {
 	return f.wrong() == "" && f.SentMS >= 0 && f.TimeoutMS <= TimeoutMSMax &&
+		(f.Origin == (session.Origin{}) || session.CheckNode(f.Origin.Node) == nil) &&
 		isName(f.Account) && isName(f.Device) && isName(f.Except) && isName(f.From)
 }

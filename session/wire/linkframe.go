@@ -22,7 +22,7 @@ const LinkHeaderBytes = 5
 // The version of what links speak. Nodes of another major version are refused.
 const (
 	LinkMajor = 1
-	LinkMinor = 1
+	LinkMinor = 2
 )
 
 // LinkType says what the body of a frame is.
@@ -31,7 +31,7 @@ type LinkType uint8
 // The types. The body of forward and outcomes is one entry after another.
 const (
 	LinkTypeHello      LinkType = 1 + iota // LinkHello: the first frame of each side
-	LinkTypeForward                        // Forward, one or more
+	LinkTypeForward                        // Forward, one or more; some from version 1.2 on (Forward.Minor)
 	LinkTypeOutcomes                       // Outcomes, one or more
 	LinkTypeKeep                           // Keep; from version 1.1 on
 	LinkTypeDelta                          // Delta

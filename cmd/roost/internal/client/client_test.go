@@ -47,7 +47,7 @@ func TestPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Answer{ID: "n.1.1", Outcomes: []Outcome{{"phone", "written", "n"}}}); !reflect.DeepEqual(a, want) {
+	if want := (Answer{ID: "n.1.1", Outcomes: []Outcome{{Device: "phone", Outcome: "written", Node: "n"}}}); !reflect.DeepEqual(a, want) {
 		t.Errorf("got %+v", a)
 	}
 	want := map[string]any{"to": map[string]any{"account": "alice", "device": "phone"}, "text": "", "wait": "acked", "timeout_ms": 10.0}

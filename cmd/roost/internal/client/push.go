@@ -31,6 +31,7 @@ type Push struct {
 	TTLMS     int64           `json:"ttl_ms,omitempty"`
 	Priority  string          `json:"priority,omitempty"`
 	Collapse  string          `json:"collapse,omitempty"`
+	Acks      string          `json:"acks,omitempty"`
 	Wait      string          `json:"wait,omitempty"`
 	TimeoutMS int64           `json:"timeout_ms,omitempty"`
 }
@@ -48,6 +49,7 @@ type Outcome struct {
 	Device  string `json:"device"`
 	Outcome string `json:"outcome"`
 	Node    string `json:"node"`
+	AtMS    int64  `json:"at_ms"` // since when, Unix milliseconds; of a message that was asked for
 }
 
 // Push sends one push and waits for its answer.

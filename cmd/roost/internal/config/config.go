@@ -14,6 +14,7 @@ import (
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/lifecycle"
+	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
@@ -37,6 +38,7 @@ type Config struct {
 	Auth     auth.Config     `yaml:"auth" doc:"who may connect, and as whom"`
 	Protocol protocol.Config `yaml:"protocol" doc:"what devices may do, and for how long"`
 	Relay    relay.Config    `yaml:"relay" doc:"messages between the devices of an account"`
+	Mailbox  mailbox.Config  `yaml:"mailbox" doc:"messages that are kept until their device has acknowledged them"`
 	Deliver  deliver.Config  `yaml:"deliver" doc:"messages on their way to devices"`
 	API      api.Config      `yaml:"api" doc:"the internal listener"`
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
@@ -167,6 +169,7 @@ func Default() Config {
 		Auth:     auth.Default(),
 		Protocol: protocol.Default(),
 		Relay:    relay.Default(),
+		Mailbox:  mailbox.Default(),
 		Deliver:  deliver.Default(),
 		API:      api.Default(),
 		Netpoll:  netpoll.Default(),

@@ -36,6 +36,10 @@ func (c Config) relations() Problems {
 		"every larger push would be too_large")
 	ps.less("relay.payload_bytes_max", c.Relay.PayloadBytesMax, "deliver.payload_bytes_max", c.Deliver.PayloadBytesMax+1,
 		"every larger message would be too_large")
+	ps.less("api.push.payload_bytes_max", c.API.Push.PayloadBytesMax, "mailbox.device_bytes_max", c.Mailbox.DeviceBytesMax+1,
+		"no mailbox would take a larger push")
+	ps.less("relay.payload_bytes_max", c.Relay.PayloadBytesMax, "mailbox.device_bytes_max", c.Mailbox.DeviceBytesMax+1,
+		"no mailbox would take a larger message")
 	// A payload is longest on the socket as base64, four bytes for three, with
 	// its frame around it.
 	ps.less("deliver.payload_bytes_max", c.Deliver.PayloadBytesMax/3*4+frameBytes, "netpoll.queued_hard_bytes", c.Netpoll.QueuedHardBytes,

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/protocol"
+	"github.com/roostpush/roost/session/relay"
+	"github.com/roostpush/roost/store"
+)
+
+// newMailbox makes what waits for devices, of the parts that exist before it.
+func (n *node) newMailbox() {
+	n.mailbox = mailbox.New(n.cfg.Mailbox, mailbox.Ports{
+		Store:     mailStore{n.store},
+		Router:    n.router,
+		Presence:  presence{n.sessions},
+		Directory: deviceNames{n.directory(), n.cfg.Mailbox.AccountDevicesMax},
+		Canceller: n.router,
+		NewID:     n.router.NewID,
+		Now:       func() int64 { return n.now().UnixMilli() },
+	})
+}
+
+// mailStore is the store as the mailbox wants it.
+type mailStore struct{ *store.Store }
+
+// Fates returns the account and what is noted for each device.
+func (s mailStore) Fates(id session.ID) (account string, list []mailbox.Fate, found bool, err error) {
+	noted, found, err := s.Store.Fates(id)
+	for _, f := range noted {
+		account = f.Account
+		list = append(list, mailbox.Fate{Device: f.Device, Outcome: f.Outcome, AtMS: f.AtMS})
+	}
+	return account, list, found, err
+}
+
+// presence knows who is connected to this node.
+type presence struct{ sessions *session.Registry }
+
+// Online returns the version of the device's session.
+func (p presence) Online(a session.Address) (version uint64, ok bool) {
+	if s := p.sessions.Lookup(a.Account, a.Device); s != nil {
+		return s.Version, true
+	}
+	return 0, false
+}
+
+// deviceNames are the devices of accounts, connected and remembered.
+type deviceNames struct {
+	directory protocol.Directory
+	max       int
+}
+
+// Devices appends them: one more than the mailbox takes says that there are too many.
+func (d deviceNames) Devices(account string, dst []string) ([]string, error) {
+	list, err := d.directory.Devices(account, d.max+1)
+	for i := range list {
+		dst = append(dst, list[i].Device)
+	}
+	return dst, err
+}
+
+// relayed hands the mailbox what devices send to devices.
+type relayed struct{ mailbox *mailbox.Mailbox }
+
+// Keep keeps m (relay.Keeper).
+func (r relayed) Keep(m *session.Kept, w relay.Watcher) {
+	p := mailbox.Push{
+		Account: m.Account, Device: m.Device,
+		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS, ExpiresMS: m.ExpiresMS,
+	}
+	if m.Device == "" {
+		p.Except = m.From
+	}
+	r.mailbox.Post(&p, w)
+}
+
+// Unwatch ends the telling.
+func (r relayed) Unwatch(id session.ID) { r.mailbox.Unwatch(id) }

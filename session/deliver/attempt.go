@@ -1,0 +1,58 @@
+// HOT PATH
+
+package deliver
+
+import "github.com/roostpush/roost/session"
+
+// attempt is a kept message on its way, once. It is used again and again.
+type attempt struct {
+	delivery Delivery
+	push     Push
+	heard    func(session.Outcome)
+	call     func(*Delivery)
+}
+
+func newAttempt(r *Router) *attempt {
+	a := new(attempt)
+	a.call = func(*Delivery) { r.attempted(a) }
+	return a
+}
+
+// NewID returns an id that no message has yet.
+func (r *Router) NewID() session.ID {
+	return session.ID{Origin: r.origin, Number: session.MessageID(r.newest.Add(1))}
+}
+
+// Attempt delivers a kept message to its device, wherever that is connected, with the id
+// that it has and asking for an ack. It does not wait for that: the ack comes to the
+// message's keeper. heard is called exactly once, on any goroutine and maybe before
+// Attempt returns, with Written or with why not; it must not block. Nothing is looked
+// at of priority, collapse and expiry, which are the keeper's. m is borrowed until Attempt
+// returns, and nothing is allocated.
+func (r *Router) Attempt(m *session.Kept, heard func(session.Outcome)) {
+	r.count.attempts.Add(1)
+	a := r.attempts.Get().(*attempt)
+	a.heard = heard
+	a.push = Push{
+		To:   To{Account: m.Account, Device: m.Device},
+		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS,
+		Wait: session.WaitWritten, ack: true, origin: m.Origin,
+	}
+	a.delivery.Reset(session.WaitWritten, a.call)
+	r.one(m.Number, &a.push, &a.delivery)
+}
+
+// attempted tells who waits and keeps a for the next one. heard may begin that: a is not
+// used after it.
+func (r *Router) attempted(a *attempt) {
+	outcome := session.Lost
+	for o, n := range a.delivery.Counts() {
+		if n > 0 {
+			outcome = session.Outcome(o)
+		}
+	}
+	heard := a.heard
+	a.heard, a.push = nil, Push{}
+	r.attempts.Put(a)
+	heard(outcome)
+}

@@ -1,0 +1,155 @@
+// HOT PATH
+
+package mailbox
+
+import "github.com/roostpush/roost/session"
+
+// attempt is a message on its way to a session of its device. It is used again and again.
+type attempt struct {
+	mailbox *Mailbox
+	box     *box
+	life    uint32
+	id      session.ID
+	version uint64 // of that session, as far as was known
+
+	heard func(session.Outcome)
+}
+
+func newAttempt(m *Mailbox) *attempt {
+	a := &attempt{mailbox: m}
+	a.heard = a.whenHeard
+	return a
+}
+
+// attemptLocked notes that the item goes to the session its device has.
+func (m *Mailbox) attemptLocked(b *box, it *item) *attempt {
+	a := m.attempts.Get().(*attempt)
+	a.box, a.life, a.id, a.version = b, b.life, b.id(it), b.version
+	b.send(it)
+	m.count.attempts.Add(1)
+	return a
+}
+
+// whenHeard is called with what became of the attempt.
+func (a *attempt) whenHeard(o session.Outcome) {
+	m, b, version := a.mailbox, a.box, a.version
+	s := b.shard
+	s.mu.Lock()
+	i, ok := 0, b.life == a.life
+	if ok {
+		i, ok = b.find(a.id)
+	}
+	if ok && ruleConditional {
+		ok = b.items[i].sentOn == version // otherwise it went to a newer session since
+	}
+	life := b.life
+	a.box, a.id = nil, session.ID{}
+	m.attempts.Put(a)
+	if !ok {
+		s.mu.Unlock()
+		m.count.late.Add(1)
+		return
+	}
+	look := s.heardLocked(b, i, version, o)
+	start := b.pumpLocked()
+	s.releaseLocked(b)
+	s.mu.Unlock()
+	if start {
+		m.start(b)
+	}
+	if look {
+		m.lookAgain(b, life, version)
+	}
+}
+
+// heardLocked notes the outcome of the item's attempt on that session. look says that the
+// session seems to be gone, so that it is time to ask for a newer one.
+func (s *shard) heardLocked(b *box, i int, version uint64, o session.Outcome) (look bool) {
+	m, it := s.mailbox, &b.items[i]
+	switch o {
+	case session.Written:
+		m.count.written.Add(1)
+		b.tries = 0
+		if !ruleKeep {
+			s.finishLocked(b, i, session.Acked)
+			return false
+		}
+		s.tellLocked(b, it, session.Written)
+	case session.Offline, session.Misrouted, session.Lost:
+		b.leave(it)
+		if b.version == version || !ruleConditional {
+			b.sees(0)
+		}
+		s.tellLocked(b, it, session.Queued)
+		return true
+	case session.TooLarge, session.Forbidden:
+		s.finishLocked(b, i, o)
+	default:
+		b.leave(it)
+		s.tellLocked(b, it, session.Queued)
+		if b.version == version {
+			s.pauseLocked(b)
+		}
+	}
+	return false
+}
+
+// lookAgain asks whether the device has a newer session than that one, which seems to be
+// gone. If that one is said to be there still, nobody will tell when it is not, so the
+// mailbox asks again after a pause.
+func (m *Mailbox) lookAgain(b *box, life uint32, gone uint64) {
+	s := b.shard
+	s.mu.Lock()
+	if b.life != life {
+		s.mu.Unlock()
+		return
+	}
+	address := b.address
+	s.mu.Unlock()
+	version, _ := m.presence.Online(address)
+	s.mu.Lock()
+	start := false
+	if b.life == life {
+		switch {
+		case version > gone:
+			s.seesLocked(b, 0, version)
+		case version != 0:
+			s.pauseLocked(b)
+		}
+		start = b.pumpLocked()
+	}
+	s.mu.Unlock()
+	if start {
+		m.start(b)
+	}
+}
+
+// seesLocked notes what Presence said of the device, which was believed to have the session
+// was when it was asked: a newer session counts, and none only if no newer one has been
+// heard of meanwhile.
+func (s *shard) seesLocked(b *box, was, version uint64) {
+	if version > b.version {
+		b.tries = 0
+		b.retryMS = 0
+		b.sees(version)
+	} else if version == 0 && b.version == was {
+		b.sees(0)
+	}
+}
+
+// pauseLocked has the device left alone for a while, longer each time, and not all devices
+// for equally long. What comes after the pause asks who is online.
+func (s *shard) pauseLocked(b *box) {
+	if b.retryMS != 0 || len(b.items) == 0 && b.known {
+		return
+	}
+	m := s.mailbox
+	pause := m.cfg.RetryMaxMS
+	if b.tries < 20 && m.cfg.RetryMinMS<<b.tries < pause {
+		pause = m.cfg.RetryMinMS << b.tries
+		b.tries++
+	}
+	m.count.pauses.Add(1)
+	b.retryMS = m.now() + int64(pause) - jitter(int64(pause)/2)
+	s.dueLocked(b, b.retryMS)
+}

@@ -1,0 +1,191 @@
+package mailbox
+
+import (
+	"slices"
+
+	"github.com/roostpush/roost/session"
+)
+
+// item is a message that waits for one device, without what only the store has.
+type item struct {
+	number    session.MessageID
+	expiresMS int64
+	sentOn    uint64 // version of the session it was last sent to; 0: of none, or in vain
+	sinceMS   int64  // when it became what was told last
+	collapse  string
+	origin    uint32 // number of its maker
+	bytes     uint32 // of its payload; 0 until known
+	priority  session.Priority
+	told      session.Outcome // Queued or Written; Pending: neither yet
+	first     bool            // the first device's ack takes it from the account's others
+	watched   bool            // somebody may want to hear what becomes of it
+	known     bool            // all of this is true; otherwise only number, origin, expiry and collapse are
+}
+
+// box is what waits for one device. It is guarded by its shard's mutex, but for address,
+// which stays as it is while anybody has a hold on the box: pending, working or due.
+type box struct {
+	shard   *shard
+	address session.Address
+	items   []item // in the order of ids
+	life    uint32 // counts how often the box began anew for a device
+
+	version       uint64 // of the session the device is believed to have; 0: of none
+	unsent        int    // items that have not gone to that session
+	inFlight      int    // items that have
+	inFlightBytes int    // and their payloads
+
+	bytes   int  // payloads of items and of pending
+	pending int  // messages that are being stored
+	known   bool // items is all that the store holds, and all of each; see learn.go
+	working bool // a worker reads for it, or it waits for one or for its turn
+	due     bool // Tick is about to look at it
+
+	tries   uint8 // attempts in a row that failed although the device was there
+	retryMS int64 // until when nothing is sent after those; 0: no such pause
+
+	early []session.ID // acks of messages that are not known yet
+	gone  []session.ID // settled since the start, so that reading does not bring them back
+	done  func()       // ends its turn
+
+	dueMS      int64 // when to look at it next, see wheel.go
+	slot       **box
+	prev, next *box
+}
+
+// id returns the id of an item.
+func (b *box) id(it *item) session.ID {
+	return session.ID{Origin: b.shard.mailbox.origins.all()[it.origin], Number: it.number}
+}
+
+// find returns the place of the message, or where it would be.
+func (b *box) find(id session.ID) (i int, ok bool) {
+	if n := len(b.items); n > 0 { // most that come are the newest
+		if c := compareIDs(b.id(&b.items[n-1]), id); c < 0 {
+			return n, false
+		} else if c == 0 {
+			return n - 1, true
+		}
+	}
+	all := b.shard.mailbox.origins.all()
+	return slices.BinarySearchFunc(b.items, id, func(it item, id session.ID) int {
+		return compareIDs(session.ID{Origin: all[it.origin], Number: it.number}, id)
+	})
+}
+
+// has reports whether the item has gone to the session of now.
+func (b *box) has(it *item) bool { return b.version != 0 && it.sentOn == b.version }
+
+// add puts an item that was never sent at its place.
+func (b *box) add(i int, it item) {
+	b.items = slices.Insert(b.items, i, it)
+	b.unsent++
+}
+
+// remove takes an item out.
+func (b *box) remove(i int) {
+	it := &b.items[i]
+	b.leave(it)
+	b.unsent--
+	b.bytes -= int(it.bytes)
+	if i == 0 && len(b.items) > 64 { // a long queue is taken from its front
+		b.items[0] = item{}
+		b.items = b.items[1:]
+		return
+	}
+	b.items = slices.Delete(b.items, i, i+1)
+}
+
+// send notes that the item goes to the session of now.
+func (b *box) send(it *item) {
+	it.sentOn = b.version
+	b.unsent--
+	b.inFlight++
+	b.inFlightBytes += int(it.bytes)
+}
+
+// leave notes that the item has not gone to any session.
+func (b *box) leave(it *item) {
+	if b.has(it) {
+		b.unsent++
+		b.inFlight--
+		b.inFlightBytes -= int(it.bytes)
+	}
+	it.sentOn = 0
+}
+
+// sees notes which session the device has; 0 is none.
+func (b *box) sees(version uint64) {
+	if b.version == version {
+		return
+	}
+	b.version, b.unsent, b.inFlight, b.inFlightBytes = version, 0, 0, 0
+	for i := range b.items {
+		if it := &b.items[i]; b.has(it) {
+			b.inFlight++
+			b.inFlightBytes += int(it.bytes)
+		} else {
+			b.unsent++
+		}
+	}
+}
+
+// run is a stretch of items to be sent one after another.
+type run struct {
+	at, n    int
+	priority session.Priority
+}
+
+// nextRun returns what is to be sent next, in the order high, normal, low and within each
+// in the order of ids, as far as the window has room. n is 0 if there is nothing.
+func (b *box) nextRun(nowMS int64, cfg *Config) (r run) {
+	if b.version == 0 || b.unsent == 0 || b.retryMS != 0 {
+		return run{}
+	}
+	for _, p := range [...]session.Priority{session.PriorityHigh, session.PriorityNormal, session.PriorityLow} {
+		for i := range b.items {
+			if b.sendable(&b.items[i], p, nowMS) {
+				return run{i, b.stretch(i, p, nowMS, cfg), p}
+			}
+		}
+	}
+	return run{}
+}
+
+// sendable reports whether the item is to be sent to the session of now.
+func (b *box) sendable(it *item, p session.Priority, nowMS int64) bool {
+	return it.priority == p && !b.has(it) && it.expiresMS > nowMS
+}
+
+// stretch counts the items from i on that can go together.
+func (b *box) stretch(i int, p session.Priority, nowMS int64, cfg *Config) (n int) {
+	messages, bytes := b.inFlight, b.inFlightBytes
+	for ; i+n < len(b.items); n++ {
+		it := &b.items[i+n]
+		full := messages >= cfg.WindowMessages || messages > 0 && bytes+int(it.bytes) > cfg.WindowBytes
+		if full || !b.sendable(it, p, nowMS) {
+			break
+		}
+		messages++
+		bytes += int(it.bytes)
+	}
+	return n
+}
+
+// room reports whether the window has room for the item.
+func (b *box) room(it *item, cfg *Config) bool {
+	return b.inFlight == 0 ||
+		b.inFlight < cfg.WindowMessages && b.inFlightBytes+int(it.bytes) <= cfg.WindowBytes
+}
+
+// earliest returns when the box is to be looked at next, for expiry or a retry; ok is false
+// if never.
+func (b *box) earliest() (dueMS int64, ok bool) {
+	dueMS, ok = b.retryMS, b.retryMS != 0
+	for i := range b.items {
+		if e := b.items[i].expiresMS; !ok || e < dueMS {
+			dueMS, ok = e, true
+		}
+	}
+	return dueMS, ok
+}

@@ -1,0 +1,209 @@
+package mailbox
+
+import "github.com/roostpush/roost/session"
+
+// readAhead is how many messages more than wanted a read asks for: those that are settled
+// may be there for a moment still.
+const readAhead = 8
+
+// Opened says that the device has come online with a session of that version, here or
+// elsewhere; or that it may have, as after a swap. It is cheap for a device that nothing
+// waits for.
+func (m *Mailbox) Opened(a session.Address, version uint64) {
+	s := m.shard(a.Account)
+	s.mu.Lock()
+	b := s.boxes[a]
+	if b == nil && !m.indexed.Load() {
+		b = s.boxLocked(a)
+	}
+	// What is being stored is not there yet: whoever stores it looks again. What the store
+	// may hold from before the start is.
+	if b == nil || len(b.items) == 0 && b.known {
+		s.mu.Unlock()
+		return
+	}
+	if version > b.version {
+		s.seesLocked(b, b.version, version)
+	}
+	start := b.pumpLocked()
+	s.mu.Unlock()
+	if start {
+		m.start(b)
+	}
+}
+
+// LookAgain asks of every device that something waits for whether it is online, in the
+// background: for when many may have come online at once, and nobody can name them.
+func (m *Mailbox) LookAgain() {
+	if !m.looking.Swap(true) {
+		m.queue.push((*everybody)(m))
+	}
+}
+
+// everybody is all devices that something waits for.
+type everybody Mailbox
+
+func (e *everybody) work(*worker) {
+	m := (*Mailbox)(e)
+	m.looking.Store(false)
+	var all []session.Address
+	for i := range m.shards {
+		s := &m.shards[i]
+		all = all[:0]
+		s.mu.Lock()
+		for a := range s.boxes {
+			all = append(all, a)
+		}
+		s.mu.Unlock()
+		for _, a := range all {
+			m.lookAt(a)
+		}
+	}
+}
+
+// pumpLocked reports whether there is work for the box to be started, which is noted as
+// started then. While many messages are on their way it waits until the window is half empty, so
+// that a read brings more than one.
+func (b *box) pumpLocked() (start bool) {
+	m := b.shard.mailbox
+	cfg := &m.cfg
+	switch {
+	case b.working:
+		return false
+	case !b.known:
+		start = b.retryMS == 0 && (b.version != 0 || len(b.early) > 0)
+	case b.unsent > 0 && b.inFlight <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2:
+		start = b.nextRun(m.now(), cfg).n > 0
+	}
+	b.working = start
+	return start
+}
+
+// start has a worker drain the box when it is its turn.
+func (m *Mailbox) start(b *box) {
+	if m.turns == nil {
+		m.queue.push(b)
+		return
+	}
+	s := b.shard
+	s.mu.Lock()
+	p := b.nextRun(m.now(), &m.cfg).priority
+	s.mu.Unlock()
+	ok := m.turns.Turn(p, b.address.Account, func(done func()) {
+		b.done = done
+		m.queue.push(b)
+	})
+	if ok {
+		return
+	}
+	m.count.turnless.Add(1)
+	s.mu.Lock()
+	b.working = false
+	s.pauseLocked(b)
+	s.releaseLocked(b)
+	s.mu.Unlock()
+}
+
+// work sends one page of what waits in the box.
+func (b *box) work(w *worker) {
+	s := b.shard
+	m := s.mailbox
+	s.mu.Lock()
+	was := b.version
+	s.mu.Unlock()
+	version, _ := m.presence.Online(b.address)
+	s.mu.Lock()
+	s.seesLocked(b, was, version)
+	known := b.known
+	s.mu.Unlock()
+
+	var err error
+	if !known {
+		err = b.learn(w)
+	}
+	if err == nil {
+		err = b.drain(w)
+	}
+
+	s.mu.Lock()
+	if err != nil {
+		m.count.unread.Add(1)
+		s.pauseLocked(b)
+	}
+	b.working = false
+	done := b.done
+	b.done = nil
+	start := err == nil && b.pumpLocked()
+	s.releaseLocked(b)
+	s.mu.Unlock()
+	if done != nil {
+		done()
+	}
+	if start {
+		m.start(b)
+	}
+}
+
+// drain reads what is to be sent next, and sends it.
+func (b *box) drain(w *worker) error {
+	s := b.shard
+	m := s.mailbox
+	s.mu.Lock()
+	r := b.nextRun(m.now(), &m.cfg)
+	if r.n == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	first, version := b.id(&b.items[r.at]), b.version
+	s.mu.Unlock()
+
+	// No node's id is empty: this stands right before the first.
+	before := session.ID{Origin: session.Origin{Epoch: first.Epoch}, Number: first.Number}
+	page, err := m.store.Mail(w.page[:0], b.address, before, r.n+readAhead, m.cfg.WindowBytes)
+	m.count.reads.Add(1)
+	w.page = page
+	if err != nil {
+		return err
+	}
+	found, goOn := false, true
+	for i := range page {
+		found = found || page[i].ID == first
+		goOn = goOn && b.sendNext(&page[i], r.priority, version)
+	}
+	clear(page)
+	if !found {
+		s.mu.Lock()
+		s.missingLocked(b, first)
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// sendNext sends a message that was read, unless it is settled or has gone already. It
+// reports whether the next may follow.
+func (b *box) sendNext(k *session.Kept, p session.Priority, version uint64) bool {
+	s := b.shard
+	m := s.mailbox
+	s.mu.Lock()
+	i, ok := b.find(k.ID)
+	if b.version != version || b.retryMS != 0 || ok && !b.room(&b.items[i], &m.cfg) {
+		s.mu.Unlock()
+		return false
+	}
+	if !ok || !b.sendable(&b.items[i], p, m.now()) {
+		s.mu.Unlock()
+		return true
+	}
+	a := m.attemptLocked(b, &b.items[i])
+	s.mu.Unlock()
+	m.router.Attempt(k, a.heard)
+	return true
+}
+
+// missingLocked gives up a message that the store does not have.
+func (s *shard) missingLocked(b *box, id session.ID) {
+	if i, ok := b.find(id); ok {
+		s.mailbox.count.missing.Add(1)
+		s.finishLocked(b, i, session.Lost)
+	}
+}

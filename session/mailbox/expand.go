@@ -1,0 +1,97 @@
+package mailbox
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/roostpush/roost/session"
+)
+
+// gate holds the pushes of an account from one to all its devices on, until the list of
+// those is there, so that a later push does not overtake it. It is guarded by its shard's
+// mutex, and bounded by pending_max.
+type gate struct {
+	shard   *shard
+	account string
+	posts   []*post
+}
+
+// joinLocked has the post wait at its account's gate. It returns the gate if that began
+// with it, which is to be put into the queue then.
+func (s *shard) joinLocked(q *post) (opened job) {
+	q.message.Account = strings.Clone(q.message.Account)
+	q.device, q.except = strings.Clone(q.device), strings.Clone(q.except)
+	g := s.gates[q.message.Account]
+	if g == nil {
+		g = &gate{shard: s, account: q.message.Account}
+		s.gates[g.account] = g
+		opened = g
+	}
+	g.posts = append(g.posts, q)
+	return opened
+}
+
+// work lets the posts through in the order in which they came.
+func (g *gate) work(w *worker) {
+	s := g.shard
+	for {
+		s.mu.Lock()
+		if len(g.posts) == 0 {
+			delete(s.gates, g.account)
+			s.mu.Unlock()
+			return
+		}
+		q := g.posts[0]
+		g.posts[0] = nil
+		g.posts = g.posts[1:]
+		why := ""
+		if q.device != "" {
+			why = s.reserveLocked(q, q.device)
+		}
+		s.mu.Unlock()
+		if q.device != "" {
+			q.store(why)
+		} else {
+			q.expand(w)
+		}
+	}
+}
+
+// expand makes the post one to each device of its account.
+func (q *post) expand(w *worker) {
+	m, s := q.mailbox, q.shard
+	devices, err := m.directory.Devices(q.message.Account, w.devices[:0])
+	slices.Sort(devices)
+	devices = slices.Compact(devices)
+	w.devices = devices
+	if i, ok := slices.BinarySearch(devices, q.except); ok {
+		devices = slices.Delete(devices, i, i+1)
+	}
+	refused, why := session.Pending, ""
+	switch {
+	case err != nil:
+		m.count.unlisted.Add(1)
+		refused, why = session.Unreachable, "the account's devices could not be listed: "+err.Error()
+	case len(devices) == 0:
+		refused, why = session.Offline, "no device of the account is connected or remembered"
+	case len(devices) > m.cfg.AccountDevicesMax:
+		m.count.refusedAccount.Add(1)
+		refused, why = session.Overloaded, m.why.accountDevices
+	}
+	if refused != session.Pending {
+		q.refuse(refused, why)
+		return
+	}
+	s.mu.Lock()
+	for _, device := range devices {
+		if no := s.reserveLocked(q, device); no != "" {
+			why = no
+			q.refused = append(q.refused, strings.Clone(device))
+		}
+	}
+	s.mu.Unlock()
+	if len(q.list) > 0 {
+		why = ""
+	}
+	q.store(why)
+}

@@ -1,0 +1,78 @@
+package mailbox
+
+import "github.com/roostpush/roost/session"
+
+// Ports are the outside that a Mailbox works on. Where a method does not say otherwise it
+// must not block, may be called from any goroutine, and is called with no lock held.
+type Ports struct {
+	Store     Store
+	Router    Router
+	Presence  Presence
+	Directory Directory
+	Canceller Canceller
+	Turns     Turns // nil: a device is drained as soon as a worker is free
+
+	// NewID makes the id of a message: this node's, of this run, each higher than the one before.
+	NewID func() session.ID
+	// Now is the time in Unix milliseconds.
+	Now func() int64
+}
+
+// Store keeps messages and outcomes on disk; package store's Store is one, and package
+// mailbox/redis's. All its calls of one mailbox concern the same messages.
+type Store interface {
+	// Post makes one promise: all of list is on disk, synced, with its outcomes Queued,
+	// before done hears nil. An error says that it is not and never will be. done is called
+	// exactly once, by the store's writer or before Post returns, for one device in the order of
+	// the Posts; it does not block. list is borrowed until Post returns.
+	Post(list []session.Kept, done func(error))
+	// Settle takes the message out and notes its final outcome, some time soon: a crash right
+	// after may bring it back. It is called with locks held and must not call back.
+	Settle(a session.Address, id session.ID, o session.Outcome, atMS int64)
+	// Mail appends the device's messages in the order of their ids (epoch, number, node)
+	// behind that id, which may be none of theirs; at most n, and none that brings the
+	// payloads above bytesMax, unless it is the first. They own their bytes. It blocks, and
+	// sees everything whose Post is done.
+	Mail(dst []session.Kept, a session.Address, after session.ID, n, bytesMax int) ([]session.Kept, error)
+	// Mailboxes emits every message that waits, those of a device one after another, until
+	// emit returns false. It blocks; the strings are borrowed.
+	Mailboxes(emit func(a session.Address, id session.ID, expiresMS int64, collapse string) bool) error
+	// Fates returns the account that the message was for and what is noted for each
+	// device. It blocks, and may not see yet what was settled a moment ago.
+	Fates(id session.ID) (account string, list []Fate, found bool, err error)
+}
+
+// Router tries to deliver; package deliver's Router is one.
+type Router interface {
+	// Attempt puts m on its device's connection, wherever that is, and borrows m until it
+	// returns. heard is called exactly once, from any goroutine, maybe before Attempt
+	// returns: Written, or why not.
+	Attempt(m *session.Kept, heard func(session.Outcome))
+}
+
+// Presence knows who is connected.
+type Presence interface {
+	// Online returns the version of the device's session (DESIGN.md decision 3). It
+	// knows of a session before Opened is called for it.
+	Online(a session.Address) (version uint64, ok bool)
+}
+
+// Directory knows which devices an account has.
+type Directory interface {
+	// Devices appends those that are connected or remembered. It may block.
+	Devices(account string, dst []string) ([]string, error)
+}
+
+// Canceller tells a device what it need not show any more.
+type Canceller interface {
+	// Cancel sends a cancel frame to the device, if it is connected. ids is borrowed.
+	Cancel(a session.Address, ids []session.ID)
+}
+
+// Turns shares the way out fairly among lanes and accounts; package processor's
+// Processor is one.
+type Turns interface {
+	// Turn calls run when it is the account's turn, which is over when run's argument is
+	// called; run does not block. False: there are too many already, and run is not called.
+	Turn(p session.Priority, account string, run func(done func())) bool
+}

@@ -1,0 +1,6 @@
+//go:build mutant_conditional
+
+package mailbox
+
+// ruleConditional is switched off: TestInterleavings must notice.
+const ruleConditional = false

@@ -1,0 +1,76 @@
+package mailbox
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/roostpush/roost/session"
+)
+
+// holds reports whether a message with that collapse key waits.
+func (b *box) holds(collapse string) bool {
+	return collapse != "" && slices.ContainsFunc(b.items, func(it item) bool { return it.collapse == collapse })
+}
+
+// insertLocked puts an item into the box, unless it is there. Of two with one collapse key
+// the older is taken out.
+func (s *shard) insertLocked(b *box, it item) {
+	i, ok := b.find(b.id(&it))
+	if ok {
+		return
+	}
+	b.bytes += int(it.bytes)
+	b.add(i, it)
+	s.dueLocked(b, it.expiresMS)
+	if it.collapse == "" {
+		return
+	}
+	newest := -1
+	for j := len(b.items) - 1; j >= 0; j-- {
+		if b.items[j].collapse != it.collapse {
+			continue
+		}
+		if newest < 0 {
+			newest = j
+			continue
+		}
+		s.mailbox.count.collapsed.Add(1)
+		s.finishLocked(b, j, session.Cancelled)
+	}
+}
+
+// tellLocked tells the item's watcher what it is now, if that is new.
+func (s *shard) tellLocked(b *box, it *item, o session.Outcome) {
+	if it.told == o {
+		return
+	}
+	it.told, it.sinceMS = o, s.mailbox.now()
+	if it.watched {
+		s.mailbox.watches.tell(b.id(it), b.address.Device, o, false)
+	}
+}
+
+// finishLocked takes an item out for good: the store hears of it, and its watcher. The
+// caller releases the box.
+func (s *shard) finishLocked(b *box, i int, o session.Outcome) {
+	m, it := s.mailbox, b.items[i]
+	id := b.id(&it)
+	b.remove(i)
+	m.waiting.Add(-1)
+	m.waitingBytes.Add(-int64(it.bytes))
+	m.count.outcomes[o].Add(1)
+	s.settleLocked(b, id, o)
+	if it.watched {
+		m.watches.tell(id, b.address.Device, o, true)
+	}
+}
+
+// settleLocked has the store settle a message of the device, and sees to it that what is
+// being read from the store just now does not bring it back.
+func (s *shard) settleLocked(b *box, id session.ID, o session.Outcome) {
+	if !b.known && !s.mailbox.ofThisRun(id) {
+		id.Node = strings.Clone(id.Node)
+		b.gone = append(b.gone, id)
+	}
+	s.mailbox.store.Settle(b.address, id, o, s.mailbox.now())
+}

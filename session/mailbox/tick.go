@@ -1,0 +1,63 @@
+package mailbox
+
+import (
+	"math/rand/v2"
+
+	"github.com/roostpush/roost/session"
+)
+
+// tickBoxes is how many boxes are dealt with in one hold of a shard's mutex.
+const tickBoxes = 64
+
+// Tick settles what has expired and gets those going whose pause is over. Its owner calls
+// it every 100 ms or so, from one goroutine, with the time in Unix milliseconds. A message that
+// is due is not sent any more, however late Tick comes.
+func (m *Mailbox) Tick(nowMS int64) {
+	m.queue.wake()
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.mu.Lock()
+		s.due = s.wheel.turn(s.due[:0], nowMS)
+		for _, b := range s.due {
+			b.due = true
+		}
+		due := s.due
+		s.mu.Unlock()
+		for len(due) > 0 {
+			n := min(len(due), tickBoxes)
+			s.tick(due[:n], nowMS)
+			due = due[n:]
+		}
+		clear(s.due)
+	}
+}
+
+// tick deals with boxes that are due.
+func (s *shard) tick(due []*box, nowMS int64) {
+	s.mu.Lock()
+	var again []*box
+	var lives []uint32
+	for _, b := range due {
+		b.due = false
+		for i := len(b.items) - 1; i >= 0; i-- {
+			if b.items[i].expiresMS <= nowMS {
+				s.finishLocked(b, i, session.Expired)
+			}
+		}
+		if b.retryMS != 0 && b.retryMS <= nowMS {
+			b.retryMS = 0
+			again, lives = append(again, b), append(lives, b.life)
+		}
+		if dueMS, ok := b.earliest(); ok {
+			s.dueLocked(b, dueMS)
+		}
+		s.releaseLocked(b)
+	}
+	s.mu.Unlock()
+	for i, b := range again {
+		s.mailbox.lookAgain(b, lives[i], 0)
+	}
+}
+
+// jitter returns 0 to n.
+func jitter(n int64) int64 { return rand.Int64N(n + 1) }

@@ -1,0 +1,227 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/roostpush/roost/session"
+)
+
+// cpuTime is the processor time of the process, in user space and in the kernel.
+func cpuTime(b *testing.B) time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// mailProducer posts messages of 100 bytes for 10,000 accounts and settles each as soon
+// as it is kept.
+type mailProducer struct {
+	s       *Store
+	payload []byte
+	names   []string
+	first   uint64
+	slots   chan *mailFlight
+}
+
+// mailFlight is a message on its way, with the function that it is told by.
+type mailFlight struct {
+	list [1]session.Kept
+	done func(error)
+}
+
+func newMailProducer(b *testing.B, s *Store, first uint64, window int) *mailProducer {
+	p := &mailProducer{s: s, payload: []byte(strings.Repeat("p", 100)), first: first, slots: make(chan *mailFlight, window)}
+	for i := range 10_000 {
+		p.names = append(p.names, fmt.Sprint("account-", i))
+	}
+	for range window {
+		f := &mailFlight{}
+		f.done = func(err error) {
+			if err != nil {
+				b.Error(err)
+			}
+			s.Settle(f.list[0].Address, f.list[0].ID, session.Acked, f.list[0].SentMS)
+			p.slots <- f
+		}
+		p.slots <- f
+	}
+	return p
+}
+
+func (p *mailProducer) post(n uint64) {
+	f := <-p.slots
+	now := time.Now().UnixMilli()
+	f.list[0] = session.Kept{ID: session.ID{Origin: session.Origin{Node: "n1", Epoch: p.s.Epoch()}, Number: session.MessageID(p.first + n)},
+		Address: session.Address{Account: p.names[(p.first+n*7919)%10_000], Device: "phone"}, Payload: p.payload, SentMS: now, ExpiresMS: now + 3_600_000}
+	p.s.Post(f.list[:], f.done)
+}
+
+func (p *mailProducer) wait() {
+	for range cap(p.slots) {
+		<-p.slots
+	}
+}
+
+// BenchmarkPostSettle is a message from Post to Settle, synced, on a real disk, with eight
+// producers that have 1,000 messages under way each; and the same at 20,000 a second.
+func BenchmarkPostSettle(b *testing.B) {
+	for _, mem := range []int{256 << 10, 1 << 20, 4 << 20} {
+		for _, rate := range []int{0, 20_000} {
+			b.Run(fmt.Sprintf("memtable=%dk/rate=%d", mem>>10, rate), func(b *testing.B) {
+				s := benchOpen(b, b.TempDir(), func(c *Config) { c.MemTableBytes, c.CacheBytes = mem, max(c.CacheBytes, 3*mem) })
+				const producers = 8
+				var all []*mailProducer
+				for i := range producers {
+					all = append(all, newMailProducer(b, s, uint64(i)<<40, 1000))
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				cpu := cpuTime(b)
+				begin := time.Now()
+				var done sync.WaitGroup
+				for _, p := range all {
+					done.Go(func() {
+						for n := range uint64(b.N / producers) {
+							if rate > 0 && n%10 == 0 {
+								time.Sleep(time.Until(begin.Add(time.Duration(n) * producers * time.Second / time.Duration(rate))))
+							}
+							p.post(n)
+						}
+						p.wait()
+					})
+				}
+				done.Wait()
+				b.StopTimer()
+				b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+				st := s.MailStats()
+				b.ReportMetric(float64(st.Posted)/float64(st.Commits), "messages/commit")
+				if st.Refused+st.Dropped > 0 {
+					b.Errorf("%+v", st)
+				}
+			})
+		}
+	}
+}
+
+func TestPostAndSettleDoNotAllocate(t *testing.T) {
+	cfg := testConfig("d")
+	cfg.MailGroupInterval = time.Second // its writer sleeps: what is counted is the queue alone
+	cfg.MemTableBytes, cfg.CacheBytes = 64<<20, 256<<20
+	s := mustOpen(t, cfg, time.Now, vfs.NewMem())
+	mustPost(t, s, keptFor("a/d", 1, 1, "x"))
+	list := []session.Kept{keptFor("account/device", 1, 1, strings.Repeat("p", 100))}
+	list[0].From, list[0].Trace = "tablet", strings.Repeat("t", 55)
+	done := func(error) {}
+	op := func() {
+		list[0].Number++
+		s.Post(list, done)
+		s.Settle(list[0].Address, list[0].ID, session.Acked, 1)
+	}
+	s.mail.mu.Lock()
+	g := s.groupLocked() // as it is in the middle of a rush
+	g.told, g.settled = make([]func(error), 0, 4096), make([]settlement, 0, 4096)
+	g.batch = s.mail.db.NewBatchWithSize(8 << 20)
+	s.mail.mu.Unlock()
+	if n := testing.AllocsPerRun(1000, op); n != 0 {
+		t.Errorf("%v allocations for a post and a settlement", n)
+	}
+}
+
+// fillMail keeps n messages of 100 bytes, 100 for each of n/100 devices.
+func fillMail(b *testing.B, s *Store, n int) {
+	payload := []byte(strings.Repeat("p", 100))
+	const rush = 500
+	told := make(chan error, 64)
+	sent, heard := 0, 0
+	for i := 0; i < n; i += rush {
+		list := make([]session.Kept, 0, rush)
+		for j := i; j < min(i+rush, n); j++ {
+			list = append(list, session.Kept{ID: session.ID{Origin: session.Origin{Node: "n1", Epoch: s.Epoch()}, Number: session.MessageID(j + 1)},
+				Address: session.Address{Account: fmt.Sprint("account-", j%(n/100)), Device: "phone"}, Payload: payload, SentMS: 1, ExpiresMS: 2})
+		}
+		s.Post(list, func(err error) { told <- err })
+		for sent++; sent-heard >= 8; heard++ {
+			if err := <-told; err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for ; heard < sent; heard++ {
+		if err := <-told; err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkMillionMessages is what a start with 1,000,000 messages costs, and a device's 100.
+func BenchmarkMillionMessages(b *testing.B) {
+	const messages = 1_000_000
+	dir := b.TempDir()
+	s := benchOpen(b, dir, nil)
+	fillMail(b, s, messages)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	cfg := Default()
+	cfg.Directory = dir
+	b.Run("open", func(b *testing.B) {
+		for b.Loop() {
+			s, err := Open(cfg, "n1", quiet, time.Now)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			if n := s.MailStats().Messages; n != messages {
+				b.Fatal(n)
+			}
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+	})
+	s, err := Open(cfg, "n1", quiet, time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	b.Run("mail of a device", func(b *testing.B) {
+		i := 0
+		var list []session.Kept
+		for b.Loop() {
+			i = (i + 7919) % (messages / 100)
+			var err error
+			if list, err = s.Mail(list[:0], session.Address{Account: fmt.Sprint("account-", i), Device: "phone"}, session.ID{}, 128, 256<<10); err != nil || len(list) != 100 {
+				b.Fatal(len(list), err)
+			}
+		}
+	})
+	b.Run("mailboxes", func(b *testing.B) {
+		for b.Loop() {
+			n := 0
+			if err := s.Mailboxes(func(session.Address, session.ID, int64, string) bool { n++; return true }); err != nil || n != messages {
+				b.Fatal(n, err)
+			}
+		}
+	})
+	b.Run("fates", func(b *testing.B) {
+		n := 0
+		for b.Loop() {
+			n = (n + 7919) % messages
+			id := session.ID{Origin: session.Origin{Node: "n1", Epoch: 1}, Number: session.MessageID(n + 1)}
+			if _, found, err := s.Fates(id); !found || err != nil {
+				b.Fatal(id, err)
+			}
+		}
+	})
+}

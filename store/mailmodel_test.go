@@ -1,0 +1,198 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
+
+	"github.com/roostpush/roost/session"
+)
+
+// mailModel is what a store must show of kept messages, in one map.
+type mailModel map[modelMailKey]modelMail
+
+type modelMailKey struct {
+	session.ID
+	session.Address
+}
+
+type modelMail struct {
+	kept    string // payload
+	outcome session.Outcome
+	atMS    int64
+}
+
+func (m mailModel) clone() mailModel {
+	c := mailModel{}
+	for k, v := range m {
+		c[k] = v
+	}
+	return c
+}
+
+// TestMailAgainstModel runs random histories, with crashes that lose whatever was not
+// synced, and compares mailboxes and outcomes after each step.
+func TestMailAgainstModel(t *testing.T) {
+	addresses := []string{"a/d", "a/de", "ab/d"}
+	rapid.Check(t, func(t *rapid.T) {
+		c := newClock()
+		fs := vfs.NewCrashableMem()
+		cfg := testConfig("d")
+		cfg.OutcomeRetention = 80 * time.Minute
+		now, onDisk := mailModel{}, mailModel{}
+		var s *Store
+		epoch, number := uint64(0), uint64(0)
+		start := func() {
+			var err error
+			if s, err = open(cfg, "n1", quiet, c.now, fs); err != nil {
+				t.Fatal(err)
+			}
+			epoch++
+		}
+		start()
+		defer func() { _ = s.Close() }()
+		waiting := func(t *rapid.T) (modelMailKey, bool) {
+			var keys []modelMailKey
+			for k, v := range now {
+				if v.outcome == session.Queued {
+					keys = append(keys, k)
+				}
+			}
+			if len(keys) == 0 {
+				return modelMailKey{}, false
+			}
+			slices.SortFunc(keys, func(a, b modelMailKey) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			return rapid.SampledFrom(keys).Draw(t, "message"), true
+		}
+		post := func(list []session.Kept) {
+			if err := postErr(s, list...); err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range list {
+				now[modelMailKey{k.ID, k.Address}] = modelMail{kept: string(k.Payload), outcome: session.Queued, atMS: k.SentMS}
+			}
+			onDisk = now.clone() // and with them what was settled before
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"post": func(t *rapid.T) {
+				number++
+				list := []session.Kept{}
+				for _, a := range addresses {
+					if len(list) == 0 || rapid.Bool().Draw(t, a) {
+						k := keptFor(a, epoch, number, fmt.Sprint("payload", number))
+						k.SentMS = c.ms.Load()
+						list = append(list, k)
+					}
+				}
+				post(list)
+			},
+			"take over": func(t *rapid.T) {
+				k := keptFor(rapid.SampledFrom(addresses).Draw(t, "address"), rapid.Uint64Range(1, 3).Draw(t, "epoch"), rapid.Uint64Range(1, 3).Draw(t, "number"), fmt.Sprint("foreign", number))
+				k.Node, k.SentMS = "n2", c.ms.Load()
+				if v, ok := now[modelMailKey{k.ID, k.Address}]; ok && v.outcome != session.Queued {
+					return // who hands over asks first
+				}
+				post([]session.Kept{k})
+			},
+			"settle": func(t *rapid.T) {
+				if k, ok := waiting(t); ok {
+					o := rapid.SampledFrom([]session.Outcome{session.Acked, session.Expired, session.Cancelled}).Draw(t, "outcome")
+					s.Settle(k.Address, k.ID, o, c.ms.Load())
+					now[k] = modelMail{outcome: o, atMS: c.ms.Load()}
+				}
+			},
+			"time": func(t *rapid.T) {
+				c.advance(time.Duration(rapid.IntRange(1, 60).Draw(t, "minutes")) * time.Minute)
+			},
+			"sweep": func(*rapid.T) {
+				if err := s.sweepOutcomes(); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"flush": func(*rapid.T) {
+				if err := s.mail.db.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"restart": func(*rapid.T) {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				onDisk = now.clone()
+				start()
+			},
+			"crash": func(*rapid.T) {
+				after := fs.CrashClone(vfs.CrashCloneCfg{})
+				if err := s.Close(); err != nil { // of the process that is dead to us
+					t.Fatal(err)
+				}
+				fs, now = after, onDisk.clone()
+				start()
+			},
+			"": func(t *rapid.T) {
+				ids := map[session.ID][]string{}
+				mail := map[string][]string{}
+				waits := int64(0)
+				for k, v := range now {
+					ids[k.ID] = append(ids[k.ID], "")
+					a := k.Address.String()
+					if v.outcome == session.Queued {
+						mail[a] = append(mail[a], fmt.Sprintf("%020d %020d %s %s", k.Epoch, k.Number, k.Node, v.kept))
+						waits++
+					} else if c.ms.Load()-v.atMS > cfg.OutcomeRetention.Milliseconds() {
+						continue
+					}
+					ids[k.ID] = append(ids[k.ID], fmt.Sprintf("%s=%s@%d", a, v.outcome, v.atMS))
+				}
+				for id, want := range ids {
+					list, _, err := s.Fates(id)
+					got := []string{}
+					for _, f := range list {
+						got = append(got, fmt.Sprintf("%s=%s@%d", f.Address, f.Outcome, f.AtMS))
+					}
+					want = slices.DeleteFunc(want, func(s string) bool { return s == "" })
+					slices.Sort(want)
+					slices.Sort(got)
+					if err != nil || !slices.Equal(got, want) {
+						t.Fatalf("fates of %s: %v, want %v, %v", id.Text(), got, want, err)
+					}
+				}
+				var inOrder []string
+				for _, a := range addresses {
+					slices.Sort(mail[a])
+					list, err := s.Mail(nil, addressOf(a), session.ID{}, 1<<20, 1<<20)
+					got := []string{}
+					for _, k := range list {
+						text := fmt.Sprintf("%020d %020d %s %s", k.Epoch, k.Number, k.Node, k.Payload)
+						got = append(got, text)
+						inOrder = append(inOrder, a+" "+text[:strings.LastIndexByte(text, ' ')])
+					}
+					if err != nil || !slices.Equal(got, mail[a]) && len(got)+len(mail[a]) > 0 {
+						t.Fatalf("mail of %s: %v, want %v, %v", a, got, mail[a], err)
+					}
+				}
+				var seen []string
+				err := s.Mailboxes(func(a session.Address, id session.ID, _ int64, _ string) bool {
+					seen = append(seen, fmt.Sprintf("%s %020d %020d %s", a, id.Epoch, id.Number, id.Node))
+					return true
+				})
+				// What is settled in memory only is still there for a start.
+				seen = slices.DeleteFunc(seen, func(text string) bool { return !slices.Contains(inOrder, text) })
+				if err != nil || !slices.Equal(seen, inOrder) {
+					t.Fatalf("mailboxes %v, want %v, %v", seen, inOrder, err)
+				}
+				if n := s.MailStats().Messages; n != waits {
+					t.Fatalf("%d messages wait, want %d", n, waits)
+				}
+			},
+		})
+		if n := s.MailStats().Repeated; n != 0 {
+			t.Fatalf("%d keys were set more than once and removed as if they were not", n)
+		}
+	})
+}
