@@ -2,6 +2,7 @@ package processor
 
 import (
 	"testing"
+	"time"
 
 	"github.com/roostpush/roost/session"
 )
@@ -53,9 +54,12 @@ func (d *desk) Relay(to session.Address, m *session.Message, _ session.Wait, p *
 	return 1
 }
 
+// quick has attempts of 10 ms.
+var quick = Config{AttemptTimeout: 10 * time.Millisecond}
+
 func TestDirectTellsWhatBecameOfIt(t *testing.T) {
 	k := &desk{}
-	d := NewDirect(k, func() *parcel { return new(parcel) })
+	d := NewDirect(quick, k, func() *parcel { return new(parcel) })
 	r := &Record{Account: "a", Device: "d", Kind: session.Text, Payload: []byte("x"), SentMS: 7}
 	push := func() *[]Result {
 		results := new([]Result)
@@ -79,17 +83,17 @@ func TestDirectTellsWhatBecameOfIt(t *testing.T) {
 
 func TestDirectSweepsWhatIsLate(t *testing.T) {
 	k := &desk{}
-	d := NewDirect(k, func() *parcel { return new(parcel) })
+	d := NewDirect(quick, k, func() *parcel { return new(parcel) })
 	var results [4][]Result
 	for i := range results {
 		d.Push(&Record{Account: "a"}, int64(1000+i), func(r Result) { results[i] = append(results[i], r) })
 	}
 	k.parcels[1].settle(session.Written)
-	d.Sweep(999)
+	d.Sweep(1009)
 	if d.Len() != 3 {
 		t.Fatalf("%d are on their way before their time is over", d.Len())
 	}
-	d.Sweep(1002)
+	d.Sweep(1012)
 	for i, want := range []Result{came(session.Timeout), came(session.Written), came(session.Timeout)} {
 		only(t, &results[i], want)
 	}
@@ -105,7 +109,7 @@ func TestDirectSweepsWhatIsLate(t *testing.T) {
 // is being swept may be in use again before the sweep lets go of it.
 func TestDirectKeepsApartWhatIsSwept(t *testing.T) {
 	k := &desk{}
-	d := NewDirect(k, func() *parcel { return new(parcel) })
+	d := NewDirect(quick, k, func() *parcel { return new(parcel) })
 	r := &Record{Account: "a"}
 	heard := 0
 	var again func(Result)
@@ -116,7 +120,7 @@ func TestDirectKeepsApartWhatIsSwept(t *testing.T) {
 	}
 	d.Push(r, 0, again)
 	for i := range 101 {
-		d.Sweep(int64(i))
+		d.Sweep(int64(i + 10))
 		d.Push(r, int64(i+1), drop) // until the next sweep
 	}
 	if heard != 101 || d.Len() != 1 {
@@ -128,7 +132,7 @@ func TestDirectAllocatesNothing(t *testing.T) {
 	if raced {
 		t.Skip("pools forget at random under the race detector")
 	}
-	d := NewDirect(&desk{atOnce: []session.Outcome{session.Written}}, func() *parcel { return new(parcel) })
+	d := NewDirect(quick, &desk{atOnce: []session.Outcome{session.Written}}, func() *parcel { return new(parcel) })
 	r := &Record{Account: "a", Device: "d"}
 	done := func(Result) {}
 	if n := testing.AllocsPerRun(500, func() { d.Push(r, 1, done) }); n != 0 {

@@ -159,6 +159,7 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"concurrency is 2: it must be 3 to":                        func(c *Config) { c.Concurrency = 2 },
 		"account_concurrency is 0":                                 func(c *Config) { c.AccountConcurrency = 0 },
+		"attempt_timeout is 0s: it must be 10ms to 10m0s":          func(c *Config) { c.AttemptTimeout = 0 },
 		"retry_min is 1ms: it must be 100ms to 1m0s":               func(c *Config) { c.RetryMin = time.Millisecond },
 		"retry_max is 150ms: it must be 200ms to":                  func(c *Config) { c.RetryMax = 150 * time.Millisecond },
 		"retry_for is 0s":                                          func(c *Config) { c.RetryFor = 0 },
