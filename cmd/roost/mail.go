@@ -16,6 +16,7 @@ func (n *node) newMailbox() {
 		Presence:  presence{n.sessions},
 		Directory: deviceNames{n.directory(), n.cfg.Mailbox.AccountDevicesMax},
 		Canceller: n.router,
+		Turns:     n.processor,
 		NewID:     n.router.NewID,
 		Now:       func() int64 { return n.now().UnixMilli() },
 	})

@@ -17,6 +17,7 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.router.Stats())
 	writeMetrics(w, n.relay.Stats())
 	writeMetrics(w, n.mailbox.Stats())
+	writeMetrics(w, n.processor.Stats())
 	n.store.Metrics(w)
 	if n.cluster != nil {
 		for _, stats := range n.cluster.Stats() {

@@ -17,6 +17,7 @@ import (
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/processor"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/store"
@@ -41,6 +42,9 @@ type node struct {
 	ended    chan struct{}
 	now      func() time.Time // may be set, by whoever sets the host's
 	began    time.Time
+
+	processor *processor.Processor
+	pusher    *recordPusher
 }
 
 // steadyMS is a clock for how long something takes: nobody sets it.
@@ -124,7 +128,9 @@ func (n *node) connect() (err error) {
 		journal = cluster.Journal{Own: n.store, Others: n.cluster}
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
+	n.newProcessor()
 	n.newMailbox()
+	n.pusher.keeping = processor.NewKeeping(queued{n.mailbox})
 	n.relay = relay.New(n.cfg.Relay, n.router, relayed{n.mailbox}, sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
