@@ -34,6 +34,10 @@ type Config struct {
 
 	MailGroupInterval time.Duration `yaml:"mail_group_interval" doc:"least time between two groups of kept messages, each of which costs a sync; a lone message does not wait for it, many of them share a sync"`
 	MailQueueBytesMax int           `yaml:"mail_queue_bytes_max" doc:"kept messages that wait for the disk, in bytes; beyond it they are refused. As much again may be on its way to the disk, and outcomes may take as much again"`
+	MailYoungAge      time.Duration `yaml:"mail_young_age" doc:"how long a kept message may stay in memory, beside its place in a log on disk, before it is filed under its device; most are acknowledged before"`
+	MailYoungBytesMax int           `yaml:"mail_young_bytes_max" doc:"bytes of such messages; beyond it the oldest are filed earlier"`
+	MailMemTableBytes int           `yaml:"mail_mem_table_bytes" doc:"size of a write buffer of the database of messages in bytes; it begins smaller and grows when messages are kept at a rate"`
+	MailCacheBytes    int           `yaml:"mail_cache_bytes" doc:"block cache of that database in bytes; write buffers are taken out of it"`
 	MailMessagesMax   int           `yaml:"mail_messages_max" doc:"messages of this node that wait for their devices; beyond it they are refused. The memory of who looks after them is about 100 bytes each"`
 	MailBytesMax      int           `yaml:"mail_bytes_max" doc:"bytes that waiting messages may take of the disk, looked at each second; beyond it messages are refused"`
 	MailFreeBytesMin  int           `yaml:"mail_free_bytes_min" doc:"bytes that must be free on the disk, looked at each second; below it messages are refused, so that outcomes and records still get there"`
@@ -71,8 +75,12 @@ func Default() Config {
 		RemoteBytesMax:    64,
 		AttrsBytesMax:     4 << 10,
 		AccountDevicesMax: 10_001,
-		MailGroupInterval: 2 * time.Millisecond,
+		MailGroupInterval: 5 * time.Millisecond,
 		MailQueueBytesMax: 32 << 20,
+		MailYoungAge:      time.Second,
+		MailYoungBytesMax: 8 << 20,
+		MailMemTableBytes: 1 << 20,
+		MailCacheBytes:    8 << 20,
 		MailMessagesMax:   4_000_000,
 		MailBytesMax:      8 << 30,
 		MailFreeBytesMin:  256 << 20,
@@ -119,6 +127,10 @@ func (c Config) Validate() error {
 	count("account_devices_max", c.AccountDevicesMax, 1, 1_000_000)
 	between("mail_group_interval", c.MailGroupInterval, 0, time.Second)
 	count("mail_queue_bytes_max", c.MailQueueBytesMax, 64<<10, 1<<30)
+	between("mail_young_age", c.MailYoungAge, time.Millisecond, time.Minute)
+	count("mail_young_bytes_max", c.MailYoungBytesMax, 64<<10, 1<<30)
+	count("mail_mem_table_bytes", c.MailMemTableBytes, 256<<10, 256<<20)
+	check(c.MailCacheBytes >= 3*c.MailMemTableBytes, "mail_cache_bytes is %d, it must be three times mail_mem_table_bytes (%d) or more, because idle write buffers are taken out of it", c.MailCacheBytes, c.MailMemTableBytes)
 	count("mail_messages_max", c.MailMessagesMax, 1, 1_000_000_000)
 	count("mail_bytes_max", c.MailBytesMax, 1<<20, 1<<50)
 	count("mail_free_bytes_min", c.MailFreeBytesMin, 1<<20, 1<<50)

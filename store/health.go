@@ -70,7 +70,7 @@ func (s *Store) Health() error {
 	defer h.mu.Unlock()
 	switch {
 	case h.damaged != "":
-		return fmt.Errorf("store: damaged file in %s: %s; stop the node and move the directory away: records are soft state", s.cfg.Directory, h.damaged)
+		return fmt.Errorf("store: damaged file in %s: %s", s.cfg.Directory, h.damaged)
 	case h.stall != "" && time.Since(h.stallSince) > s.cfg.StallAfter:
 		return fmt.Errorf("store: writes stalled for %v: %s", time.Since(h.stallSince).Round(time.Second), h.stall)
 	case !h.busySince.IsZero() && time.Since(h.busySince) > s.cfg.StallAfter:

@@ -6,12 +6,15 @@ import (
 	"github.com/roostpush/roost/session"
 )
 
-// The keys, by their first byte. Names hold no control character (PROTOCOL.md
+// The keys, by their first byte; j, k, m, n, o and w in the database of messages, the
+// others in that of records. Names hold no control character (PROTOCOL.md
 // section 0), so a zero byte ends an account.
 //
-//	e                                    uvarint: the newest epoch
+//	e                                    uvarint: the newest epoch; in both
 //	g <node> 0 <epoch, 8 bytes>          heartbeat of another node: see epoch.go
 //	h <epoch, 8 bytes>                   heartbeat of this one
+//	j <epoch, 8 bytes> <group, 8 bytes>  messages that are young, of one group: see mailyoung.go
+//	k <epoch, 8 bytes> <group, 8 bytes>  which young messages ended, noted in that group
 //	m <account> 0 <device> 0 <id>        a message that waits: see mailvalue.go
 //	n                                    uvarint: how many messages wait
 //	o <second, 4 bytes> <id / 64> 0 <epoch, 8 bytes> <group, 8 bytes>   outcomes, until that second: see outcomes.go
@@ -25,6 +28,8 @@ const (
 	keyEpoch     = 'e'
 	keyForeign   = 'g'
 	keyHeartbeat = 'h'
+	keyYoung     = 'j'
+	keyYoungEnds = 'k'
 	keyMail      = 'm'
 	keyMailCount = 'n'
 	keyOutcome   = 'o'

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"strings"
 	"sync"
 	"time"
@@ -36,25 +35,35 @@ type mail struct {
 
 	commitMu sync.Mutex // held while groups are committed; before mu
 
-	mu       sync.Mutex
-	waiting  []*mailGroup // in order; the last one is being filled
-	writing  []*mailGroup // with Pebble
-	free     []*mailGroup
-	since    time.Time // begin of the commit that is in progress; zero: none
-	queued   int       // bytes in waiting
-	promises int       // in waiting
-	messages int64     // that are on disk or on their way there, without settled ones
-	beyond   error     // what waits is beyond a limit of the disk; nil: it is not
-	refuse   error     // the store is closing, or has failed
+	spills chan chan struct{} // Mailboxes asks the writer that nothing be young
+
+	mu         sync.Mutex
+	waiting    []*mailGroup        // in order; the last one is being filled
+	writing    []*mailGroup        // with Pebble
+	young      []*mailGroup        // on disk, with messages that are young, in order
+	leaving    []*mailGroup        // of those the ones whose messages are being filed
+	index      map[uint64]youngRef // where a young message is, by the hash of its key
+	youngBytes int                 // in young
+	hashMask   uint64              // of the index: all ones, but in tests
+	seq        uint64              // of the newest group
+	free       []*mailGroup
+	batches    []*pebble.Batch
+	since      time.Time // begin of the commit that is in progress; zero: none
+	queued     int       // bytes in waiting
+	promises   int       // in waiting
+	messages   int64     // that are on disk or on their way there, without settled ones
+	beyond     error     // what waits is beyond a limit of the disk; nil: it is not
+	refuse     error     // the store is closing, or has failed
 
 	tooMany, tooMuch, tooSlow error // the answers of refusalLocked, made once
 
-	committed int64 // messages on disk; guarded by commitMu
+	committed int64 // messages on disk; guarded by commitMu, as is
+	filed     int64 // how many of them are not young
 	count     mailCounts
 }
 
 // groupsFree is how many empty groups are kept for the next rush.
-const groupsFree = 4
+const groupsFree = 16
 
 // Post keeps messages: all of list or, as far as done is told, none. list and what it
 // refers to are borrowed until Post returns. done is called exactly once, before Post
@@ -84,12 +93,14 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 		return
 	}
 	g := s.groupLocked()
-	before := g.batch.Len()
+	before := g.bytes()
 	for i := range list {
-		g.post(&list[i])
+		if k := &list[i]; k.Node != s.node || len(k.Payload) > youngPayloadBytesMax || !m.postYoungLocked(g, k) {
+			g.post(k)
+		}
 	}
 	g.told = append(g.told, done)
-	m.queued += g.batch.Len() - before
+	m.queued += g.bytes() - before
 	m.messages += int64(len(list))
 	m.promises++
 	first := m.promises == 1
@@ -158,17 +169,32 @@ func (s *Store) explain(err error) error {
 // groupLocked returns the group to add to.
 func (s *Store) groupLocked() *mailGroup {
 	m := &s.mail
-	if n := len(m.waiting); n > 0 && m.waiting[n-1].memBytes() < s.cfg.MemTableBytes/4 {
+	if n := len(m.waiting); n > 0 && m.waiting[n-1].memBytes() < s.cfg.MailMemTableBytes/4 && len(m.waiting[n-1].entries) < youngEntriesMax {
 		return m.waiting[n-1]
 	}
-	var g *mailGroup
+	g := &mailGroup{}
 	if n := len(m.free); n > 0 {
 		g, m.free = m.free[n-1], m.free[:n-1]
-	} else {
-		g = newMailGroup(m.db)
 	}
+	if n := len(m.batches); n > 0 {
+		g.batch, m.batches = m.batches[n-1], m.batches[:n-1]
+	} else {
+		g.batch = m.db.NewBatchWithSize(8<<10, pebble.WithMaxRetainedSizeBytes(groupBytesRetained))
+	}
+	m.seq++
+	g.seq = m.seq
 	m.waiting = append(m.waiting, g)
 	return g
+}
+
+// freeLocked keeps an empty group for the next rush.
+func (m *mail) freeLocked(g *mailGroup) {
+	if len(m.free) < groupsFree && cap(g.young)+cap(g.keys)+cap(g.ends) <= groupBytesRetained && cap(g.settled)+cap(g.entries) <= groupEntriesRetained {
+		clear(g.told)
+		*g = mailGroup{told: g.told[:0], keys: g.keys[:0], settled: g.settled[:0], ends: g.ends[:0],
+			youngGroup: youngGroup{young: g.young[:0], entries: g.entries[:0]}}
+		m.free = append(m.free, g)
+	}
 }
 
 // Settle takes a message out and notes its final outcome, since atMS (Unix milliseconds).
@@ -186,9 +212,11 @@ func (s *Store) Settle(a session.Address, id session.ID, o session.Outcome, atMS
 	}
 	alone := len(m.waiting) == 0
 	g := s.groupLocked()
-	before := g.batch.Len()
-	g.settle(a, id, id.Node == s.node, o, atMS)
-	m.queued += g.batch.Len() - before
+	before := g.bytes()
+	if !m.settleYoungLocked(g, g.settle(a, id, o, atMS)) {
+		g.remove(a, id, id.Node == s.node)
+	}
+	m.queued += g.bytes() - before
 	m.messages--
 	m.mu.Unlock()
 	if alone {
@@ -196,40 +224,46 @@ func (s *Store) Settle(a session.Address, id session.ID, o session.Outcome, atMS
 	}
 }
 
-// settledOf returns the ids of what was settled of a mailbox and is not on disk yet, as
-// keys hold them.
-func (m *mail) settledOf(mailbox []byte) (ids [][]byte) {
-	hash := maphash.Bytes(addressSeed, mailbox)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.eachSettledLocked(func(s *settlement, data []byte) {
-		if s.address == hash && bytes.Equal(data[s.key:s.id], mailbox) {
-			ids = append(ids, bytes.Clone(data[s.id:s.end]))
+// settledOfLocked returns the ids of what was settled of a mailbox and is not on disk yet,
+// as keys hold them.
+func (m *mail) settledOfLocked(hash uint64, mailbox []byte) (ids [][]byte) {
+	m.eachSettledLocked(func(s *settlement, keys []byte) {
+		if s.address == hash && bytes.Equal(keys[s.key:s.id], mailbox) {
+			ids = append(ids, bytes.Clone(keys[s.id:s.end]))
 		}
 	})
 	return ids
 }
 
-// endedOf returns the outcomes of a message that are not on disk yet.
-func (m *mail) endedOf(id session.ID) (list []Fate) {
+// fatesOf returns what memory knows of a message: where it waits and is young, and its
+// outcomes that are not on disk yet.
+func (m *mail) fatesOf(id session.ID) (waiting, ended []Fate) {
 	key := appendID(nil, id)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.eachSettledLocked(func(s *settlement, data []byte) {
-		if s.number == id.Number && bytes.Equal(data[s.id:s.end], key) {
-			a, _, _ := parseMailKey(bytes.Clone(data[s.key:s.end]))
-			list = append(list, Fate{Address: a, Outcome: s.outcome, AtMS: s.atMS})
+	m.eachYoungLocked(func(e *youngEntry, data []byte) {
+		if e.number == id.Number && bytes.Equal(data[e.id:e.end], key) {
+			a, _, _ := parseMailKey(bytes.Clone(data[e.key:e.end]))
+			k, err := parseMail(data[e.value:e.valueEnd])
+			if err == nil {
+				waiting = append(waiting, Fate{Address: a, Outcome: session.Queued, AtMS: k.SentMS})
+			}
 		}
 	})
-	return list
+	m.eachSettledLocked(func(s *settlement, keys []byte) {
+		if s.number == id.Number && bytes.Equal(keys[s.id:s.end], key) {
+			a, _, _ := parseMailKey(bytes.Clone(keys[s.key:s.end]))
+			ended = append(ended, Fate{Address: a, Outcome: s.outcome, AtMS: s.atMS})
+		}
+	})
+	return waiting, ended
 }
 
-func (m *mail) eachSettledLocked(emit func(s *settlement, data []byte)) {
+func (m *mail) eachSettledLocked(emit func(s *settlement, keys []byte)) {
 	for _, groups := range [...][]*mailGroup{m.writing, m.waiting} {
 		for _, g := range groups {
-			data := g.view()
 			for i := range g.settled {
-				emit(&g.settled[i], data)
+				emit(&g.settled[i], g.keys)
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -190,7 +192,7 @@ func TestMailIsInOrderOfIDs(t *testing.T) {
 	foreign.Node = "n2"
 	s.Settle(addressOf("a/d"), foreign, session.Acked, c.ms.Load())
 	mustPost(t, s, keptFor("b/d", 3, 9, ""))
-	if err := s.db.Flush(); err != nil {
+	if err := s.mail.db.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	if got := mailOf(t, s, "a/d", id(2, 2), 1, 1<<20); got != "2.300" {
@@ -280,6 +282,38 @@ func TestLimitsOfMailHaveNames(t *testing.T) {
 			s.Settle(addressOf("a/d"), keptFor("a/d", 1, 1, "").ID, session.Acked, 0)
 			eventually(t, "room", func() bool { return post() == nil })
 		})
+	}
+}
+
+func TestEpochsGoOnWithoutTheRecords(t *testing.T) {
+	dir := t.TempDir()
+	for range 3 {
+		s, err := Open(testConfig(dir), "n1", quiet, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustPost(t, s, keptFor("a/d", s.Epoch(), 1, fmt.Sprint(s.Epoch())))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries { // somebody moves the records away
+		if !e.IsDir() {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s := mustOpen(t, testConfig(dir), time.Now, vfs.Default)
+	if s.Epoch() != 4 {
+		t.Errorf("epoch %d, want 4: ids of an earlier process would be made again", s.Epoch())
+	}
+	if got := mailOf(t, s, "a/d", session.ID{}, 9, 1<<20); got != "1 2 3" {
+		t.Errorf("mail %q", got)
 	}
 }
 

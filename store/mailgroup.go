@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
+	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -15,14 +16,18 @@ import (
 )
 
 // mailGroup is what goes to disk together: messages, and the outcomes of others. The
-// queue's mutex guards it while it waits; from then on its batch is the writer's, and the
-// rest does not change until the writer has it back in the queue's free list.
+// queue's mutex guards it while it waits. With the writer it does not change, except that
+// young messages may be settled; see mailyoung.go for those.
 type mailGroup struct {
+	seq     uint64
 	batch   *pebble.Batch
-	data    []byte // of the batch, once it is the writer's
-	posted  int
+	posted  int           // messages
+	filed   int           // of them, without young ones; less the filed ones that are settled
 	told    []func(error) // called once the group is on disk, or will never be
+	keys    []byte        // of the settled messages
 	settled []settlement
+	ends    []byte // which of those were young
+	youngGroup
 }
 
 // settlement is the end of a message, until it is on disk.
@@ -30,72 +35,84 @@ type settlement struct {
 	address uint64 // hash of the mailbox
 	number  session.MessageID
 	atMS    int64
-	key     uint32 // where the message's key begins in the batch
+	key     uint32 // where the message's key begins in the group's keys
 	id      uint32 // and the id in it
 	end     uint32
 	outcome session.Outcome
 }
 
-// groupBytesRetained is the size of the batches that are used again.
-const groupBytesRetained = 256 << 10
+// A group that has had room for more than this is not used again.
+const (
+	groupBytesRetained   = 512 << 10
+	groupEntriesRetained = 8 << 10
+)
 
 // addressSeed hashes mailboxes; the hashes never leave the process.
 var addressSeed = maphash.MakeSeed()
 
-func newMailGroup(db *pebble.DB) *mailGroup {
-	return &mailGroup{batch: db.NewBatchWithSize(8<<10, pebble.WithMaxRetainedSizeBytes(groupBytesRetained))}
+// bytes is what the group holds.
+func (g *mailGroup) bytes() int {
+	return g.batch.Len() + len(g.keys) + len(g.settled)*int(unsafe.Sizeof(settlement{})) + len(g.ends) + len(g.young)
 }
 
 // memBytes is about what the group takes in Pebble's write buffer.
-func (g *mailGroup) memBytes() int { return g.batch.Len() + int(g.batch.Count())*opBytesInMemTable }
-
-// view returns the bytes of the batch. Whoever owns the batch may call it.
-func (g *mailGroup) view() []byte {
-	if g.data != nil {
-		return g.data
-	}
-	return g.batch.Repr()
+func (g *mailGroup) memBytes() int {
+	return g.batch.Len() + int(g.batch.Count())*opBytesInMemTable + len(g.keys) + len(g.ends) + len(g.young)
 }
 
-// post adds a message.
+// post files a message.
 func (g *mailGroup) post(m *session.Kept) {
 	var room [mailHeadBytesMax + 512]byte
 	head := appendMailHead(room[:0], m)
 	op := g.batch.SetDeferred(mailboxKeyBytes(m.Address)+idHeadBytes+len(m.Node), len(head)+len(m.Payload))
 	appendID(appendMailboxKey(op.Key[:0], m.Address), m.ID)
 	copy(op.Value[copy(op.Value, head):], m.Payload)
-
-	since := binary.AppendVarint(room[:0], m.SentMS)
-	op = g.batch.SetDeferred(waitingKeyBytes(m.ID, m.Address), len(since))
-	appendWaitingKey(op.Key[:0], m.ID, m.Address)
-	copy(op.Value, since)
+	setWaiting(g.batch, m.Address, m.ID, m.SentMS)
 	g.posted++
+	g.filed++
 }
 
-// settle adds the end of a message. once says that its keys were set once at most, so
-// that they and their removal may cancel each other out wherever they meet, which is most
-// often in the write buffer.
-func (g *mailGroup) settle(a session.Address, id session.ID, once bool, o session.Outcome, atMS int64) {
+// setWaiting notes that a message waits.
+func setWaiting(b *pebble.Batch, a session.Address, id session.ID, sinceMS int64) {
+	var room [binary.MaxVarintLen64]byte
+	since := binary.AppendVarint(room[:0], sinceMS)
+	op := b.SetDeferred(waitingKeyBytes(id, a), len(since))
+	appendWaitingKey(op.Key[:0], id, a)
+	copy(op.Value, since)
+}
+
+// settle notes the end of a message and returns its key.
+func (g *mailGroup) settle(a session.Address, id session.ID, o session.Outcome, atMS int64) (key []byte) {
+	start := len(g.keys)
+	g.keys = appendMailboxKey(g.keys, a)
+	middle := len(g.keys)
+	g.keys = appendID(g.keys, id)
+	g.settled = append(g.settled, settlement{
+		address: maphash.Bytes(addressSeed, g.keys[start:middle]),
+		number:  id.Number, atMS: atMS, outcome: o,
+		key: uint32(start), id: uint32(middle), end: uint32(len(g.keys)),
+	})
+	return g.keys[start:]
+}
+
+// remove takes a filed message out. once says that its keys were set once at most, so that
+// they and their removal may cancel each other out wherever they meet.
+func (g *mailGroup) remove(a session.Address, id session.ID, once bool) {
 	remove := g.batch.DeleteDeferred
 	if once {
 		remove = g.batch.SingleDeleteDeferred
 	}
 	op := remove(waitingKeyBytes(id, a))
 	appendWaitingKey(op.Key[:0], id, a)
-	mailbox := mailboxKeyBytes(a)
-	op = remove(mailbox + idHeadBytes + len(id.Node))
-	key := appendID(appendMailboxKey(op.Key[:0], a), id)
-	end := g.batch.Len()
-	g.settled = append(g.settled, settlement{
-		address: maphash.Bytes(addressSeed, key[:mailbox]),
-		number:  id.Number, atMS: atMS, outcome: o,
-		key: uint32(end - len(key)), id: uint32(end - len(key) + mailbox), end: uint32(end),
-	})
+	op = remove(mailboxKeyBytes(a) + idHeadBytes + len(id.Node))
+	appendID(appendMailboxKey(op.Key[:0], a), id)
+	g.filed--
 }
 
 // addOutcomes adds the outcomes of the settled messages: one entry for all whose ids are
-// neighbours. entry names the process and the group; sorted is scratch, and returned.
-func (g *mailGroup) addOutcomes(dueSecond uint32, entry [16]byte, sorted []settlement) []settlement {
+// neighbours. The process and the group make the key one of its own; sorted is scratch,
+// and returned.
+func (g *mailGroup) addOutcomes(dueSecond uint32, epoch uint64, sorted []settlement) []settlement {
 	sorted = append(sorted[:0], g.settled...)
 	slices.SortFunc(sorted, func(a, b settlement) int {
 		return cmp.Or(g.compareShares(&a, &b), cmp.Compare(a.number, b.number))
@@ -108,13 +125,14 @@ func (g *mailGroup) addOutcomes(dueSecond uint32, entry [16]byte, sorted []settl
 		if i == first {
 			value = appendOutcomesHead(valueRoom[:0], s.atMS)
 		}
-		account, device, _ := bytes.Cut(g.data[s.key+1:s.id-1], []byte{0})
+		account, device, _ := bytes.Cut(g.keys[s.key+1:s.id-1], []byte{0})
 		value = appendOutcome(value, s.number, s.outcome, s.atMS-sorted[first].atMS, account, device)
 		if i+1 < len(sorted) && g.compareShares(s, &sorted[i+1]) == 0 {
 			continue
 		}
-		id, _ := parseID(g.data[s.id:s.end])
-		key := append(appendOutcomePrefix(keyRoom[:0], dueSecond, id), entry[:]...)
+		id, _ := parseID(g.keys[s.id:s.end])
+		key := binary.BigEndian.AppendUint64(appendOutcomePrefix(keyRoom[:0], dueSecond, id), epoch)
+		key = binary.BigEndian.AppendUint64(key, g.seq)
 		op := g.batch.SetDeferred(len(key), len(value))
 		copy(op.Key, key)
 		copy(op.Value, value)
@@ -125,7 +143,7 @@ func (g *mailGroup) addOutcomes(dueSecond uint32, entry [16]byte, sorted []settl
 
 // compareShares orders settlements by what of their ids is in the key of outcomes.
 func (g *mailGroup) compareShares(a, b *settlement) int {
-	return cmp.Or(bytes.Compare(g.data[a.id:a.id+8], g.data[b.id:b.id+8]),
+	return cmp.Or(bytes.Compare(g.keys[a.id:a.id+8], g.keys[b.id:b.id+8]),
 		cmp.Compare(a.number>>outcomeShareBits, b.number>>outcomeShareBits),
-		bytes.Compare(g.data[a.id+idHeadBytes:a.end], g.data[b.id+idHeadBytes:b.end]))
+		bytes.Compare(g.keys[a.id+idHeadBytes:a.end], g.keys[b.id+idHeadBytes:b.end]))
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -22,43 +23,82 @@ func (s *Store) Mail(dst []session.Kept, a session.Address, after session.ID, n,
 	}
 	defer s.endRead()
 	mailbox := appendMailboxKey(nil, a)
-	// First: what gets to the disk meanwhile is not there any more.
-	settled := s.mail.settledOf(mailbox)
 	low, high := mailbox, bytes.Clone(mailbox)
 	high[len(high)-1]++
+	var above []byte
 	if after != (session.ID{}) {
-		low = append(appendID(bytes.Clone(mailbox), after), 0)
+		above = appendID(nil, after)
+		low = append(append(bytes.Clone(mailbox), above...), 0)
 	}
+	// What memory knows first: when it gets to the disk meanwhile it is seen twice, not
+	// never.
+	young, settled := s.mail.mailOf(mailbox, above)
 	it, err := s.mail.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
 	if err != nil {
 		return dst, fmt.Errorf("store: read in %s: %w", s.cfg.Directory, err)
 	}
 	a = session.Address{Account: strings.Clone(a.Account), Device: strings.Clone(a.Device)}
 	node := s.node // most often one string for all
-	for it.First(); it.Valid() && n > 0 && bytesMax > 0; it.Next() {
-		key := it.Key()[len(mailbox):]
-		if slices.ContainsFunc(settled, func(id []byte) bool { return bytes.Equal(id, key) }) {
-			continue
+	it.First()
+	for n > 0 && bytesMax > 0 && (it.Valid() || len(young) > 0) {
+		var key, value []byte
+		order := 1
+		if it.Valid() {
+			key = it.Key()[len(mailbox):]
+			if order = -1; len(young) > 0 {
+				order = bytes.Compare(key, young[0].id)
+			}
 		}
-		id, ok := parseID(key)
-		value := bytes.Clone(it.Value())
-		k, err := parseMail(value)
-		if !ok || err != nil {
-			s.counts.unreadable.Add(1)
-			continue
+		if order <= 0 {
+			value = bytes.Clone(it.Value())
+		} else {
+			key, value = young[0].id, young[0].value
 		}
-		if id.Node != node {
-			node = strings.Clone(id.Node)
+		if !slices.ContainsFunc(settled, func(id []byte) bool { return bytes.Equal(id, key) }) {
+			id, ok := parseID(key)
+			k, err := parseMail(value)
+			if ok && err == nil {
+				if id.Node != node {
+					node = strings.Clone(id.Node)
+				}
+				id.Node = node
+				k.ID, k.Address = id, a
+				dst = append(dst, k)
+				n, bytesMax = n-1, bytesMax-len(value)
+			} else {
+				s.counts.unreadable.Add(1)
+			}
 		}
-		id.Node = node
-		k.ID, k.Address = id, a
-		dst = append(dst, k)
-		n, bytesMax = n-1, bytesMax-len(value)
+		if order >= 0 {
+			young = young[1:]
+		}
+		if order <= 0 {
+			it.Next()
+		}
 	}
 	if err := it.Close(); err != nil {
 		return dst, fmt.Errorf("store: read in %s: %w", s.cfg.Directory, err)
 	}
 	return dst, nil
+}
+
+// youngMail is one young message, with bytes of its own.
+type youngMail struct{ id, value []byte }
+
+// mailOf returns what memory knows of a mailbox: the young messages behind an id, in
+// order, and the ids of those that are settled and may still be on the disk.
+func (m *mail) mailOf(mailbox, above []byte) (young []youngMail, settled [][]byte) {
+	hash := maphash.Bytes(addressSeed, mailbox)
+	m.mu.Lock()
+	m.eachYoungLocked(func(e *youngEntry, data []byte) {
+		if e.address == hash && bytes.Equal(data[e.key:e.id], mailbox) && bytes.Compare(data[e.id:e.end], above) > 0 {
+			young = append(young, youngMail{bytes.Clone(data[e.id:e.end]), bytes.Clone(data[e.value:e.valueEnd])})
+		}
+	})
+	settled = m.settledOfLocked(hash, mailbox)
+	m.mu.Unlock()
+	slices.SortFunc(young, func(a, b youngMail) int { return bytes.Compare(a.id, b.id) })
+	return young, settled
 }
 
 // mailboxesPortion is after how many messages Mailboxes looks whether the store closes.
@@ -76,9 +116,12 @@ func (s *Store) Mailboxes(emit func(a session.Address, id session.ID, expiresMS 
 	}
 	defer s.endRead()
 	m := &s.mail
+	if err := s.fileYoungNow(); err != nil {
+		return err
+	}
 	m.commitMu.Lock() // the count is of the moment of the iterator
 	it, err := m.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyMail}, UpperBound: []byte{keyMail + 1}})
-	counted := m.committed
+	counted := m.filed
 	m.commitMu.Unlock()
 	if err != nil {
 		return fmt.Errorf("store: read in %s: %w", s.cfg.Directory, err)
@@ -123,6 +166,7 @@ func (m *mail) correct(by int64) {
 	m.commitMu.Lock()
 	defer m.commitMu.Unlock()
 	m.committed += by
+	m.filed += by
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.messages += by
@@ -135,4 +179,37 @@ func (s *Store) isClosing() bool {
 	default:
 		return false
 	}
+}
+
+// fileYoungNow has the writer file every young message, and waits for it.
+func (s *Store) fileYoungNow() error {
+	answer := make(chan struct{})
+	for _, step := range [...]func() bool{
+		func() bool {
+			select {
+			case s.mail.spills <- answer:
+				return true
+			case <-s.health.failedC:
+			case <-s.closing:
+			}
+			return false
+		},
+		func() bool {
+			select {
+			case <-answer:
+				return true
+			case <-s.health.failedC:
+			case <-s.mail.ended:
+			}
+			return false
+		},
+	} {
+		if !step() {
+			if err := s.health.failure(); err != nil {
+				return err
+			}
+			return ErrClosed
+		}
+	}
+	return nil
 }

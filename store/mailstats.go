@@ -12,6 +12,8 @@ type MailStats struct {
 	Settled    uint64 `metric:"roost_store_mail_settled_total" doc:"messages taken out with a final outcome"`
 	Refused    uint64 `metric:"roost_store_mail_refused_total" doc:"messages refused: a limit was reached, the disk stalled, or the store was closing"`
 	Dropped    uint64 `metric:"roost_store_mail_outcomes_dropped_total" doc:"outcomes that the queue had no room for: those messages come back with the next start"`
+	Young      int    `metric:"roost_store_mail_young" doc:"of the waiting messages the ones that are not filed under their devices yet"`
+	Filed      uint64 `metric:"roost_store_mail_filed_total" doc:"messages filed because they were not settled within mail_young_age"`
 	Commits    uint64 `metric:"roost_store_mail_commits_total" doc:"groups of messages and outcomes committed with one sync"`
 	Sweeps     uint64 `metric:"roost_store_outcomes_swept_total" doc:"times that outcomes were deleted because their time was over"`
 	Forgotten  uint64 `metric:"roost_store_outcomes_forgotten_total" doc:"of those the ones before their time, because outcomes took more than outcome_bytes_max"`
@@ -19,7 +21,7 @@ type MailStats struct {
 }
 
 type mailCounts struct {
-	refused, dropped, posted, settled, commits, sweeps, forgotten, repeated, diskBytes atomic.Uint64
+	refused, dropped, posted, settled, commits, sweeps, forgotten, repeated, filed, diskBytes atomic.Uint64
 }
 
 // MailStats returns the counters. Any goroutine may call it; it takes a lock for
@@ -30,10 +32,10 @@ func (s *Store) MailStats() MailStats {
 	st := MailStats{
 		DiskBytes: c.diskBytes.Load(), Posted: c.posted.Load(), Settled: c.settled.Load(), Refused: c.refused.Load(),
 		Dropped: c.dropped.Load(), Commits: c.commits.Load(), Sweeps: c.sweeps.Load(), Forgotten: c.forgotten.Load(),
-		Repeated: c.repeated.Load(),
+		Repeated: c.repeated.Load(), Filed: c.filed.Load(),
 	}
 	m.mu.Lock()
-	st.Messages, st.QueueBytes = max(m.messages, 0), m.queued
+	st.Messages, st.QueueBytes, st.Young = max(m.messages, 0), m.queued, len(m.index)
 	m.mu.Unlock()
 	return st
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -36,16 +37,21 @@ func (s *Store) writeMail() {
 		}
 	}
 	for {
+		age := s.cfg.MailYoungAge
+		var answer chan struct{}
 		select {
 		case <-m.promised:
 			by(begun.Add(s.cfg.MailGroupInterval))
 		case <-m.noted:
 			by(time.Now().Add(s.cfg.LossWindow / 2))
 		case <-timer.C:
+		case answer = <-m.spills:
+			by(time.Now())
+			age = 0
 		case <-s.health.failedC:
 			return
 		case <-s.closing:
-			_ = s.guard("last messages", w.commit)
+			_ = s.guard("last messages", func() error { _, err := w.commit(s.cfg.MailYoungAge); return err })
 			return
 		}
 		now := time.Now()
@@ -54,8 +60,17 @@ func (s *Store) writeMail() {
 		}
 		timer.Stop()
 		due, begun = time.Time{}, now
-		if s.guard("commit of messages", w.commit) != nil {
+		if s.guard("commit of messages", func() error {
+			oldest, err := w.commit(age)
+			if !oldest.IsZero() {
+				by(oldest.Add(s.cfg.MailYoungAge))
+			}
+			return err
+		}) != nil {
 			return // watchMail tells who waits
+		}
+		if answer != nil {
+			close(answer)
 		}
 		if s.guard("measure", w.measure) != nil {
 			return
@@ -71,108 +86,193 @@ type mailWriter struct {
 	*Store
 	sorted   []settlement
 	told     []func(error)
-	groups   uint64 // that had outcomes
+	gone     []uint64 // groups of which nothing is young any more
+	ends     []uint64 // groups whose young ends are on disk
 	measured time.Time
 	beyond   bool
 }
 
-// commit takes everything that waits and puts it on disk.
-func (w *mailWriter) commit() error {
+// commit takes everything that waits and puts it on disk, and files the young messages
+// that are older than age. It returns when the next ones will be; zero: none are young.
+func (w *mailWriter) commit(age time.Duration) (next time.Time, err error) {
 	m := &w.mail
-	groups := m.take()
-	if len(groups) == 0 {
-		return nil
-	}
 	begin := time.Now()
+	front, oldest := w.take(begin, age)
+	if len(m.writing)+len(m.leaving)+len(w.gone) == 0 {
+		return oldest, nil
+	}
 	m.commitMu.Lock()
-	err := w.apply(groups)
+	err = w.apply(front)
 	m.commitMu.Unlock()
 	if err != nil {
-		return err
+		return next, err
 	}
-	w.mailCommitTime.UpdateDuration(begin)
-	m.count.commits.Add(1)
-	w.told = m.finish(w.told[:0])
+	if len(m.writing) > 0 {
+		w.mailCommitTime.UpdateDuration(begin)
+		m.count.commits.Add(1)
+	}
+	next = m.finish(w)
 	for i, done := range w.told {
 		done(nil)
 		w.told[i] = nil
 	}
-	return nil
+	return next, nil
 }
 
-// take moves everything that waits to where it is written from.
-func (m *mail) take() []*mailGroup {
+// take moves everything that waits to where it is written from, and sorts what is young.
+// Of writing and leaving only the writer changes which groups are in there.
+func (w *mailWriter) take(now time.Time, age time.Duration) (front uint64, oldest time.Time) {
+	m := &w.mail
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.waiting) == 0 {
-		return nil
-	}
+	w.gone = m.ageLocked(now, age, w.cfg.MailYoungBytesMax, w.gone[:0])
 	m.waiting, m.writing = m.writing, m.waiting
-	for _, g := range m.writing {
-		g.data = g.batch.Repr()
+	m.queued, m.promises = 0, 0
+	if len(m.writing) > 0 {
+		m.since = now
 	}
-	m.queued, m.promises, m.since = 0, 0, time.Now()
-	return m.writing
+	if len(m.young) > 0 {
+		oldest = m.young[0].since
+	}
+	return m.frontLocked(), oldest
 }
 
-// apply commits groups in order, with one sync at the end, each with what it changes
-// beside its messages: the outcomes, and how many messages wait.
-func (w *mailWriter) apply(groups []*mailGroup) error {
+// apply commits what was taken, in order, with one sync at the end: what leaves the young
+// ones, then each group with what it changes beside its messages.
+func (w *mailWriter) apply(front uint64) error {
 	m := &w.mail
-	var entry [16]byte
-	binary.BigEndian.PutUint64(entry[:], w.epoch)
-	due := w.outcomeDue(w.now().UnixMilli())
-	for i, g := range groups {
-		posted, settled := g.posted, len(g.settled)
-		if settled > 0 {
-			w.groups++
-			binary.BigEndian.PutUint64(entry[8:], w.groups)
-			w.sorted = g.addOutcomes(due, entry, w.sorted)
-		}
-		messages := max(m.committed+int64(posted-settled), 0)
-		var count [binary.MaxVarintLen64]byte
-		if err := g.batch.Set([]byte{keyMailCount}, binary.AppendUvarint(count[:0], uint64(messages)), nil); err != nil {
+	for _, g := range m.leaving {
+		if err := w.file(g); err != nil {
 			return err
 		}
+	}
+	due := w.outcomeDue(w.now().UnixMilli())
+	for i, g := range m.writing {
 		sync := pebble.NoSync
-		if i == len(groups)-1 {
+		err := w.complete(g, due)
+		if i == len(m.writing)-1 {
+			err = errors.Join(err, w.removeGone(g.batch, front))
 			sync = pebble.Sync
+		}
+		if err != nil {
+			return err
 		}
 		if err := m.db.Apply(g.batch, sync); err != nil {
 			return err
 		}
-		m.committed = messages
-		m.count.posted.Add(uint64(posted))
-		m.count.settled.Add(uint64(settled))
+		m.filed += int64(g.filed)
+		m.count.posted.Add(uint64(g.posted))
+		m.count.settled.Add(uint64(len(g.settled)))
 		runtime.Gosched() // see diskFile.Write
 	}
+	if len(m.writing) > 0 || len(w.gone) == 0 {
+		return nil
+	}
+	b := m.db.NewBatch()
+	defer b.Close()
+	if err := w.removeGone(b, front); err != nil {
+		return err
+	}
+	return m.db.Apply(b, pebble.NoSync)
+}
+
+// file files what is left of a young group, which is on disk, so it need not be synced.
+func (w *mailWriter) file(g *mailGroup) error {
+	b := w.mail.db.NewBatch()
+	defer b.Close()
+	if err := g.file(b, w.epoch); err != nil {
+		return err
+	}
+	if err := w.mail.db.Apply(b, pebble.NoSync); err != nil {
+		return err
+	}
+	w.mail.filed += int64(g.live)
+	w.mail.count.filed.Add(uint64(g.live))
+	runtime.Gosched() // see diskFile.Write
 	return nil
 }
 
-// finish ends a commit that worked: it gives the groups back and returns who waits for
-// them, in order.
-func (m *mail) finish(told []func(error)) []func(error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i, g := range m.writing {
-		told = append(told, g.told...)
-		m.writing[i] = nil
-		if len(m.free) < groupsFree && cap(g.settled) <= groupSettledRetained {
-			g.reset()
-			m.free = append(m.free, g)
-		}
+// complete adds to a group's batch its young messages, the outcomes, and how many messages
+// wait.
+func (w *mailWriter) complete(g *mailGroup, due uint32) error {
+	var errs [2]error
+	if len(g.young) > 0 {
+		errs[0] = w.setGroup(g.batch, keyYoung, g.seq, g.young)
 	}
-	m.writing, m.since = m.writing[:0], time.Time{}
-	return told
+	if len(g.ends) > 0 {
+		errs[1] = w.setGroup(g.batch, keyYoungEnds, g.seq, g.ends)
+		w.ends = append(w.ends, g.seq)
+	}
+	if len(g.settled) > 0 {
+		w.sorted = g.addOutcomes(due, w.epoch, w.sorted)
+	}
+	m := &w.mail
+	m.committed = max(m.committed+int64(g.posted-len(g.settled)), 0)
+	var room [1 + binary.MaxVarintLen64]byte
+	count := binary.AppendUvarint(room[1:1], uint64(m.committed))
+	op := g.batch.SetDeferred(1, len(count))
+	op.Key[0] = keyMailCount
+	copy(op.Value, count)
+	return errors.Join(errs[:]...)
 }
 
-// groupSettledRetained is how many settlements a group has room for that is used again.
-const groupSettledRetained = 4 << 10
+func (w *mailWriter) setGroup(b *pebble.Batch, kind byte, seq uint64, value []byte) error {
+	op := b.SetDeferred(1+8+8, len(value))
+	appendGroupKey(op.Key[:0], kind, w.epoch, seq)
+	copy(op.Value, value)
+	return op.Finish()
+}
 
-func (g *mailGroup) reset() {
-	g.batch.Reset()
-	clear(g.told)
-	g.data, g.posted, g.told, g.settled = nil, 0, g.told[:0], g.settled[:0]
+// removeGone adds to a batch the removal of the values that nothing needs any more. It is
+// the last one of a commit: what made them so is before it.
+func (w *mailWriter) removeGone(b *pebble.Batch, front uint64) error {
+	remove := func(kind byte, seq uint64) {
+		appendGroupKey(b.SingleDeleteDeferred(1 + 8 + 8).Key[:0], kind, w.epoch, seq)
+	}
+	for _, seq := range w.gone {
+		remove(keyYoung, seq)
+	}
+	w.gone = w.gone[:0]
+	n := 0
+	for ; n < len(w.ends) && w.ends[n] < front; n++ {
+		remove(keyYoungEnds, w.ends[n])
+	}
+	w.ends = append(w.ends[:0], w.ends[n:]...)
+	return nil
+}
+
+// finish ends a commit that worked: what has young messages goes to the young groups, the
+// rest is given back. It gathers who waits in told, in order, and returns since when the
+// oldest young group is there.
+func (m *mail) finish(w *mailWriter) (oldest time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w.told = w.told[:0]
+	now := time.Now()
+	for i, g := range m.writing {
+		w.told = append(w.told, g.told...)
+		clear(g.told)
+		if m.writing[i] = nil; len(m.batches) < groupsFree {
+			g.batch.Reset()
+			m.batches = append(m.batches, g.batch)
+		}
+		g.batch, g.told, g.keys, g.settled, g.ends, g.since = nil, g.told[:0], g.keys[:0], g.settled[:0], g.ends[:0], now
+		if len(g.entries) == 0 {
+			m.freeLocked(g)
+			continue
+		}
+		m.young = append(m.young, g)
+		m.youngBytes += len(g.young)
+	}
+	for i, g := range m.leaving {
+		m.leaving[i] = nil
+		m.freeLocked(g)
+	}
+	m.writing, m.leaving, m.since = m.writing[:0], m.leaving[:0], time.Time{}
+	if len(m.young) > 0 {
+		oldest = m.young[0].since
+	}
+	return oldest
 }
 
 // measure looks from time to time at what the disk has of messages and what room is left.

@@ -45,6 +45,10 @@ func (s *Store) openDirectory(fs vfs.FS) (err error) {
 		return errors.Join(openError(dir, err), lock.Close())
 	}
 	s.db, s.lock = db, lock
+	mailDir := fs.PathJoin(dir, mailDirectory)
+	if s.mail.db, err = pebble.Open(mailDir, s.mailOptions()); err != nil {
+		return errors.Join(mailOpenError(mailDir, err), s.closeDirectory())
+	}
 	if err := s.load(); err != nil {
 		return errors.Join(openError(dir, err), s.closeDirectory())
 	}
@@ -88,6 +92,39 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("store: open %s: %w", dir, err)
 }
 
+func mailOpenError(dir string, err error) error {
+	if pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) || errors.Is(err, pebble.ErrDBNotPristine) {
+		return fmt.Errorf("store: the messages in %s are damaged: %w; bring the directory back from a copy, or move it away and start again, which forgets every message that waits for a device", dir, err)
+	}
+	return openError(dir, err)
+}
+
+// mailDirectory is where messages are, below the records. They have a database of their
+// own: its write buffers are larger, since at thousands of messages a second each that is
+// full costs a table, and come into being only where messages are kept; a rush of them
+// delays no record; and records, which are soft state, can be moved away without them.
+const mailDirectory = "mail"
+
+// mailOptions are the ones of records but for that.
+func (s *Store) mailOptions() *pebble.Options {
+	opts := s.options(nil)
+	opts.Merger = nil
+	opts.MemTableSize = uint64(s.cfg.MailMemTableBytes)
+	opts.CacheSize = int64(s.cfg.MailCacheBytes)
+	listener := *opts.EventListener
+	// The commit in progress says how long messages are stalled.
+	listener.WriteStallBegin = func(pebble.WriteStallBeginInfo) { s.counts.stalls.Add(1) }
+	listener.WriteStallEnd = func() {}
+	listener.DataCorruption = func(info pebble.DataCorruptionInfo) {
+		s.log.Error("pebble: corruption of messages", "path", info.Path, "details", info.Details)
+		s.health.note(func(h *health) {
+			h.damaged = fmt.Sprintf("%s: %v; it holds messages that wait: stop the node and bring the directory back from a copy", info.Path, info.Details)
+		})
+	}
+	opts.EventListener = &listener
+	return opts
+}
+
 // options are chosen for few bytes of memory: see Config for the reasons.
 func (s *Store) options(lock *pebble.Lock) *pebble.Options {
 	log := &pebbleLog{log: s.log, fail: s.disk.fail}
@@ -118,16 +155,25 @@ func (s *Store) options(lock *pebble.Lock) *pebble.Options {
 
 // load reads the epochs and takes the next one, synced.
 func (s *Store) load() error {
-	last, err := s.getUvarint(keyEpoch)
+	last, err := getUvarint(s.db, keyEpoch)
 	if err != nil {
 		return err
 	}
-	waiting, err := s.getUvarint(keyMailCount)
+	lastOfMail, err := getUvarint(s.mail.db, keyEpoch) // of ids that may be there, should the records be lost
 	if err != nil {
 		return err
 	}
-	s.mail.db, s.mail.committed, s.mail.messages = s.db, int64(waiting), int64(waiting)
-	swept, err := s.getUvarint(keySwept)
+	last = max(last, lastOfMail)
+	waiting, err := getUvarint(s.mail.db, keyMailCount)
+	if err != nil {
+		return err
+	}
+	m := &s.mail
+	m.committed, m.filed, m.messages = int64(waiting), int64(waiting), int64(waiting)
+	if err := s.fileYoungOnes(); err != nil {
+		return err
+	}
+	swept, err := getUvarint(s.db, keySwept)
 	if err != nil {
 		return err
 	}
@@ -164,7 +210,10 @@ func (s *Store) load() error {
 	); err != nil {
 		return err
 	}
-	return s.db.Apply(b, pebble.Sync)
+	if err := s.db.Apply(b, pebble.Sync); err != nil {
+		return err
+	}
+	return s.mail.db.Set([]byte{keyEpoch}, binary.AppendUvarint(nil, s.epoch), pebble.Sync)
 }
 
 // loadForeign reads the heartbeats of other nodes.
@@ -182,8 +231,8 @@ func (s *Store) loadForeign() error {
 	return it.Close()
 }
 
-func (s *Store) getUvarint(key byte) (uint64, error) {
-	value, closer, err := s.db.Get([]byte{key})
+func getUvarint(db *pebble.DB, key byte) (uint64, error) {
+	value, closer, err := db.Get([]byte{key})
 	if errors.Is(err, pebble.ErrNotFound) {
 		return 0, nil
 	}

@@ -77,13 +77,17 @@ func (s *Store) Fates(id session.ID) (list []Fate, found bool, err error) {
 	byAddress := map[session.Address]Fate{}
 	final := func(f Fate) {
 		if now := s.now().UnixMilli(); now-f.AtMS > s.cfg.OutcomeRetention.Milliseconds() {
+			delete(byAddress, f.Address) // it may wait on the disk still
 			return
 		}
 		f.Address = session.Address{Account: strings.Clone(f.Account), Device: strings.Clone(f.Device)}
 		byAddress[f.Address] = f
 	}
 	// What waits for the disk first: it cannot be missed when it gets there meanwhile.
-	ended := s.mail.endedOf(id)
+	waiting, ended := s.mail.fatesOf(id)
+	for _, f := range waiting {
+		byAddress[f.Address] = f
+	}
 	it, err := s.mail.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyOutcome}, UpperBound: []byte{keyWaiting + 1}})
 	if err != nil {
 		return nil, false, fmt.Errorf("store: read in %s: %w", s.cfg.Directory, err)

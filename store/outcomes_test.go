@@ -94,7 +94,7 @@ func TestTooManyOutcomesForgetTheOldest(t *testing.T) {
 		c.advance(10 * time.Minute)
 	}
 	mustPost(t, s, keptFor("a/d", 1, n+1, ""))
-	if err := s.db.Flush(); err != nil { // the estimate is of tables
+	if err := s.mail.db.Flush(); err != nil { // the estimate is of tables
 		t.Fatal(err)
 	}
 	sweepOutcomesNow(t, s)
@@ -117,7 +117,7 @@ func TestTooManyOutcomesForgetTheOldest(t *testing.T) {
 func TestOutcomesOfADenseAndASparseStretch(t *testing.T) {
 	c := newClock()
 	cfg := testConfig("d")
-	cfg.MemTableBytes, cfg.CacheBytes = 8<<20, 24<<20 // one group for all
+	cfg.MailMemTableBytes, cfg.MailCacheBytes = 8<<20, 24<<20 // one group for all
 	s := mustOpen(t, cfg, c.now, vfs.NewMem())
 	var all []session.Kept
 	for n := uint64(1); n < 1000; n += 1 + n/100 {

@@ -61,7 +61,9 @@ func (s *Store) listener(log *pebbleLog) *pebble.EventListener {
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			log.Errorf("corruption: %s: %v", info.Path, info.Details)
-			s.health.note(func(h *health) { h.damaged = fmt.Sprintf("%s: %v", info.Path, info.Details) })
+			s.health.note(func(h *health) {
+				h.damaged = fmt.Sprintf("%s: %v; stop the node and move the directory away, but for %s in it: records are soft state", info.Path, info.Details, mailDirectory)
+			})
 		},
 		FlushEnd:      func(info pebble.FlushInfo) { recovered(info.Err) },
 		CompactionEnd: func(info pebble.CompactionInfo) { recovered(info.Err) },

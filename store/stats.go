@@ -54,7 +54,9 @@ func (s *Store) Stats() Stats {
 	st.Resyncs, st.ResyncClosed, st.Unreadable = c.resyncs.Load(), c.resyncClosed.Load(), c.unreadable.Load()
 	if s.beginRead() == nil {
 		m := s.db.Metrics()
-		st.PebbleOnDisk, st.PebbleInCache = m.DiskSpaceUsage(), uint64(m.BlockCache.Size)
+		mail := s.mail.db.Metrics()
+		st.PebbleOnDisk = m.DiskSpaceUsage() + mail.DiskSpaceUsage()
+		st.PebbleInCache = uint64(m.BlockCache.Size + mail.BlockCache.Size)
 		s.endRead()
 	}
 	return st

@@ -94,7 +94,8 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 	s.journal.heldMax = cfg.JournalBytesMax / journalChunkBytes
 	s.journal.free = [][]byte{make([]byte, 0, journalChunkBytes), make([]byte, 0, journalChunkBytes)}
 	s.mail.promised, s.mail.noted = make(chan struct{}, 1), make(chan struct{}, 1)
-	s.mail.ended = make(chan struct{})
+	s.mail.ended, s.mail.spills = make(chan struct{}), make(chan chan struct{})
+	s.mail.index, s.mail.hashMask = make(map[uint64]youngRef), 1<<64-1
 	s.mail.tooSlow = fmt.Errorf("%w: a commit takes longer than stall_after (%v)", ErrStalled, cfg.StallAfter)
 	s.mail.tooMany = fmt.Errorf("%w: mail_messages_max (%d) messages wait for their devices", ErrFull, cfg.MailMessagesMax)
 	s.mail.tooMuch = fmt.Errorf("%w: mail_queue_bytes_max (%d) bytes of messages wait for the disk", ErrFull, cfg.MailQueueBytesMax)
@@ -205,6 +206,9 @@ func (s *Store) shut() error {
 // closeDirectory closes Pebble and lets the directory go.
 func (s *Store) closeDirectory() error {
 	err := s.db.Close()
+	if s.mail.db != nil {
+		err = errors.Join(err, s.mail.db.Close())
+	}
 	if err = errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("store: close %s: %w", s.cfg.Directory, err)
 	}

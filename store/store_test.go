@@ -231,8 +231,16 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
+	damagedMail := t.TempDir()
+	if d, err = Open(testConfig(damagedMail), "n1", quiet, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
 	manifests, _ := filepath.Glob(filepath.Join(damaged, "MANIFEST-*"))
-	for _, m := range manifests {
+	mailManifests, _ := filepath.Glob(filepath.Join(damagedMail, "mail", "MANIFEST-*"))
+	for _, m := range append(manifests, mailManifests...) {
 		if err := os.WriteFile(m, []byte("this is not a manifest, it only looks like one from afar"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -244,6 +252,7 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 		{"below a file", filepath.Join(file, "x"), "n1", filepath.Join(file, "x")},
 		{"in use here", used, "n1", used + " is already open in this process"},
 		{"damaged", damaged, "n1", "the records in " + damaged + " are damaged"},
+		{"damaged messages", damagedMail, "n1", filepath.Join(damagedMail, "mail") + " are damaged"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := Open(testConfig(tt.dir), tt.node, quiet, time.Now)

@@ -49,7 +49,7 @@ type StreamConfig struct {
 	StreamsMax        int           `yaml:"streams_max" doc:"streams open at one moment; above it 503. Each may cost a few MiB, so they have a limit of their own"`
 	LineBytesMax      int           `yaml:"line_bytes_max" doc:"length of one line; room for payload_bytes_max as base64 and its envelope"`
 	ReadBytes         int           `yaml:"read_bytes" doc:"size of one read from the client; 64 KiB is some 500 small pushes"`
-	Window            int           `yaml:"window" doc:"pushes of one stream that may wait for outcomes at one moment; then reading pauses. 1,024 cover 100,000 a second at 10 ms"`
+	Window            int           `yaml:"window" doc:"pushes of one stream that may wait for outcomes at one moment; then reading pauses. 4,096 cover 400,000 a second at 10 ms, and 20,000 at the 200 ms that a busy disk may take to sync what is to be kept"`
 	WindowBytes       int           `yaml:"window_bytes" doc:"size of those pushes' lines together; the payload of a push that waits is kept"`
 	GatherTime        time.Duration `yaml:"gather_time" doc:"how long a result waits for others to be written with, while pushes are on their way; a lone one is written at once"`
 	ResultBufferBytes int           `yaml:"result_buffer_bytes" doc:"results kept for a client that does not read; 8 MiB is some 80,000. Beyond it the stream ends with result_buffer_full"`
@@ -94,7 +94,7 @@ func Default() Config {
 			StreamsMax:        64,
 			LineBytesMax:      2 << 20,
 			ReadBytes:         64 << 10,
-			Window:            1024,
+			Window:            4096,
 			WindowBytes:       8 << 20,
 			GatherTime:        500 * time.Microsecond,
 			ResultBufferBytes: 8 << 20,

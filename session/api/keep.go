@@ -5,6 +5,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,7 +106,7 @@ func (sl *slot) Became(id session.ID, device string, o session.Outcome) {
 	f := m.find(sl.device, device)
 	f.outcome = o
 	f.away = o == session.Queued && !sl.isOnline(device)
-	settle := !m.closed && m.reached(sl.push.Wait)
+	settle := !m.closed && m.reached(sl.push.Wait, sl.push.AcksFirst)
 	m.closed = m.closed || settle
 	m.mu.Unlock()
 	if settle {
@@ -134,13 +135,15 @@ func (m *promise) find(one, device string) *fate {
 }
 
 // reached says that every device has come to the level asked for, or is away, or will
-// never. The caller holds mu.
-func (m *promise) reached(wait session.Wait) bool {
+// never. Once the first ack has taken the message from the others, those that are away are
+// about to be cancelled. The caller holds mu.
+func (m *promise) reached(wait session.Wait, first bool) bool {
 	if len(m.became) < m.devices {
 		return false
 	}
+	won := first && slices.ContainsFunc(m.became, func(f fate) bool { return f.outcome == session.Acked })
 	for i := range m.became {
-		if f := &m.became[i]; !f.away && !isAnswer(f.outcome, wait) {
+		if f := &m.became[i]; (!f.away || won) && !isAnswer(f.outcome, wait) {
 			return false
 		}
 	}

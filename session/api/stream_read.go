@@ -112,6 +112,7 @@ func (st *stream) acquire(size int) (*slot, *Problem) {
 		}
 		signal(st.wake)
 		st.awaitOldest(st.room, st.readerWait)
+		st.rest()
 	}
 	if st.full.Load() {
 		return nil, problem(http.StatusInsufficientStorage, codeResultBufferFull,
@@ -122,6 +123,24 @@ func (st *stream) acquire(size int) (*slot, *Problem) {
 		st.slots[at] = st.s.slots.Get().(*slot)
 	}
 	return st.slots[at], nil
+}
+
+// restWindowMin is the window from which the reader rests; a smaller one has no time for it.
+const restWindowMin = 256
+
+// rest lets more pushes settle before a reader goes on that found the window full. A disk
+// or a loop settles many in a row, and one woken for each of them would cost more than the
+// push.
+func (st *stream) rest() {
+	if len(st.slots) < restWindowMin || st.pending.Load() == 0 || st.stopped.Load() {
+		return
+	}
+	st.readerWait.Reset(st.cfg.GatherTime)
+	select {
+	case <-st.readerWait.C:
+	case <-st.s.stopping:
+	}
+	st.readerWait.Stop()
 }
 
 // hasRoom says whether a push of that size may begin, or must be refused now.

@@ -218,12 +218,7 @@ func (p *play) checkEnd() {
 	if n := w.store.count(); n > 0 {
 		w.fault("%d messages wait for a device that is online: a wake-up was lost", n)
 	}
-	for id := range w.kept {
-		_, list, found, _ := w.store.Fates(id)
-		if !found || !final(list[0].Outcome) {
-			w.fault("%s was kept and is %v", id.Text(), list)
-		}
-	}
+	w.checkFates()
 	if n := w.mailbox.waiting.Load(); n != 0 {
 		w.fault("%d messages are said to wait", n)
 	}

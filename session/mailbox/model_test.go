@@ -143,9 +143,7 @@ func (m *model) flight(arrived bool) *flight {
 func (m *model) oldAck(device string) {
 	id := session.ID{Origin: session.Origin{Node: "n1", Epoch: rapid.Uint64Range(1, m.epoch).Draw(m.T, "epoch")}}
 	id.Number = session.MessageID(rapid.Uint64Range(1, 12).Draw(m.T, "number"))
-	if m.mailbox.Acked(address(device), id) {
-		m.settled[device+" "+id.Text()] = true
-	}
+	m.ack(receipt{address(device), id})
 }
 
 // cancel withdraws some message. What was withdrawn is not sent any more in this run.
@@ -208,14 +206,11 @@ func (m *model) end() {
 	if s.Waiting != 0 || s.WaitingBytes != 0 || s.Devices != 0 || s.Pending != 0 || s.Missing != 0 || s.Watched != 0 {
 		m.Fatalf("stats: %+v", s)
 	}
-	for id := range m.kept {
-		_, list, _, _ := m.store.Fates(id)
-		for _, f := range list {
-			if !final(f.Outcome) {
-				m.Fatalf("%s for %s was kept and is %s", id.Text(), f.Device, f.Outcome)
-			}
-			m.count(f.Outcome.String(), 1)
-		}
+	for name, n := range m.checkFates() {
+		m.count(name, n)
+	}
+	if len(m.wrong) > 0 {
+		m.Fatal(m.wrong)
 	}
 	m.count("refused", len(m.refused))
 }

@@ -29,6 +29,7 @@ type world struct {
 
 	delivered map[string]int  // "device id version": how often, in this run
 	settled   map[string]bool // "device id": acknowledged, and that was taken, in this run
+	acked     map[string]bool // the same, in any run
 	kept      map[session.ID]int
 	became    map[string][]session.Outcome // "device id"
 	refused   []string
@@ -55,7 +56,7 @@ type receipt struct {
 func newWorld(cfg Config) *world {
 	w := &world{
 		cfg: cfg, store: newTwin(), nowMS: 1_000_000, online: map[session.Address]uint64{},
-		kept: map[session.ID]int{}, became: map[string][]session.Outcome{},
+		acked: map[string]bool{}, kept: map[session.ID]int{}, became: map[string][]session.Outcome{},
 	}
 	w.start()
 	return w
@@ -189,7 +190,30 @@ func (w *world) ack(r receipt) {
 	w.got = slices.DeleteFunc(w.got, func(g receipt) bool { return g == r })
 	if w.mailbox.Acked(r.address, r.id) {
 		w.settled[r.address.Device+" "+r.id.Text()] = true
+		w.acked[r.address.Device+" "+r.id.Text()] = true
 	}
+}
+
+// checkFates wants everything that was kept to be final, and nothing to be acknowledged but
+// by its device. It counts the outcomes.
+func (w *world) checkFates() map[string]int {
+	counts := map[string]int{}
+	for id := range w.kept {
+		_, list, found, _ := w.store.Fates(id)
+		if !found {
+			w.fault("%s was kept and is not known", id.Text())
+		}
+		for _, f := range list {
+			counts[f.Outcome.String()]++
+			if !final(f.Outcome) {
+				w.fault("%s was kept for %s and is %s", id.Text(), f.Device, f.Outcome)
+			}
+			if f.Outcome == session.Acked && !w.acked[f.Device+" "+id.Text()] {
+				w.fault("%s is acked, but not by %s", id.Text(), f.Device)
+			}
+		}
+	}
+	return counts
 }
 
 // connect begins a session of the device, which the mailbox is to be told of.
