@@ -17,6 +17,7 @@ func (n *node) newMailbox() {
 		Presence:  n.onlines(),
 		Directory: deviceNames{n.directory(), n.cfg.Mailbox.AccountDevicesMax},
 		Canceller: n.router,
+		Turns:     n.processor,
 		NewID:     n.router.NewID,
 		Now:       func() int64 { return n.now().UnixMilli() },
 	}

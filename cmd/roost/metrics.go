@@ -19,6 +19,7 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.topics.Stats())
 	writeMetrics(w, n.mailbox.Stats())
 	writeMetrics(w, n.presence.Stats())
+	writeMetrics(w, n.processor.Stats())
 	n.store.Metrics(w)
 	writeMetrics(w, n.store.MailStats())
 	if n.cluster != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/presence"
+	"github.com/roostpush/roost/session/processor"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/topics"
@@ -45,6 +46,9 @@ type node struct {
 	ended    chan struct{}
 	now      func() time.Time // may be set, by whoever sets the host's
 	began    time.Time
+
+	processor *processor.Processor
+	pusher    *recordPusher
 }
 
 // steadyMS is a clock for how long something takes: nobody sets it.
@@ -129,7 +133,9 @@ func (n *node) connect() (err error) {
 		journal = cluster.Journal{Own: n.store, Others: n.cluster}
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
+	n.newProcessor()
 	n.newMailbox()
+	n.pusher.keeping = processor.NewKeeping(queued{n.keeper()})
 	var homes topics.Others
 	if n.cluster != nil {
 		homes = n.cluster.TopicHomes()

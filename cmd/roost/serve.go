@@ -15,6 +15,7 @@ import (
 	"github.com/roostpush/roost/cmd/roost/internal/config"
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/lifecycle"
+	"github.com/roostpush/roost/session/processor"
 )
 
 // serve runs the node until ctx ends, then sees its devices out and returns nil. Its
@@ -87,6 +88,7 @@ func (n *node) start(internal net.Listener) <-chan error {
 	n.running.Go(n.tick)
 	n.running.Go(n.replayTopics)
 	n.running.Go(n.runMailbox)
+	n.running.Go(n.runProcessor)
 	return failed
 }
 
@@ -171,6 +173,7 @@ func (n *node) announce(internal, file string) error {
 // API ends, and last the journal is committed.
 func (n *node) leave() error {
 	n.gate.Drain()
+	n.processor.Pause(processor.Draining)
 	n.api.Drain()
 	if n.cluster != nil {
 		n.cluster.Drain()

@@ -243,13 +243,16 @@ func (r *Router) tellElsewhere(id session.MessageID, p *Push, d *Delivery) {
 
 // Relay is Deliver for a caller of this layer, which cannot name a Push: m, whose ID
 // and Ack are ignored, goes to one device or, to.Device being empty, to all of the
-// account but m.From.
+// account but m.From; or if it has a topic to the subscribers of that.
 func (r *Router) Relay(to session.Address, m *session.Message, wait session.Wait, d *Delivery) session.MessageID {
 	p := Push{
 		To:   To{Account: to.Account, Device: to.Device},
 		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS, Wait: wait,
 	}
-	if to.Device == "" {
+	switch {
+	case m.Topic != "":
+		p.To = To{Topic: m.Topic}
+	case to.Device == "":
 		p.To.Except = m.From
 	}
 	return r.Deliver(&p, d)

@@ -16,7 +16,7 @@ type Config struct {
 	AttemptTimeout time.Duration `yaml:"attempt_timeout" doc:"time after which an attempt at a record with ttl 0 is timeout for those of its devices that have no outcome (PROTOCOL.md section 0: 5s)"`
 
 	RetryMin time.Duration `yaml:"retry_min" doc:"backoff after the first attempt that may succeed later; it doubles with each one, and half of it is left to chance"`
-	RetryMax time.Duration `yaml:"retry_max" doc:"longest backoff"`
+	RetryMax time.Duration `yaml:"retry_max" doc:"longest backoff, which is how long a node or device that is back may have to wait for what was tried while it was away"`
 	RetryFor time.Duration `yaml:"retry_for" doc:"time from its arrival in which a record with ttl 0 is tried again when its first attempt did not leave the node; a last attempt at its end decides"`
 	HoldMax  time.Duration `yaml:"hold_max" doc:"time from its arrival in which a record with a ttl is tried again if its ttl is longer; a last attempt at its end decides. It holds up the queue it came from, and keeping it for days is the mailbox's work"`
 

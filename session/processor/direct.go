@@ -16,8 +16,8 @@ type Delivery[D any] interface {
 	Counts() [session.OutcomeCount]int
 }
 
-// Router delivers to one device or, when to names none, to all of the account; deliver's
-// Router is one. It must not block, borrows m until it returns and settles d later.
+// Router delivers to one device, or when to names none to all of the account, or to the
+// subscribers of m's topic; deliver's Router is one. It must not block, borrows m until it returns and settles d later.
 type Router[D any] interface {
 	Relay(to session.Address, m *session.Message, wait session.Wait, d D) session.MessageID
 }
@@ -61,13 +61,13 @@ func NewDirect[D Delivery[D]](cfg Config, router Router[D], fresh func() D) *Dir
 	return d
 }
 
-// Push makes one attempt at an account's or device's record; see Pusher. Those of its
+// Push makes one attempt at a record; see Pusher. Those of its
 // devices that have no outcome when attempt_timeout is over are Timeout. nowMS is a time
 // that nobody sets, as the processor's steadyMS.
 func (d *Direct[D]) Push(r *Record, nowMS int64, done func(Result)) {
 	f := d.spare.Get().(*flight[D])
 	f.done, f.deadlineMS, f.refs = done, nowMS+d.timeoutMS, 2
-	f.message = session.Message{Kind: r.Kind, Payload: r.Payload, SentMS: r.SentMS}
+	f.message = session.Message{Kind: r.Kind, Payload: r.Payload, Topic: r.Topic, SentMS: r.SentMS}
 	to := session.Address{Account: r.Account, Device: r.Device}
 	f.delivery.Reset(session.WaitWritten, f.call)
 	d.router.Relay(to, &f.message, session.WaitWritten, f.delivery)
@@ -80,10 +80,11 @@ func (d *Direct[D]) Push(r *Record, nowMS int64, done func(Result)) {
 	d.recycle(f, last)
 }
 
-// settled tells what became of an attempt. Having nobody to push to is offline.
+// settled tells what became of an attempt. Having nobody to push to is offline, but for a
+// topic, which may have no subscribers.
 func (d *Direct[D]) settled(f *flight[D]) {
 	r, done := Result{Counts: f.delivery.Counts()}, f.done
-	if r.Counts == [session.OutcomeCount]int{} {
+	if r.Counts == [session.OutcomeCount]int{} && f.message.Topic == "" {
 		r.Counts[session.Offline] = 1
 	}
 	d.mu.Lock()

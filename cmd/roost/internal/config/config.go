@@ -17,6 +17,7 @@ import (
 	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/presence"
+	"github.com/roostpush/roost/session/processor"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/replica"
@@ -47,6 +48,8 @@ type Config struct {
 	API      api.Config      `yaml:"api" doc:"the internal listener"`
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
 	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
+
+	Processor processor.Config `yaml:"processor" doc:"asynchronous push: what queues hand in, and the turns of the mailbox"`
 
 	Cluster   ClusterConfig   `yaml:"cluster" doc:"whether there are other nodes, and what all of them have in common"`
 	Advertise AdvertiseConfig `yaml:"advertise" doc:"addresses that other nodes and roost nodes show of this one, where they are not those of its listeners: behind a translation of addresses, for example"`
@@ -237,6 +240,8 @@ func Default() Config {
 		Peer:     peer.Default(),
 		Route:    route.Default(),
 		Replica:  replica.Default(),
+
+		Processor: processor.Default(),
 	}
 	return c.settled()
 }

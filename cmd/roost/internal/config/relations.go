@@ -40,6 +40,10 @@ func (c Config) relations() Problems {
 		"no mailbox would take a larger push")
 	ps.less("relay.payload_bytes_max", c.Relay.PayloadBytesMax, "mailbox.device_bytes_max", c.Mailbox.DeviceBytesMax+1,
 		"no mailbox would take a larger message")
+	ps.less("processor.payload_bytes_max", c.Processor.PayloadBytesMax, "deliver.payload_bytes_max", c.Deliver.PayloadBytesMax+1,
+		"every larger record would be too_large")
+	ps.less("processor.payload_bytes_max", c.Processor.PayloadBytesMax, "mailbox.device_bytes_max", c.Mailbox.DeviceBytesMax+1,
+		"no mailbox would take a larger record")
 	// A payload is longest on the socket as base64, four bytes for three, with
 	// its frame around it.
 	ps.less("deliver.payload_bytes_max", c.Deliver.PayloadBytesMax/3*4+frameBytes, "netpoll.queued_hard_bytes", c.Netpoll.QueuedHardBytes,
