@@ -75,9 +75,10 @@ var layers = map[string]layer{
 	"cmd/roost":                  mains,
 	"cmd/roost-bench":            mains,
 
-	"netpoll/netpolltest":         kit,
-	"netpoll/netpolltest/clients": kit,
-	"session/sim":                 kit,
+	"netpoll/netpolltest":             kit,
+	"netpoll/netpolltest/clients":     kit,
+	"session/processor/processortest": kit,
+	"session/sim":                     kit,
 }
 
 // loadTester is one thing in several folders, which import each other as they

@@ -85,5 +85,5 @@ func (s *Source) consumer(l *lane) jetstream.ConsumerConfig {
 // maxWaiting is how many nodes may ask the server for messages of one durable at a time.
 const maxWaiting = 512
 
-// reconnectPause is how long a lane waits after an error before it fetches again.
-const reconnectPause = 250 * time.Millisecond
+// errorPause is how long a lane waits after an error before it fetches again.
+const errorPause = 250 * time.Millisecond
