@@ -59,7 +59,7 @@ func (s *Source) connect() (*nats.Conn, error) {
 // missing says what a server lacks, and what to do.
 func (s *Source) missing(err error) error {
 	switch {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("jetstream: the servers of %s have no JetStream for this client: turn it on (jetstream {} in nats-server's configuration): %w", strings.Join(s.cfg.Connection.Servers, ", "), err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("jetstream: stream %q does not exist: create it, nats stream add %s --subjects ...: %w", s.cfg.Stream, s.cfg.Stream, err)
