@@ -81,17 +81,17 @@ func (p *Processor) againLocked(t *task, r *Result, wall, steady int64) bool {
 		*r = t.expired()
 		return false
 	}
-	wait := p.backoffMS(t.attempts)
-	if t.deadlineMS > 0 {
-		wait = min(wait, t.deadlineMS-wall)
-	}
 	switch {
 	case p.closed:
 		*r = Result{GivenUp: true}
 		return false
-	case steady+wait >= t.endMS:
+	case steady >= t.endMS:
 		p.count.exhausted++
 		return false
+	}
+	wait := min(p.backoffMS(t.attempts), t.endMS-steady) // the last one when its time is over
+	if t.deadlineMS > 0 {
+		wait = min(wait, t.deadlineMS-wall)
 	}
 	t.dueMS = steady + wait
 	p.wheel.add(t)

@@ -13,10 +13,12 @@ type Config struct {
 	Normal             LaneConfig `yaml:"normal" doc:"the lane of priority normal"`
 	Low                LaneConfig `yaml:"low" doc:"the lane of priority low"`
 
+	AttemptTimeout time.Duration `yaml:"attempt_timeout" doc:"time after which an attempt at a record with ttl 0 is timeout for those of its devices that have no outcome (PROTOCOL.md section 0: 5s)"`
+
 	RetryMin time.Duration `yaml:"retry_min" doc:"backoff after the first attempt that may succeed later; it doubles with each one, and half of it is left to chance"`
-	RetryMax time.Duration `yaml:"retry_max" doc:"longest backoff"`
-	RetryFor time.Duration `yaml:"retry_for" doc:"time from its arrival in which a record with ttl 0 is tried again when its first attempt did not leave the node; then it has its last outcome"`
-	HoldMax  time.Duration `yaml:"hold_max" doc:"time from its arrival after which a record with a ttl has its last outcome although its ttl is not over: it holds up the queue it came from, and keeping it for days is the mailbox's work"`
+	RetryMax time.Duration `yaml:"retry_max" doc:"longest backoff, which is how long a node or device that is back may have to wait for what was tried while it was away"`
+	RetryFor time.Duration `yaml:"retry_for" doc:"time from its arrival in which a record with ttl 0 is tried again when its first attempt did not leave the node; a last attempt at its end decides"`
+	HoldMax  time.Duration `yaml:"hold_max" doc:"time from its arrival in which a record with a ttl is tried again if its ttl is longer; a last attempt at its end decides. It holds up the queue it came from, and keeping it for days is the mailbox's work"`
 
 	IdempotencyAge    time.Duration `yaml:"idempotency_age" doc:"time in which a record with an id that had a result before gets that result, and is not pushed again"`
 	IdempotencyIDsMax int           `yaml:"idempotency_ids_max" doc:"results remembered by id, at some 200 bytes each; the oldest goes first"`
@@ -43,6 +45,7 @@ func Default() Config {
 		High:               high,
 		Normal:             normal,
 		Low:                low,
+		AttemptTimeout:     5 * time.Second,
 		RetryMin:           200 * time.Millisecond,
 		RetryMax:           10 * time.Second,
 		RetryFor:           30 * time.Second,
@@ -75,6 +78,7 @@ func (c Config) Validate() error {
 		name            string
 		value, min, max time.Duration
 	}{
+		{"attempt_timeout", c.AttemptTimeout, 10 * time.Millisecond, 10 * time.Minute},
 		{"retry_min", c.RetryMin, 100 * time.Millisecond, time.Minute},
 		{"retry_max", c.RetryMax, c.RetryMin, time.Hour},
 		{"retry_for", c.RetryFor, c.RetryMin, 24 * time.Hour},

@@ -26,8 +26,9 @@ type Router[D any] interface {
 // the part of a Pusher that keeps nothing. Any goroutine may call any method. D is
 // deliver's *Delivery.
 type Direct[D Delivery[D]] struct {
-	router Router[D]
-	spare  sync.Pool // of *flight[D]
+	router    Router[D]
+	timeoutMS int64
+	spare     sync.Pool // of *flight[D]
 
 	mu          sync.Mutex
 	first, last *flight[D] // on their way, in the order of deadlines, since all have equally long
@@ -48,9 +49,10 @@ type flight[D Delivery[D]] struct {
 	listed     bool
 }
 
-// NewDirect returns one that delivers through router. fresh makes a delivery.
-func NewDirect[D Delivery[D]](router Router[D], fresh func() D) *Direct[D] {
-	d := &Direct[D]{router: router}
+// NewDirect returns one of valid configuration that delivers through router. fresh makes a
+// delivery.
+func NewDirect[D Delivery[D]](cfg Config, router Router[D], fresh func() D) *Direct[D] {
+	d := &Direct[D]{router: router, timeoutMS: cfg.AttemptTimeout.Milliseconds()}
 	d.spare.New = func() any {
 		f := &flight[D]{delivery: fresh()}
 		f.call = func(D) { d.settled(f) }
@@ -60,11 +62,11 @@ func NewDirect[D Delivery[D]](router Router[D], fresh func() D) *Direct[D] {
 }
 
 // Push makes one attempt at an account's or device's record; see Pusher. Those of its
-// devices that have no outcome by deadlineMS are Timeout, once Sweep has been told that
-// this is over; deadlines must not go back.
-func (d *Direct[D]) Push(r *Record, deadlineMS int64, done func(Result)) {
+// devices that have no outcome when attempt_timeout is over are Timeout. nowMS is a time
+// that nobody sets, as the processor's steadyMS.
+func (d *Direct[D]) Push(r *Record, nowMS int64, done func(Result)) {
 	f := d.spare.Get().(*flight[D])
-	f.done, f.deadlineMS, f.refs = done, deadlineMS, 2
+	f.done, f.deadlineMS, f.refs = done, nowMS+d.timeoutMS, 2
 	f.message = session.Message{Kind: r.Kind, Payload: r.Payload, SentMS: r.SentMS}
 	to := session.Address{Account: r.Account, Device: r.Device}
 	f.delivery.Reset(session.WaitWritten, f.call)
@@ -93,7 +95,7 @@ func (d *Direct[D]) settled(f *flight[D]) {
 }
 
 // Sweep ends the attempts whose time is over. Call it every quarter of a second or so, not
-// from a loop; nowMS is the same clock as Push's deadline.
+// from a loop; nowMS is of the same clock as Push's.
 func (d *Direct[D]) Sweep(nowMS int64) {
 	for {
 		d.mu.Lock()

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"testing"
+	"time"
 
 	"github.com/roostpush/roost/session"
 )
@@ -10,12 +11,15 @@ import (
 type parcel struct {
 	call    func(*parcel)
 	counts  [session.OutcomeCount]int
-	resets  int
+	flying  bool
 	expired int
 }
 
 func (p *parcel) Reset(_ session.Wait, call func(*parcel)) {
-	p.resets++
+	if p.flying {
+		panic("a delivery is used again while it is under way")
+	}
+	p.flying = true
 	p.call, p.counts = call, [session.OutcomeCount]int{}
 }
 
@@ -27,6 +31,7 @@ func (p *parcel) Expire() {
 }
 
 func (p *parcel) settle(outcomes ...session.Outcome) {
+	p.flying = false
 	p.counts = came(outcomes...).Counts
 	p.call(p)
 }
@@ -49,9 +54,12 @@ func (d *desk) Relay(to session.Address, m *session.Message, _ session.Wait, p *
 	return 1
 }
 
+// quick has attempts of 10 ms.
+var quick = Config{AttemptTimeout: 10 * time.Millisecond}
+
 func TestDirectTellsWhatBecameOfIt(t *testing.T) {
 	k := &desk{}
-	d := NewDirect(k, func() *parcel { return new(parcel) })
+	d := NewDirect(quick, k, func() *parcel { return new(parcel) })
 	r := &Record{Account: "a", Device: "d", Kind: session.Text, Payload: []byte("x"), SentMS: 7}
 	push := func() *[]Result {
 		results := new([]Result)
@@ -75,17 +83,17 @@ func TestDirectTellsWhatBecameOfIt(t *testing.T) {
 
 func TestDirectSweepsWhatIsLate(t *testing.T) {
 	k := &desk{}
-	d := NewDirect(k, func() *parcel { return new(parcel) })
+	d := NewDirect(quick, k, func() *parcel { return new(parcel) })
 	var results [4][]Result
 	for i := range results {
 		d.Push(&Record{Account: "a"}, int64(1000+i), func(r Result) { results[i] = append(results[i], r) })
 	}
 	k.parcels[1].settle(session.Written)
-	d.Sweep(999)
+	d.Sweep(1009)
 	if d.Len() != 3 {
 		t.Fatalf("%d are on their way before their time is over", d.Len())
 	}
-	d.Sweep(1002)
+	d.Sweep(1012)
 	for i, want := range []Result{came(session.Timeout), came(session.Written), came(session.Timeout)} {
 		only(t, &results[i], want)
 	}
@@ -97,11 +105,34 @@ func TestDirectSweepsWhatIsLate(t *testing.T) {
 	only(t, &results[3], came(session.Written))
 }
 
+// TestDirectKeepsApartWhatIsSwept has a source that pushes again as soon as it hears: what
+// is being swept may be in use again before the sweep lets go of it.
+func TestDirectKeepsApartWhatIsSwept(t *testing.T) {
+	k := &desk{}
+	d := NewDirect(quick, k, func() *parcel { return new(parcel) })
+	r := &Record{Account: "a"}
+	heard := 0
+	var again func(Result)
+	again = func(Result) {
+		if heard++; heard <= 100 {
+			d.Push(r, int64(heard), again)
+		}
+	}
+	d.Push(r, 0, again)
+	for i := range 101 {
+		d.Sweep(int64(i + 10))
+		d.Push(r, int64(i+1), drop) // until the next sweep
+	}
+	if heard != 101 || d.Len() != 1 {
+		t.Errorf("%d were heard and %d are on their way", heard, d.Len())
+	}
+}
+
 func TestDirectAllocatesNothing(t *testing.T) {
 	if raced {
 		t.Skip("pools forget at random under the race detector")
 	}
-	d := NewDirect(&desk{atOnce: []session.Outcome{session.Written}}, func() *parcel { return new(parcel) })
+	d := NewDirect(quick, &desk{atOnce: []session.Outcome{session.Written}}, func() *parcel { return new(parcel) })
 	r := &Record{Account: "a", Device: "d"}
 	done := func(Result) {}
 	if n := testing.AllocsPerRun(500, func() { d.Push(r, 1, done) }); n != 0 {

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"hash/maphash"
+	"math/bits"
 
 	"github.com/roostpush/roost/session"
 )
@@ -49,30 +50,25 @@ func (m *ids) reset(cfg Config) {
 // hash and sum may be called without the processor's mutex.
 func (m *ids) hash(r *Record) (id idHash) {
 	for i := range id {
-		var h maphash.Hash
-		h.SetSeed(m.seeds[i])
-		h.WriteString(r.IDScope)
-		h.WriteByte(0)
-		h.WriteString(r.ID)
-		id[i] = h.Sum64()
+		id[i] = fold(maphash.String(m.seeds[i], r.IDScope), maphash.String(m.seeds[i], r.ID))
 	}
 	return id
 }
 
 // sum stands for everything that makes two records with one ID the same.
 func (m *ids) sum(r *Record) uint64 {
-	var h maphash.Hash
-	h.SetSeed(m.seeds[2])
+	seed := m.seeds[2]
+	sum := fold(uint64(r.TTLMS), uint64(r.Kind))
 	for _, s := range [...]string{r.Account, r.Device, r.Topic} {
-		h.WriteString(s)
-		h.WriteByte(0)
+		sum = fold(sum, maphash.String(seed, s))
 	}
-	h.WriteByte(byte(r.Kind))
-	for shift := 0; shift < 64; shift += 8 {
-		h.WriteByte(byte(r.TTLMS >> shift))
-	}
-	h.Write(r.Payload)
-	return h.Sum64()
+	return fold(sum, maphash.Bytes(seed, r.Payload))
+}
+
+// fold makes one hash of two, whose order counts.
+func fold(a, b uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	return (bits.RotateLeft64(a, 32) ^ b) * odd
 }
 
 // claim notes that t is the record with an ID that is not known yet.

@@ -19,14 +19,15 @@ func isClosed(ch <-chan struct{}) bool {
 }
 
 func TestLaneTakesNoMoreThanItMay(t *testing.T) {
-	cfg := Default()
-	cfg.PayloadBytesMax = 100
-	cfg.Normal.RecordsMax, cfg.Normal.BytesMax = 16, 1000
-	for name, c := range map[string]struct{ bytes, taken, room int }{
-		"records": {10, 16, 14},
-		"bytes":   {100, 10, 8},
+	for name, c := range map[string]struct{ largest, bytes, taken, room int }{
+		"records":        {100, 10, 16, 14},
+		"bytes":          {100, 100, 10, 8},
+		"large payloads": {500, 100, 10, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
+			cfg := Default()
+			cfg.PayloadBytesMax = c.largest
+			cfg.Normal.RecordsMax, cfg.Normal.BytesMax = 16, 1000
 			w := newWorld(t, cfg)
 			record := func() *Record { return &Record{Account: "a", Payload: make([]byte, c.bytes)} }
 			taken := 0
@@ -54,7 +55,7 @@ func TestLaneTakesNoMoreThanItMay(t *testing.T) {
 				w.end(came(session.Written))
 				taken--
 			}
-			if !isClosed(room) || !isClosed(w.p.Room(session.PriorityNormal)) || !w.p.Take(&Record{Account: "a", Payload: make([]byte, 100)}, drop) {
+			if !isClosed(room) || !isClosed(w.p.Room(session.PriorityNormal)) || !w.p.Take(&Record{Account: "a", Payload: make([]byte, c.largest)}, drop) {
 				t.Error("there is no room for a payload of any size")
 			}
 		})
@@ -119,9 +120,18 @@ func TestEndGivesUpWhatWaits(t *testing.T) {
 	if !w.p.Turn(session.PriorityNormal, "a", func(func()) { t.Error("a turn was given after the end") }) {
 		t.Error("a turn was refused")
 	}
+	w.p.schedule.lanes[session.PriorityLow].cfg.RecordsMax = 1
+	w.fill("a", session.PriorityLow, 1)
+	if w.p.Take(&Record{Account: "a", Priority: session.PriorityLow}, drop) {
+		t.Error("the lane low takes more than it may")
+	}
+	full := w.p.Room(session.PriorityLow)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	w.p.Run(ctx)
+	if isClosed(full) {
+		t.Error("there is room after the end")
+	}
 	for name, results := range map[string]*[]Result{"retried": retried, "same": same, "behind": behind, "waiting": waiting} {
 		t.Run(name, func(t *testing.T) { only(t, results, Result{GivenUp: true}) })
 	}
@@ -137,7 +147,7 @@ func TestEndGivesUpWhatWaits(t *testing.T) {
 		t.Errorf("%d attempts; it takes records or turns after its end", w.begun)
 	}
 	w.pass(1000)
-	if s := w.p.Stats(); s.GivenUp != 5 || s.Records != (ByLane{}) || s.Running != (ByLane{}) || s.TurnsHeld != (ByLane{}) {
+	if s := w.p.Stats(); s.GivenUp != 6 || s.Records != (ByLane{}) || s.Running != (ByLane{}) || s.TurnsHeld != (ByLane{}) {
 		t.Errorf("stats are %+v", s)
 	}
 }
@@ -149,6 +159,7 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"concurrency is 2: it must be 3 to":                        func(c *Config) { c.Concurrency = 2 },
 		"account_concurrency is 0":                                 func(c *Config) { c.AccountConcurrency = 0 },
+		"attempt_timeout is 0s: it must be 10ms to 10m0s":          func(c *Config) { c.AttemptTimeout = 0 },
 		"retry_min is 1ms: it must be 100ms to 1m0s":               func(c *Config) { c.RetryMin = time.Millisecond },
 		"retry_max is 150ms: it must be 200ms to":                  func(c *Config) { c.RetryMax = 150 * time.Millisecond },
 		"retry_for is 0s":                                          func(c *Config) { c.RetryFor = 0 },

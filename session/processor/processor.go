@@ -11,7 +11,7 @@ import (
 	"github.com/roostpush/roost/session"
 )
 
-// Pusher makes attempts; cmd/roost makes one from delivery, mailbox and topics.
+// Pusher makes attempts; cmd/roost makes one of Direct, Keeping and topics.
 type Pusher interface {
 	// Push makes one attempt, the first is 1. A record with a ttl it keeps for its devices;
 	// Queued says that it is kept. done is called exactly once with what became of it, on any
