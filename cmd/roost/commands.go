@@ -22,6 +22,7 @@ type commands struct {
 	Route         routeCommand         `cmd:"" help:"Say which node holds a device."`
 	Connect       connectCommand       `cmd:"" help:"Be a device: connect, print what arrives, send lines."`
 	Token         tokenCommand         `cmd:"" help:"Mint a development token for a device."`
+	KafkaProduce  kafkaProduceCommand  `cmd:"" help:"Put records into a Kafka topic."`
 	CheckConfig   checkConfigCommand   `cmd:"" help:"Check a configuration file."`
 	DefaultConfig defaultConfigCommand `cmd:"" help:"Print a configuration file with every setting and its reason."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`

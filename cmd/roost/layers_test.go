@@ -76,9 +76,11 @@ var layers = map[string]layer{
 	"cmd/roost":                  mains,
 	"cmd/roost-bench":            mains,
 
-	"netpoll/netpolltest":         kit,
-	"netpoll/netpolltest/clients": kit,
-	"session/sim":                 kit,
+	"netpoll/netpolltest":               kit,
+	"netpoll/netpolltest/clients":       kit,
+	"session/processor/kafka/kafkatest": kit,
+	"session/processor/processortest":   kit,
+	"session/sim":                       kit,
 }
 
 // loadTester is one thing in several folders, which import each other as they
@@ -98,7 +100,7 @@ var outside = []struct {
 	{"github.com/panjf2000/gnet", []string{"netpoll"}, false},
 	{"github.com/cockroachdb/pebble", []string{"store"}, false},
 	{"github.com/hashicorp/memberlist", []string{"session/gossip"}, false},
-	{"github.com/twmb/franz-go", []string{"session/processor/kafka"}, false},
+	{"github.com/twmb/franz-go", []string{"session/processor/kafka/..."}, false},
 	{"github.com/nats-io", []string{"session/processor/jetstream"}, false},
 	{"github.com/redis", []string{"session/mailbox/redis"}, false},
 	{"github.com/gobwas/", []string{"netpoll", "bench/...", "cmd/roost"}, true}, // cmd/roost: connect is a device

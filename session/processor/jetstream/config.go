@@ -23,9 +23,11 @@ type Config struct {
 
 	DeadLetterSubject string `yaml:"dead_letter_subject" doc:"subject of a stream for messages that can never succeed, as they came, with the reason in headers roost-error-code and roost-error; it must be none of those consumed. Empty: they are counted, logged and dropped"`
 
-	InWorkMax     int           `yaml:"in_work_max" doc:"messages of one priority on this node between fetch and final result, count; of all nodes with this durable together the server allows as many (MaxAckPending)"`
-	FetchMax      int           `yaml:"fetch_max" doc:"messages asked for at a time, count"`
-	FetchBytesMax int           `yaml:"fetch_bytes_max" doc:"bytes that the client buffers of one fetch before it gives up the connection as too slow"`
+	InWorkMax      int `yaml:"in_work_max" doc:"messages of one priority on this node between fetch and final result, count; of all nodes with this durable together the server allows as many (MaxAckPending)"`
+	InWorkBytesMax int `yaml:"in_work_bytes_max" doc:"bytes of those on this node above which nothing more of that priority is fetched; one fetch more may be in work"`
+	FetchMax       int `yaml:"fetch_max" doc:"messages asked for at a time, count"`
+	FetchBytesMax  int `yaml:"fetch_bytes_max" doc:"bytes asked for at a time; at least as much as the server's max_payload is asked for, or its largest message would never come"`
+
 	FetchWait     time.Duration `yaml:"fetch_wait" doc:"how long the server may wait for messages before it answers that there are none; the end of Run waits for it"`
 	AckWait       time.Duration `yaml:"ack_wait" doc:"silence about a message after which the server gives it to somebody again; a third of it is the time between two signs of life"`
 	RoomTimeout   time.Duration `yaml:"room_timeout" doc:"how long messages wait here for room in their lane before they are given back for other nodes"`
@@ -63,19 +65,20 @@ func Default() Config {
 			DialTimeout:   5 * time.Second,
 			ReconnectWait: time.Second,
 		},
-		Durable:       "roost",
-		InWorkMax:     2000,
-		FetchMax:      256,
-		FetchBytesMax: 64 << 20,
-		FetchWait:     2 * time.Second,
-		AckWait:       30 * time.Second,
-		RoomTimeout:   5 * time.Second,
-		NakDelay:      5 * time.Second,
-		LetterTimeout: 5 * time.Second,
-		StartTimeout:  10 * time.Second,
-		StopTimeout:   10 * time.Second,
-		LagInterval:   10 * time.Second,
-		LogEvery:      time.Minute,
+		Durable:        "roost",
+		InWorkMax:      2000,
+		InWorkBytesMax: 16 << 20,
+		FetchMax:       256,
+		FetchBytesMax:  8 << 20,
+		FetchWait:      2 * time.Second,
+		AckWait:        30 * time.Second,
+		RoomTimeout:    5 * time.Second,
+		NakDelay:       5 * time.Second,
+		LetterTimeout:  5 * time.Second,
+		StartTimeout:   10 * time.Second,
+		StopTimeout:    10 * time.Second,
+		LagInterval:    10 * time.Second,
+		LogEvery:       time.Minute,
 	}
 }
 
@@ -125,6 +128,7 @@ func (c Config) Validate() error {
 		v, low, high int
 	}{
 		{"in_work_max", c.InWorkMax, 1, inWorkLimit},
+		{"in_work_bytes_max", c.InWorkBytesMax, 1 << 10, bytesMaxLimit},
 		{"fetch_max", c.FetchMax, 1, inWorkLimit},
 		{"fetch_bytes_max", c.FetchBytesMax, 1 << 10, bytesMaxLimit},
 	} {

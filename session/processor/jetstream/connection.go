@@ -59,7 +59,7 @@ func (s *Source) connect() (*nats.Conn, error) {
 // missing says what a server lacks, and what to do.
 func (s *Source) missing(err error) error {
 	switch {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("jetstream: the servers of %s have no JetStream for this client: turn it on (jetstream {} in nats-server's configuration): %w", strings.Join(s.cfg.Connection.Servers, ", "), err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("jetstream: stream %q does not exist: create it, nats stream add %s --subjects ...: %w", s.cfg.Stream, s.cfg.Stream, err)
@@ -85,5 +85,5 @@ func (s *Source) consumer(l *lane) jetstream.ConsumerConfig {
 // maxWaiting is how many nodes may ask the server for messages of one durable at a time.
 const maxWaiting = 512
 
-// reconnectPause is how long a lane waits after an error before it fetches again.
-const reconnectPause = 250 * time.Millisecond
+// errorPause is how long a lane waits after an error before it fetches again.
+const errorPause = 250 * time.Millisecond

@@ -16,6 +16,7 @@ type flight struct {
 	lane     *lane
 	message  jetstream.Msg
 	sequence uint64 // in the stream
+	bytes    int
 
 	record   processor.Record
 	rejected *processor.Reject
@@ -24,8 +25,15 @@ type flight struct {
 }
 
 func newFlight(l *lane, m jetstream.Msg, meta *jetstream.MsgMetadata) *flight {
+	bytes := len(m.Data())
+	for name, values := range m.Headers() {
+		for _, value := range values {
+			bytes += len(name) + len(value)
+		}
+	}
 	return &flight{
-		lane: l, message: m, sequence: meta.Sequence.Stream,
+		bytes: bytes,
+		lane:  l, message: m, sequence: meta.Sequence.Stream,
 		record: processor.Record{Payload: m.Data(), Priority: l.priority, SentMS: meta.Timestamp.UnixMilli()},
 	}
 }

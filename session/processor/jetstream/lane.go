@@ -22,6 +22,7 @@ type lane struct {
 
 	mu     sync.Mutex
 	inWork map[uint64]*flight // by the sequence in the stream, from fetch to settlement
+	bytes  int                // of those
 	idle   chan struct{}      // made by who waits for inWork to be empty; closed then
 	lag    uint64             // messages that wait in the stream
 }
@@ -39,8 +40,9 @@ func (l *lane) fetch() {
 	s := l.source
 	defer close(l.held)
 	for {
-		n := min(s.cfg.FetchMax, s.cfg.InWorkMax-l.len())
-		if n <= 0 {
+		n, bytes := l.size()
+		n = min(s.cfg.FetchMax, s.cfg.InWorkMax-n)
+		if n <= 0 || bytes >= s.cfg.InWorkBytesMax {
 			select {
 			case <-s.over:
 				return
@@ -56,7 +58,7 @@ func (l *lane) fetch() {
 		if err := l.batch(n); err != nil && !s.stopped() {
 			s.count.fetchErrors.Add(1)
 			s.log.warn("fetch", "jetstream: a fetch failed; it is tried again", "consumer", l.priority, "err", err)
-			pause := time.NewTimer(reconnectPause)
+			pause := time.NewTimer(errorPause)
 			select {
 			case <-s.over:
 			case <-pause.C:
@@ -66,10 +68,14 @@ func (l *lane) fetch() {
 	}
 }
 
+// overheadBytes is what the server may count of a message beside its payload: subjects.
+const overheadBytes = 4 << 10
+
 // batch makes one fetch. When the source stops meanwhile, what still comes is given back.
 func (l *lane) batch(n int) error {
 	s := l.source
-	messages, err := l.consumer.Fetch(n, jetstream.FetchMaxWait(s.cfg.FetchWait))
+	messages, err := l.consumer.Fetch(n, jetstream.FetchMaxWait(s.cfg.FetchWait),
+		jetstream.FetchMaxBytes(max(s.cfg.FetchBytesMax, int(s.conn.MaxPayload())+overheadBytes)))
 	if err != nil {
 		return err
 	}
@@ -111,6 +117,7 @@ func (l *lane) admit(m jetstream.Msg) *flight {
 	}
 	f := newFlight(l, m, meta)
 	l.inWork[f.sequence] = f
+	l.bytes += f.bytes
 	return f
 }
 
@@ -182,6 +189,7 @@ func (l *lane) giveBack(f *flight) {
 func (l *lane) left(f *flight) {
 	l.mu.Lock()
 	delete(l.inWork, f.sequence)
+	l.bytes -= f.bytes
 	if len(l.inWork) == 0 && l.idle != nil {
 		close(l.idle)
 		l.idle = nil
@@ -193,11 +201,11 @@ func (l *lane) left(f *flight) {
 	}
 }
 
-// len returns how many messages this node has of the lane.
-func (l *lane) len() int {
+// size returns how many messages this node has of the lane, and their bytes.
+func (l *lane) size() (n, bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.inWork)
+	return len(l.inWork), l.bytes
 }
 
 // empty returns a channel that is closed once nothing is in work.

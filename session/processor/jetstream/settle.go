@@ -152,12 +152,9 @@ func (s *Source) publish(f *flight, m jetstream.Msg) error {
 	return err
 }
 
-// errorMessageTooLarge is the server's JSStreamMessageExceedsMaximumErr.
-const errorMessageTooLarge = 10054
-
+// tooLarge reports whether the client or the stream refused a letter for its size.
 func tooLarge(err error) bool {
-	var refused *jetstream.APIError
-	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == errorMessageTooLarge
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum)
 }
 
 // letter returns the message for the dead letter subject: as it came, with the reason.
@@ -201,7 +198,8 @@ func (s *Source) await() {
 		case <-s.lanes[p].empty():
 		case <-over.C:
 			for p := range s.lanes {
-				s.count.abandoned.Add(uint64(s.lanes[p].len()))
+				n, _ := s.lanes[p].size()
+				s.count.abandoned.Add(uint64(n))
 			}
 			return
 		}

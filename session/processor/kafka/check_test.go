@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roostpush/roost/session/processor/processortest"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -86,7 +87,7 @@ func TestStartErrors(t *testing.T) {
 			cfg := plain.config(group(), topic)
 			cfg.StartTimeout = 2 * time.Second
 			c.change(&cfg)
-			s, err := New(cfg, newSink(always), discard)
+			s, err := New(cfg, processortest.New(processortest.Always), discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,9 +138,9 @@ func TestSecured(t *testing.T) {
 			if err := <-sent; err != nil {
 				t.Fatal(err)
 			}
-			s := newSink(always)
+			s := processortest.New(processortest.Always)
 			run(t, c, s)
-			eventually(t, "the record is final", func() bool { return s.isFinal("1") })
+			eventually(t, "the record is final", func() bool { return s.IsFinal("1") })
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/processor/processortest"
 )
 
 func TestValidate(t *testing.T) {
@@ -77,7 +78,7 @@ func TestValidate(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			if _, err := New(cfg, newSink(always), discard); err == nil {
+			if _, err := New(cfg, processortest.New(processortest.Always), discard); err == nil {
 				t.Error("New took it")
 			}
 		})

@@ -92,6 +92,8 @@ func (s *Source) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	s.client, s.over = client, ctx.Done()
 
 	var feeders, tenders sync.WaitGroup
@@ -106,6 +108,7 @@ func (s *Source) Run(ctx context.Context) error {
 	tenders.Go(func() { s.tend(tending) })
 
 	err = s.poll(ctx)
+	end()
 	feeders.Wait()
 	s.finish(context.Background(), s.assigned(), s.cfg.StopTimeout)
 	stop()

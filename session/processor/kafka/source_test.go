@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -11,8 +12,21 @@ import (
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/processor"
+	"github.com/roostpush/roost/session/processor/processortest"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// place reads the id of a record made by produce.
+func place(t *testing.T, id string) (partition, number int) {
+	t.Helper()
+	parts := strings.Split(id, "/")
+	if len(parts) != 3 {
+		t.Fatalf("the id %q is not topic/partition/number", id)
+	}
+	partition, _ = strconv.Atoi(parts[1])
+	number, _ = strconv.Atoi(parts[2])
+	return partition, number
+}
 
 // TestFinal is the plain walk: every record is pushed in the order of its partition,
 // reported, and committed.
@@ -22,13 +36,13 @@ func TestFinal(t *testing.T) {
 	b.produce(t, topic, 3, 0, 100)
 	c := b.config(g, topic)
 	c.ResultsTopic = results
-	s := newSink(always)
+	s := processortest.New(processortest.Always)
 	r := run(t, c, s)
 	eventually(t, "all are committed", func() bool {
 		return slices.Equal(b.committed(t, g, topic, 3), []int64{100, 100, 100})
 	})
 	next := [3]int{}
-	for _, id := range s.taken() {
+	for _, id := range s.Taken() {
 		p, n := place(t, id)
 		if n != next[p] {
 			t.Fatalf("partition %d: record %d came when %d was due", p, n, next[p])
@@ -36,11 +50,11 @@ func TestFinal(t *testing.T) {
 		next[p]++
 	}
 	keys := map[uint64]bool{}
-	for _, key := range s.keys {
+	for _, key := range s.Keys() {
 		keys[key] = true
 	}
 	if len(keys) != 9 || keys[0] {
-		t.Errorf("9 devices have the keys %v", s.keys)
+		t.Errorf("9 devices have the keys %v", s.Keys())
 	}
 	st := r.Stats()
 	if st.Final != 300 || st.Taken[session.PriorityNormal] != 300 || st.Outcomes[session.Written] != 300 || st.Results != 300 || st.Partitions != 3 {
@@ -74,25 +88,25 @@ func TestCommitWaits(t *testing.T) {
 	topic, g := b.topic(t, 1), group()
 	b.produce(t, topic, 1, 0, 50)
 	slow := topic + "/0/20"
-	s := newSink(func(r *processor.Record) *processor.Result {
+	s := processortest.New(func(r *processor.Record) *processor.Result {
 		if r.ID == slow {
 			return nil
 		}
-		return written()
+		return processortest.Written()
 	})
 	r := run(t, b.config(g, topic), s)
-	eventually(t, "all others are final", func() bool { final, kept := s.count(); return final == 49 && kept == 1 })
+	eventually(t, "all others are final", func() bool { final, kept := s.Count(); return final == 49 && kept == 1 })
 	eventually(t, "it is committed up to the slow one", func() bool { return b.committed(t, g, topic, 1)[0] == 20 })
 	commits := r.Stats().Commits
 	b.produce(t, topic, 1, 50, 1)
-	eventually(t, "one more is final", func() bool { final, _ := s.count(); return final == 50 })
+	eventually(t, "one more is final", func() bool { final, _ := s.Count(); return final == 50 })
 	if at := b.committed(t, g, topic, 1)[0]; at != 20 {
 		t.Errorf("committed %d beyond the unfinished 20", at)
 	}
 	if st := r.Stats(); st.Lag[session.PriorityNormal] != 31 || st.LagMax[session.PriorityNormal] != 31 || st.InWork != 1 || st.Commits != commits {
 		t.Errorf("counted %+v, want a lag of 31, 1 in work and %d commits", st, commits)
 	}
-	s.release(everything, *written())
+	s.Release(processortest.Everything, *processortest.Written())
 	eventually(t, "all are committed", func() bool { return b.committed(t, g, topic, 1)[0] == 51 })
 }
 
@@ -101,22 +115,22 @@ func TestGivenUp(t *testing.T) {
 	b := newBroker(t)
 	topic, g := b.topic(t, 1), group()
 	b.produce(t, topic, 1, 0, 10)
-	s := newSink(func(r *processor.Record) *processor.Result {
+	s := processortest.New(func(r *processor.Record) *processor.Result {
 		if strings.HasSuffix(r.ID, "/4") {
 			return &processor.Result{GivenUp: true}
 		}
-		return written()
+		return processortest.Written()
 	})
 	r := run(t, b.config(g, topic), s)
-	eventually(t, "all but one are final", func() bool { final, _ := s.count(); return final == 9 })
+	eventually(t, "all but one are final", func() bool { final, _ := s.Count(); return final == 9 })
 	r.stop()
 	if at := b.committed(t, g, topic, 1)[0]; at != 4 {
 		t.Fatalf("committed %d, want 4", at)
 	}
-	s = newSink(always)
+	s = processortest.New(processortest.Always)
 	run(t, b.config(g, topic), s)
 	eventually(t, "the rest is committed", func() bool { return b.committed(t, g, topic, 1)[0] == 10 })
-	if got := s.taken(); len(got) != 6 || !strings.HasSuffix(got[0], "/4") {
+	if got := s.Taken(); len(got) != 6 || !strings.HasSuffix(got[0], "/4") {
 		t.Errorf("the second run took %v", got)
 	}
 }
@@ -136,15 +150,15 @@ func TestPoison(t *testing.T) {
 	)
 	c := b.config(g, topic)
 	c.DeadLetterTopic, c.ResultsTopic = dead, results
-	s := newSink(func(r *processor.Record) *processor.Result {
+	s := processortest.New(func(r *processor.Record) *processor.Result {
 		if r.ID == "poison" {
 			return &processor.Result{Reject: &processor.Reject{Code: processor.CodePayloadTooLarge, Detail: "too large for the sink"}}
 		}
-		return written()
+		return processortest.Written()
 	})
 	r := run(t, c, s)
 	eventually(t, "all are committed", func() bool { return b.committed(t, g, topic, 1)[0] == 5 })
-	if !s.isFinal("good") {
+	if !s.IsFinal("good") {
 		t.Error("the good one was not pushed")
 	}
 	want := []string{processor.CodeAddressMissing, processor.CodeTTLInvalid, processor.CodePayloadInvalid, processor.CodePayloadTooLarge}
@@ -176,7 +190,7 @@ func TestPoisonWithoutLetters(t *testing.T) {
 	b := newBroker(t)
 	topic, g := b.topic(t, 1), group()
 	b.send(t, &kgo.Record{Topic: topic, Value: []byte("x")})
-	r := run(t, b.config(g, topic), newSink(always))
+	r := run(t, b.config(g, topic), processortest.New(processortest.Always))
 	eventually(t, "it is committed", func() bool { return b.committed(t, g, topic, 1)[0] == 1 })
 	if st := r.Stats(); st.Rejected != 1 || st.DeadDropped != 1 {
 		t.Errorf("counted %+v", st)
@@ -189,13 +203,13 @@ func TestBackpressure(t *testing.T) {
 	b := newBroker(t)
 	high, low, g := b.topic(t, 1), b.topic(t, 2), group()
 	b.produce(t, low, 2, 0, 2000)
-	s := newSink(func(r *processor.Record) *processor.Result {
+	s := processortest.New(func(r *processor.Record) *processor.Result {
 		if r.Priority == session.PriorityHigh {
-			return written()
+			return processortest.Written()
 		}
 		return nil
 	})
-	s.capacity[session.PriorityLow] = 10
+	s.Limit(session.PriorityLow, 10)
 	c := b.config(g)
 	c.HighTopics, c.LowTopics = []string{high}, []string{low}
 	c.HeldMax, c.PollMax = 100, 50
@@ -214,9 +228,9 @@ func TestBackpressure(t *testing.T) {
 	if at := b.committed(t, g, low, 2); at[0]+at[1] != 0 {
 		t.Errorf("committed %v, and nothing is final", at)
 	}
-	s.open(session.PriorityLow)
+	s.Limit(session.PriorityLow, 0)
 	eventually(t, "all are committed", func() bool {
-		s.release(some, *written())
+		s.Release(processortest.Some, *processortest.Written())
 		return slices.Equal(b.committed(t, g, low, 2), []int64{2000, 2000})
 	})
 }
@@ -227,22 +241,22 @@ func TestWindowIsBounded(t *testing.T) {
 	b := newBroker(t)
 	topic, g := b.topic(t, 2), group()
 	b.produce(t, topic, 2, 0, 1000)
-	s := newSink(func(r *processor.Record) *processor.Result {
+	s := processortest.New(func(r *processor.Record) *processor.Result {
 		if r.ID == topic+"/0/0" {
 			return nil
 		}
-		return written()
+		return processortest.Written()
 	})
 	c := b.config(g, topic)
 	c.WindowMax, c.PollMax = 100, 50
 	r := run(t, c, s)
 	eventually(t, "the other partition is done", func() bool { return b.committed(t, g, topic, 2)[1] == 1000 })
 	eventually(t, "the first one is paused", func() bool { return r.Stats().Paused == 1 })
-	final, _ := s.count()
+	final, _ := s.Count()
 	if final-1000 > 150 {
 		t.Errorf("%d records of the held up partition were fetched, want at most 150", final-1000)
 	}
-	s.release(everything, *written())
+	s.Release(processortest.Everything, *processortest.Written())
 	eventually(t, "all are committed", func() bool { return b.committed(t, g, topic, 2)[0] == 1000 })
 	if st := r.Stats(); st.Paused != 0 || st.PartitionPauses == 0 {
 		t.Errorf("counted %+v", st)
@@ -279,12 +293,16 @@ func TestRebalance(t *testing.T) {
 	const partitions, n = 4, 400
 	topic, g := b.topic(t, partitions), group()
 	b.produce(t, topic, partitions, 0, n/2)
-	one, two := newSink(never), newSink(never)
-	book := &ledger{t, b, g, topic, partitions, func(id string) bool { return one.isFinal(id) || two.isFinal(id) }}
+	one, two := processortest.New(processortest.Never), processortest.New(processortest.Never)
+	book := &ledger{t, b, g, topic, partitions, func(id string) bool { return one.IsFinal(id) || two.IsFinal(id) }}
 	c := b.config(g, topic)
 	c.RevokeTimeout = 300 * time.Millisecond
 	first := run(t, c, one)
-	step := func() { one.release(some, *written()); two.release(some, *written()); book.look() }
+	step := func() {
+		one.Release(processortest.Some, *processortest.Written())
+		two.Release(processortest.Some, *processortest.Written())
+		book.look()
+	}
 	eventually(t, "the first has all partitions", func() bool { step(); return first.Stats().Partitions == partitions })
 	second := run(t, c, two)
 	produced := false
@@ -294,7 +312,7 @@ func TestRebalance(t *testing.T) {
 			b.produce(t, topic, partitions, n/2, n/2)
 			produced = true
 		}
-		return first.Stats().Partitions > 0 && len(two.taken()) > 0
+		return first.Stats().Partitions > 0 && len(two.Taken()) > 0
 	})
 	stopped := make(chan struct{})
 	go func() { first.stop(); close(stopped) }()
@@ -334,29 +352,29 @@ func TestRevokeGivesUp(t *testing.T) {
 		if strings.HasSuffix(r.ID, "/3") {
 			return nil
 		}
-		return written()
+		return processortest.Written()
 	}
-	one, two := newSink(slow), newSink(slow)
-	book := &ledger{t, b, g, topic, 2, func(id string) bool { return one.isFinal(id) || two.isFinal(id) }}
+	one, two := processortest.New(slow), processortest.New(slow)
+	book := &ledger{t, b, g, topic, 2, func(id string) bool { return one.IsFinal(id) || two.IsFinal(id) }}
 	c := b.config(g, topic)
 	c.RevokeTimeout = 50 * time.Millisecond
 	first := run(t, c, one)
-	eventually(t, "two are in work", func() bool { _, kept := one.count(); return kept == 2 })
+	eventually(t, "two are in work", func() bool { _, kept := one.Count(); return kept == 2 })
 	second := run(t, c, two)
-	eventually(t, "one of them comes again at the second", func() bool { _, kept := two.count(); return kept == 1 })
+	eventually(t, "one of them comes again at the second", func() bool { _, kept := two.Count(); return kept == 1 })
 	if st := first.Stats(); st.GivenUp != 1 || st.Partitions != 1 {
 		t.Errorf("the first counted %+v", st)
 	}
 	if at := book.look(); !slices.Equal(at, []int64{3, 3}) {
 		t.Errorf("committed %v, want 3 and 3", at)
 	}
-	one.release(everything, *written())
+	one.Release(processortest.Everything, *processortest.Written())
 	eventually(t, "the late result is counted", func() bool { return first.Stats().Late == 1 })
 	eventually(t, "the first's own partition is done", func() bool { at := book.look(); return at[0] == 10 || at[1] == 10 })
 	if at := book.look(); !slices.Equal(at, []int64{3, 10}) && !slices.Equal(at, []int64{10, 3}) {
 		t.Errorf("committed %v: the late result moved the second's partition", at)
 	}
-	two.release(everything, *written())
+	two.Release(processortest.Everything, *processortest.Written())
 	eventually(t, "all are committed", func() bool { return slices.Equal(book.look(), []int64{10, 10}) })
 	second.stop()
 }
@@ -367,18 +385,18 @@ func TestBrokerLoss(t *testing.T) {
 	b := newBroker(t)
 	topic, results, g := b.topic(t, 2), b.topic(t, 1), group()
 	b.produce(t, topic, 2, 0, 100)
-	s := newSink(never)
-	book := &ledger{t, b, g, topic, 2, s.isFinal}
+	s := processortest.New(processortest.Never)
+	book := &ledger{t, b, g, topic, 2, s.IsFinal}
 	c := b.config(g, topic)
 	c.ResultsTopic = results
 	c.CommitTimeout = 200 * time.Millisecond
 	var w wire
 	r := run(t, c, s, kgo.Dialer(w.dial))
-	eventually(t, "all are in work", func() bool { _, kept := s.count(); return kept == 200 })
-	s.release(func(id string) bool { _, n := place(t, id); return n < 30 }, *written())
+	eventually(t, "all are in work", func() bool { _, kept := s.Count(); return kept == 200 })
+	s.Release(func(id string) bool { _, n := place(t, id); return n < 30 }, *processortest.Written())
 	eventually(t, "some are committed", func() bool { return slices.Equal(book.look(), []int64{30, 30}) })
 	w.cut()
-	s.release(everything, *written())
+	s.Release(processortest.Everything, *processortest.Written())
 	b.produce(t, topic, 2, 100, 50)
 	eventually(t, "the source tries in vain", func() bool {
 		book.look()
@@ -389,7 +407,7 @@ func TestBrokerLoss(t *testing.T) {
 	}
 	w.mend()
 	eventually(t, "all are committed", func() bool {
-		s.release(everything, *written())
+		s.Release(processortest.Everything, *processortest.Written())
 		return slices.Equal(book.look(), []int64{150, 150})
 	})
 	seen := map[string]bool{}
@@ -409,19 +427,19 @@ func TestDuplicates(t *testing.T) {
 	b.produce(t, topic, 1, 0, 100)
 	c := b.config(g, topic)
 	c.StopTimeout, c.CommitTimeout = 50*time.Millisecond, 50*time.Millisecond
-	one := newSink(never)
+	one := processortest.New(processortest.Never)
 	var w wire
 	first := run(t, c, one, kgo.Dialer(w.dial))
-	eventually(t, "all are in work", func() bool { _, kept := one.count(); return kept == 100 })
-	one.release(func(id string) bool { _, n := place(t, id); return n < 40 }, *written())
+	eventually(t, "all are in work", func() bool { _, kept := one.Count(); return kept == 100 })
+	one.Release(func(id string) bool { _, n := place(t, id); return n < 40 }, *processortest.Written())
 	eventually(t, "40 are committed", func() bool { return b.committed(t, g, topic, 1)[0] == 40 })
 	w.cut()
-	one.release(func(id string) bool { _, n := place(t, id); return n < 70 }, *written())
+	one.Release(func(id string) bool { _, n := place(t, id); return n < 70 }, *processortest.Written())
 	first.stop()
-	two := newSink(always)
+	two := processortest.New(processortest.Always)
 	run(t, c, two)
 	eventually(t, "all are committed", func() bool { return b.committed(t, g, topic, 1)[0] == 100 })
-	got := two.taken()
+	got := two.Taken()
 	if len(got) != 60 {
 		t.Fatalf("%d came again, want 60", len(got))
 	}
@@ -430,7 +448,7 @@ func TestDuplicates(t *testing.T) {
 			t.Fatalf("record %d came as number %d", n, 40+i)
 		}
 	}
-	if one.isFinal(got[0]) == false || one.isFinal(got[59]) {
+	if one.IsFinal(got[0]) == false || one.IsFinal(got[59]) {
 		t.Error("of the ones that came again, the first was final before and the last was not")
 	}
 }
@@ -441,7 +459,7 @@ func TestOrder(t *testing.T) {
 		c := Default()
 		c.Enabled, c.Order, c.NormalTopics = true, order, []string{"t"}
 		c.Connection.Brokers = []string{"127.0.0.1:1"}
-		s, err := New(c, newSink(always), discard)
+		s, err := New(c, processortest.New(processortest.Always), discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -488,17 +506,17 @@ func TestStopsAtOnce(t *testing.T) {
 	b := newBroker(t)
 	topic, g := b.topic(t, 1), group()
 	b.produce(t, topic, 1, 0, 10)
-	s := newSink(never)
-	s.capacity[session.PriorityNormal] = 1
+	s := processortest.New(processortest.Never)
+	s.Limit(session.PriorityNormal, 1)
 	c := b.config(g, topic)
 	c.StopTimeout = 10 * time.Millisecond
 	r := run(t, c, s)
-	eventually(t, "one is in work", func() bool { _, kept := s.count(); return kept == 1 })
+	eventually(t, "one is in work", func() bool { _, kept := s.Count(); return kept == 1 })
 	r.stop()
 	if st := r.Stats(); st.GivenUp != 1 {
 		t.Errorf("counted %+v", st)
 	}
-	s.release(everything, *written()) // after the end, which must harm nobody
+	s.Release(processortest.Everything, *processortest.Written()) // after the end, which must harm nobody
 	if st := r.Stats(); st.Late != 1 {
 		t.Errorf("counted %+v", st)
 	}
@@ -515,7 +533,7 @@ func TestReportsAgain(t *testing.T) {
 	c.ReportTimeout = time.Second
 	var w wire
 	var once sync.Once
-	s := newSink(always)
+	s := processortest.New(processortest.Always)
 	r := run(t, c, s, kgo.Dialer(w.dial), kgo.WithHooks(onProduce(func() { once.Do(w.cut) })))
 	eventually(t, "the letter is refused", func() bool { return r.Stats().ReportsAgain > 0 })
 	if at := b.committed(t, g, topic, 1)[0]; at != 0 {
