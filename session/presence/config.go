@@ -9,15 +9,15 @@ import (
 type Config struct {
 	Grace time.Duration `yaml:"grace" doc:"time for which a device must be gone before others are told that it is offline; a phone that changes its network is back within it. Only above protocol.reconnect_max does it cover every device that follows a goaway"`
 
-	WatchersMax        int `yaml:"watchers_max" doc:"sessions of this node that may watch presence, count; each costs some 300 bytes and as much again for each device of its account. Beyond it subscribe is answered overloaded"`
+	WatchersMax        int `yaml:"watchers_max" doc:"sessions of this node that may watch presence, count; each costs some 300 bytes, and 120 more for each other device of its account. Beyond it subscribe is answered overloaded"`
 	AccountWatchersMax int `yaml:"account_watchers_max" doc:"of those the sessions of one account, count: every change is told to each of them"`
 	DevicesMax         int `yaml:"devices_max" doc:"devices of one watched account that are followed, count; others are not told of, and counted"`
-	EntriesMax         int `yaml:"entries_max" doc:"devices of all watched accounts that are followed, count; some 150 bytes each"`
+	EntriesMax         int `yaml:"entries_max" doc:"devices of all watched accounts that are followed, count; some 120 bytes each"`
 
 	EventsMax       int `yaml:"events_max" doc:"events that may be on their way to one watcher, count; what is beyond is put off, until it has taken them all, and then it is told how things are"`
 	EventsPerTick   int `yaml:"events_per_tick" doc:"events sent in one tick of 25 ms, count; 500 are 20,000 a second, which leaves time for messages"`
 	AccountsPerTick int `yaml:"accounts_per_tick" doc:"watched accounts looked at in one tick of 25 ms, count; each costs a look-up for each of its devices"`
-	QuestionsMax    int `yaml:"questions_max" doc:"accounts whose devices' names are being asked for at other nodes at one moment, count"`
+	QuestionsMax    int `yaml:"questions_max" doc:"accounts whose devices' names are being asked for at other nodes at one moment, count; a node that does not answer keeps its place for 2 s"`
 }
 
 // Default returns the configuration of a node that nobody configured.
@@ -25,7 +25,7 @@ func Default() Config {
 	return Config{
 		Grace:       3 * time.Second,
 		WatchersMax: 50_000, AccountWatchersMax: 256, DevicesMax: 1000, EntriesMax: 500_000,
-		EventsMax: 128, EventsPerTick: 500, AccountsPerTick: 1000, QuestionsMax: 64,
+		EventsMax: 128, EventsPerTick: 500, AccountsPerTick: 1000, QuestionsMax: 256,
 	}
 }
 

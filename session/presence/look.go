@@ -126,7 +126,7 @@ func (t *tick) judge(a *account, i int) {
 	case state == Online:
 		d.leftMS = 0
 		if d.told != Online {
-			d.told, d.atMS = Online, sinceMS
+			d.told, d.atMS = Online, min(sinceMS, t.nowMS) // by a clock that may be ahead of this one
 			t.tell(a, i)
 		}
 	case state == Unknown:

@@ -168,6 +168,15 @@ func TestGraceMayBeNone(t *testing.T) {
 	s.expect(t, phone, at("tv", "offline", 76))
 }
 
+// TestEventsAreNotOfTheFuture, whatever the clock of the device's node says.
+func TestEventsAreNotOfTheFuture(t *testing.T) {
+	s := newScene(nil)
+	s.set("alice", "tv", true, epochMS+3_600_000)
+	phone := s.watch(t, "alice", "phone")
+	s.pass(50 * time.Millisecond)
+	s.expect(t, phone, at("tv", "online", 51))
+}
+
 // TestWatchAgain is to be told all again, and no second watcher.
 func TestWatchAgain(t *testing.T) {
 	s := newScene(nil)
