@@ -106,6 +106,14 @@ bench-idle: build ## bytes of memory for each idle connection, 2,000 then 18,000
 bench-crash: build ## kill -9 during connects, then what the store still knows
 	bin/roost-bench crash --roost bin/roost
 
+.PHONY: bench-promises
+bench-promises: build ## kill -9 ten times while 100,000 messages are accepted that are to be kept
+	bin/roost-bench promises --roost bin/roost
+
+.PHONY: bench-mailbox
+bench-mailbox: build ## a million messages that wait: restart, and a device that takes its own
+	bin/roost-bench mailbox --roost bin/roost
+
 .PHONY: bench-peers
 bench-peers: build ## echo beside gws, nbio, gorilla, coder, gobwas, gnet and a bare poller
 	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .

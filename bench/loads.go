@@ -13,6 +13,7 @@ type MessageLoad struct {
 	PayloadBytes int           // of JSON, quotes included
 	Duration     time.Duration // of sending
 	Timeout      time.Duration // wait for the last ones; what is later is lost
+	TTL          time.Duration // push: how long the server keeps each, until its device acknowledges it; 0: not
 	Waits        string        // outcome that a result waits for; empty: written
 	Group        int64         // relay: devices of one account
 	Account      bool          // fan-out: to one account, which all devices have, not to all
@@ -21,7 +22,7 @@ type MessageLoad struct {
 func (m MessageLoad) phase(kind generator.Kind) generator.Phase {
 	return generator.Phase{
 		Kind: kind, Measured: true, PerSecond: m.PerSecond, Window: m.Window, PayloadBytes: m.PayloadBytes,
-		Duration: m.Duration, Timeout: m.Timeout, Waits: m.Waits, Group: m.Group, Account: m.Account,
+		Duration: m.Duration, Timeout: m.Timeout, TTL: m.TTL, Waits: m.Waits, Group: m.Group, Account: m.Account,
 	}
 }
 

@@ -75,6 +75,9 @@ func small(t *testing.T) Config {
 	c.ClusterIdle = clusterIdleSizes{Watch: 1500 * time.Millisecond, Low: 50, High: 200, Quiet: 100 * time.Millisecond, PerSecond: 1000}
 	c.Delay = delaySizes{PerSecond: 30, Changes: time.Second, Hold: 10 * time.Millisecond, Movers: 10, Moves: time.Second}
 	c.Loss = lossSizes{Silent: 1, Died: 1}
+	c.Queue = queueSizes{Devices: 100, Payload: 128, Window: 50, TTL: time.Minute, Rounds: 1, Push: 300 * time.Millisecond, FloorRuns: 2}
+	c.Mailbox = experiment.Hoard{Devices: 20, Each: 5, Payload: 128, Takers: 3, ReadyMax: time.Second, DrainMax: time.Second}
+	c.Broadcast = broadcastSizes{Devices: 60, Nodes: 3, Payload: 128, PerSecond: 10, Duration: 500 * time.Millisecond}
 	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200, Rounds: 2}
 	return c
 }
@@ -92,7 +95,7 @@ func TestEveryRowOverRealProcesses(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+1+2+1+1+1+2+4+2 {
+	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+1+2+2+2+1+1+1+1+2+4+2 {
 		t.Errorf("%d rows, %d shown", len(r.Rows), len(shown))
 	}
 	for _, name := range []string{"budget.json", "budget.html", "idle-slope.json", "budget-push.json", "budget-upgrade.json", "budget-echo-20-20.json"} {
@@ -338,5 +341,33 @@ func TestConfigIsChecked(t *testing.T) {
 	r := &report.Result{Total: &tally.Tally{}}
 	if r.Total.Add(tally.Lost, 1); wrong(r) != "1 lost" {
 		t.Error("a lost message is nothing wrong")
+	}
+}
+
+func TestBesideTheFloor(t *testing.T) {
+	sample := func(target string, cost float64) compare.Sample {
+		return compare.Sample{Target: target, Round: 1, Figures: map[compare.Metric]float64{compare.CPUPerMessage: cost}}
+	}
+	for name, c := range map[string]struct {
+		own, floor float64
+		verdict    Verdict
+	}{
+		"held":                               {80, 95, Held},
+		"the floor holds it and we do not":   {95, 80, Broken},
+		"the floor does not hold it either":  {95, 95, Invalid},
+		"held although the floor does not":   {89, 95, Held},
+		"the floor is exactly on the budget": {95, 90, Broken},
+	} {
+		result := &compare.Result{Samples: []compare.Sample{sample("roost", c.own), sample("gnet", 100), sample("raw", c.floor)}}
+		row := Row{Value: c.own / 100, Limit: 0.9}
+		row.beside(result, "raw", echoRival{"gnet", 0.9})
+		if got := row.judge().Verdict; got != c.verdict {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	row := Row{Value: 0.95, Limit: 0.9}
+	row.beside(&compare.Result{}, "raw", echoRival{"gnet", 0.9})
+	if got := row.judge().Verdict; got != Broken {
+		t.Errorf("without a floor: %s", got)
 	}
 }

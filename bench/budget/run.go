@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/roostpush/roost/bench/experiment"
 	"github.com/roostpush/roost/bench/hostinfo"
 	"github.com/roostpush/roost/bench/report"
 )
@@ -41,6 +42,10 @@ type Config struct {
 	Delay       delaySizes
 	Loss        lossSizes
 
+	Queue     queueSizes
+	Mailbox   experiment.Hoard // without its program
+	Broadcast broadcastSizes
+
 	ServeArgs []string // more arguments of roost serve
 }
 
@@ -50,6 +55,7 @@ func Default() Config {
 		Roost: "bin/roost", Bench: "bin/roost-bench", Peers: "bin/peers", Results: "bench/results",
 		ServerCPU: 0, OwnCPU: 1, Tries: 3, Sources: "127.0.1.1-127.0.1.8",
 		Slope: defaultSlope(), Echo: defaultEcho(), Upgrade: defaultUpgrade(), Push: defaultPush(), Relay: defaultRelay(), Storm: defaultStorm(),
+		Queue: defaultQueue(), Mailbox: experiment.DefaultHoard(""), Broadcast: defaultBroadcast(),
 		Cross: defaultCross(), ClusterIdle: defaultClusterIdle(), Delay: defaultDelay(), Loss: defaultLoss(),
 	}
 }
@@ -68,10 +74,13 @@ var parts = []part{
 	{"upgrade", []string{whatUpgradeCPU, whatUpgradeLatency}, runUpgrade},
 	{"push", []string{whatPush, whatFanout}, runPush},
 	{"relay", []string{whatRelay}, runRelay},
+	{"queue", []string{whatQueue, whatQueueRate}, runQueue},
+	{"mailbox", []string{whatMailboxReady, whatMailboxDrain}, runMailbox},
 	{"storm", []string{whatStormBack, whatStormPush}, runStorm},
 	{"cross-push", []string{whatCrossPush}, runCrossPush},
 	{"cross-latency", []string{whatCrossLatency}, runCrossLatency},
 	{"cross-relay", []string{whatCrossRelay}, runCrossRelay},
+	{"broadcast", []string{whatBroadcast}, runBroadcast},
 	{"cluster-idle", []string{whatClusterTraffic, whatClusterMemory}, runClusterIdle},
 	{"cluster-delay", []string{whatDelay, whatDisplace, whatDelayStorm, whatJoin}, runDelay},
 	{"cluster-loss", []string{whatLossSilent, whatLossDied}, runLoss},

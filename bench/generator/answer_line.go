@@ -73,10 +73,11 @@ func leadingNumber(text []byte) (n int64, digits int) {
 	return n, digits
 }
 
-// delivered says whether an outcome means that the message went out to the device.
+// delivered says whether an outcome means that the message went out to the device, or is
+// kept until it does.
 func delivered(word []byte) bool {
 	switch string(word) {
-	case "written", "acked":
+	case "written", "acked", "queued":
 		return true
 	}
 	return false

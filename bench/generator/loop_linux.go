@@ -59,6 +59,7 @@ type loop struct {
 	owed       int64     // connections that were opened and not closed by us: the prove phase must find them
 	buffer     []byte    // read buffer
 	scratch    []byte    // for what is being sent
+	ack        []byte    // for the ack being sent
 	masks      uint64    // state of the mask generator
 
 	bridge      *bridge              // nil: ws://

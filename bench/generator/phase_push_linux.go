@@ -1,6 +1,9 @@
 package generator
 
 import (
+	"bytes"
+	"fmt"
+
 	"github.com/roostpush/roost/bench/pace"
 	"github.com/roostpush/roost/bench/tally"
 )
@@ -64,10 +67,15 @@ func (p *pushing) connect(l *loop) {
 
 // lineTail is the end of a push's line.
 func lineTail(spec Phase) string {
-	if spec.Waits == "" {
-		return `,"wait":"written"}` + "\n"
+	waits := spec.Waits
+	if waits == "" {
+		waits = "written"
 	}
-	return `,"wait":"` + spec.Waits + `"}` + "\n"
+	tail := `,"wait":"` + waits + `"}` + "\n"
+	if spec.TTL > 0 {
+		tail = fmt.Sprintf(`,"ttl_ms":%d`, spec.TTL.Milliseconds()) + tail
+	}
+	return tail
 }
 
 func (p *pushing) turn(l *loop) (wakeNS int64, done bool) {
@@ -139,10 +147,10 @@ func (p *pushing) sendDue(l *loop) int64 {
 // fill pushes until the window is full again.
 func (p *pushing) fill(l *loop) {
 	room := p.window
-	for _, streams := range p.streams {
-		for _, s := range streams {
-			room -= s.awaited()
-		}
+	if p.spec.TTL > 0 { // results come before the messages do, and it is those that must not pile up
+		room -= int(p.outstanding)
+	} else {
+		room -= p.awaited()
 	}
 	for ; room > 0; room-- {
 		now := l.clock.Now()
@@ -150,6 +158,16 @@ func (p *pushing) fill(l *loop) {
 			return
 		}
 	}
+}
+
+// awaited is how many results are still to come.
+func (p *pushing) awaited() (n int) {
+	for _, streams := range p.streams {
+		for _, s := range streams {
+			n += s.awaited()
+		}
+	}
+	return n
 }
 
 // send pushes one message to the next device; false: nobody and nothing could take it.
@@ -232,6 +250,9 @@ func (p *pushing) received(l *loop, c *conn, payload []byte) {
 	if !ok {
 		return
 	}
+	if p.spec.TTL > 0 {
+		l.acknowledge(c, payload)
+	}
 	if m.connection != uint32(c.index) || m.number >= c.sent {
 		l.since.Add(tally.Corrupt, 1)
 		return
@@ -248,6 +269,20 @@ func (p *pushing) received(l *loop, c *conn, payload []byte) {
 		}
 	}
 	l.since.Record(tally.PushClosed, now-m.sentNS())
+}
+
+// acknowledge answers a message that asks for it (PROTOCOL.md section 1), each time it
+// comes: whoever repeats it has not heard of the first ack.
+func (l *loop) acknowledge(c *conn, payload []byte) {
+	const head, asks = `{"type":"message","id":"`, `"ack":true`
+	if !bytes.HasPrefix(payload, []byte(head)) || !bytes.Contains(payload, []byte(asks)) {
+		return
+	}
+	id, _, _ := bytes.Cut(payload[len(head):], []byte(`"`))
+	l.ack = append(append(append(l.ack[:0], `{"type":"ack","ids":["`...), id...), `"]}`...)
+	if l.send(c, opText, l.ack) {
+		l.since.Add(tally.Acknowledged, 1)
+	}
 }
 
 // finish counts what never came.

@@ -45,15 +45,16 @@ type Phase struct {
 	PayloadBytes int           `json:"payload_bytes,omitempty"`
 	Inflight     int           `json:"inflight,omitempty"` // closed loop: messages under way on each connection
 
-	Group   int64   `json:"group,omitempty"`   // open, relay: connections of one account, which stay in one loop; relay sends from each to the next
-	Window  int     `json:"window,omitempty"`  // push, closed loop: messages without a result, over all loops
-	Waits   string  `json:"waits,omitempty"`   // push, fanout: the outcome that a result waits for; empty: written
-	Account bool    `json:"account,omitempty"` // fanout: to the account of connection 0, not to all
-	Low     int64   `json:"low,omitempty"`     // the phase has connections of number Low up to
-	High    int64   `json:"high,omitempty"`    // and without High; 0: no bound
-	Revive  bool    `json:"revive,omitempty"`  // mix: a connection that the server ends comes back; prove: one that it ends with a goodbye is not dead
-	Returns float64 `json:"returns,omitempty"` // cycle: connections brought back a second, over all loops; 0: as fast as they complete
-	Parts   []Phase `json:"parts,omitempty"`   // mix: when the first has ended, the others end too
+	Group   int64         `json:"group,omitempty"`   // open, relay: connections of one account, which stay in one loop; relay sends from each to the next
+	Window  int           `json:"window,omitempty"`  // push, closed loop: messages without a result, over all loops
+	TTL     time.Duration `json:"ttl,omitempty"`     // push: how long the server keeps a message, which the devices then acknowledge; 0: not at all
+	Waits   string        `json:"waits,omitempty"`   // push, fanout: the outcome that a result waits for; empty: written
+	Account bool          `json:"account,omitempty"` // fanout: to the account of connection 0, not to all
+	Low     int64         `json:"low,omitempty"`     // the phase has connections of number Low up to
+	High    int64         `json:"high,omitempty"`    // and without High; 0: no bound
+	Revive  bool          `json:"revive,omitempty"`  // mix: a connection that the server ends comes back; prove: one that it ends with a goodbye is not dead
+	Returns float64       `json:"returns,omitempty"` // cycle: connections brought back a second, over all loops; 0: as fast as they complete
+	Parts   []Phase       `json:"parts,omitempty"`   // mix: when the first has ended, the others end too
 }
 
 // has says whether the phase may use connection index.
@@ -128,6 +129,10 @@ func (p Plan) check(phase Phase) error {
 		return fmt.Errorf("%s needs a rate", phase.Kind)
 	case phase.Kind == Push && phase.PerSecond <= 0 && phase.Window < 1:
 		return errors.New("push needs a rate, or a window for the closed loop")
+	case phase.TTL < 0 || phase.TTL%time.Millisecond != 0:
+		return errors.New("a ttl is so many milliseconds, 0 or more")
+	case phase.TTL > 0 && phase.Kind != Push:
+		return fmt.Errorf("%s has no ttl: only push is kept by the server", phase.Kind)
 	case phase.Kind == Move && phase.PerSecond <= 0:
 		return errors.New("move needs a rate")
 	case phase.Kind == Move && len(p.Target.Also) == 0:

@@ -53,6 +53,7 @@ type filePhase struct {
 	Window      int           `yaml:"window" doc:"closed loop: pushes without a result"`
 	Wait        string        `yaml:"wait" doc:"written, acked or none: what a result waits for"`
 	To          string        `yaml:"to" doc:"fanout: all, or account (that of connection 0)"`
+	TTL         time.Duration `yaml:"ttl" doc:"push: how long the server keeps each message, until its device has acknowledged it"`
 	Low         int64         `yaml:"low" doc:"the phase has connections from this number"`
 	High        int64         `yaml:"high" doc:"up to this one, which it has not; 0: no bound"`
 	Revive      bool          `yaml:"revive" doc:"bring back what the server ends"`
@@ -68,7 +69,7 @@ var keys = map[generator.Kind][]string{
 	generator.Wait:   {"for"},
 	generator.Prove:  {"timeout", "revive"},
 	generator.Echo:   {"rate", "inflight", "size", "for", "timeout", "low", "high", "ramp"},
-	generator.Push:   {"rate", "window", "size", "for", "timeout", "wait", "low", "high", "ramp"},
+	generator.Push:   {"rate", "window", "size", "for", "timeout", "wait", "ttl", "low", "high", "ramp"},
 	generator.Fanout: {"rate", "size", "for", "timeout", "wait", "to", "low", "high", "ramp"},
 	generator.Relay:  {"rate", "group", "size", "for", "timeout", "low", "high", "ramp"},
 	generator.Cycle:  {"rate", "returns", "for", "timeout", "hold", "low", "high"},
@@ -103,7 +104,7 @@ func (p filePhase) phase() generator.Phase {
 	kind := generator.Kind(p.Kind)
 	g := generator.Phase{
 		Kind: kind, Connections: p.Connections, FirstIndex: p.First, Group: p.Group, PerSecond: p.Rate, Duration: p.For, Hold: p.Hold,
-		Timeout: p.Timeout, PayloadBytes: p.Size, Inflight: p.Inflight, Window: p.Window, Waits: p.Wait, Account: p.To == "account",
+		Timeout: p.Timeout, PayloadBytes: p.Size, Inflight: p.Inflight, Window: p.Window, Waits: p.Wait, TTL: p.TTL, Account: p.To == "account",
 		Low: p.Low, High: p.High, Revive: p.Revive, Returns: p.Returns,
 	}
 	switch kind {

@@ -5,37 +5,38 @@ type Counter uint8
 
 // The counters. All are sums over loops and processes.
 const (
-	Attempted   Counter = iota // connections begun
-	Opened                     // upgrades completed with a right 101
-	Failed                     // attempts that did not become a WebSocket
-	Ended                      // open connections that ended without our doing
-	Sent                       // numbered messages handed to the kernel; of a fan-out: deliveries due
-	Received                   // numbered messages that arrived for the first time
-	Lost                       // numbered messages that never arrived, and of which no result said so
-	Duplicated                 // numbered messages that arrived again
-	Reordered                  // numbered messages that arrived after a later one
-	Corrupt                    // messages of ours that are not what was sent
-	Unsent                     // messages not sent because the connection's own buffer was full
-	Other                      // frames that are no message of ours: a server's greeting, for example
-	Pings                      // pings of the server that were answered
-	Proved                     // connections that answered the final ping
-	Dead                       // connections that were open and did not
-	Paced                      // paced sends and connects, the base of Late
-	Late                       // of those, begun later than the bound: the generator's own fault
-	Beats                      // heartbeats of the generator's loops, the base of LateBeats
-	LateBeats                  // heartbeats later than the bound
-	BytesIn                    // read from sockets
-	BytesOut                   // written to sockets
-	Pushed                     // messages given to the server's API
-	Answered                   // of the messages pushed or relayed, those whose result came
-	Unanswered                 // those whose result never came
-	Undelivered                // results that do not say written, acked or accepted
-	Dropped                    // connections that had to come back: reset on purpose or, in a soak, ended by the server
-	Returned                   // of those, back
-	Missing                    // of those, not back when the phase ended; of a move: not displaced by then
-	Retried                    // attempts to come back that were not the first
-	Moved                      // devices that connected to another node while they were connected
-	Displaced                  // of those, whose first connection was closed with 4001
+	Attempted    Counter = iota // connections begun
+	Opened                      // upgrades completed with a right 101
+	Failed                      // attempts that did not become a WebSocket
+	Ended                       // open connections that ended without our doing
+	Sent                        // numbered messages handed to the kernel; of a fan-out: deliveries due
+	Received                    // numbered messages that arrived for the first time
+	Lost                        // numbered messages that never arrived, and of which no result said so
+	Duplicated                  // numbered messages that arrived again
+	Reordered                   // numbered messages that arrived after a later one
+	Corrupt                     // messages of ours that are not what was sent
+	Unsent                      // messages not sent because the connection's own buffer was full
+	Other                       // frames that are no message of ours: a server's greeting, for example
+	Pings                       // pings of the server that were answered
+	Proved                      // connections that answered the final ping
+	Dead                        // connections that were open and did not
+	Paced                       // paced sends and connects, the base of Late
+	Late                        // of those, begun later than the bound: the generator's own fault
+	Beats                       // heartbeats of the generator's loops, the base of LateBeats
+	LateBeats                   // heartbeats later than the bound
+	BytesIn                     // read from sockets
+	BytesOut                    // written to sockets
+	Pushed                      // messages given to the server's API
+	Answered                    // of the messages pushed or relayed, those whose result came
+	Unanswered                  // those whose result never came
+	Undelivered                 // results that do not say written, acked, queued or accepted
+	Dropped                     // connections that had to come back: reset on purpose or, in a soak, ended by the server
+	Returned                    // of those, back
+	Missing                     // of those, not back when the phase ended; of a move: not displaced by then
+	Retried                     // attempts to come back that were not the first
+	Moved                       // devices that connected to another node while they were connected
+	Displaced                   // of those, whose first connection was closed with 4001
+	Acknowledged                // acks sent to the server, for messages that it keeps
 	counterCount
 )
 
@@ -44,7 +45,7 @@ var counterNames = [counterCount]string{
 	"reordered", "corrupt", "unsent", "other", "pings", "proved", "dead",
 	"paced", "late", "beats", "late_beats", "bytes_in", "bytes_out",
 	"pushed", "answered", "unanswered", "undelivered", "dropped", "returned", "missing", "retried",
-	"moved", "displaced",
+	"moved", "displaced", "acknowledged",
 }
 
 // String returns the name used in JSON and in thresholds.

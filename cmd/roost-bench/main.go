@@ -33,6 +33,8 @@ type grammar struct {
 	Budget     budgetCommand     `cmd:"" help:"Measure every budget of Roost beside its floor (Roost only)."`
 	IdleSlope  idleSlopeCommand  `cmd:"" help:"Start one roost serve and measure its memory for each idle device (Roost only)."`
 	Crash      crashCommand      `cmd:"" help:"Kill -9 a roost serve under connects, restart it, check its records (Roost only)."`
+	Promises   promisesCommand   `cmd:"" help:"Kill -9 a roost serve again and again while it accepts messages to keep, and see whether it kept them (Roost only)."`
+	Mailbox    mailboxCommand    `cmd:"" help:"A million messages that wait for devices: restart, and how fast a device gets its own (Roost only)."`
 	Disrupt    disruptCommand    `cmd:"" help:"Disturb a cluster under load and judge every push."`
 	Density    densityCommand    `cmd:"" hidden:"" help:"Fill one roost serve with idle devices and measure what each costs (Roost only)."`
 	VMInit     vmInitCommand     `cmd:"" hidden:"" name:"vm-init" help:"Process 1 of the virtual machine of scripts/density-vm."`

@@ -48,17 +48,21 @@ type pushCommand struct {
 	runFlags
 	apiFlags
 	messageFlags
-	Connections int64   `default:"1000" help:"Devices, which are pushed to in turn."`
-	Rate        float64 `default:"1000" help:"Pushes a second over all devices (open loop)."`
-	Closed      bool    `help:"Closed loop instead: as many as --window without a result. Shows the highest rate; its latency flatters a server that stalls."`
-	Window      int     `default:"256" help:"Closed loop: pushes without a result at one time."`
-	Wait        string  `default:"written" enum:"written,acked,none" help:"What a result waits for: written, acked or none. The devices here never ack."`
+	Connections int64         `default:"1000" help:"Devices, which are pushed to in turn."`
+	Rate        float64       `default:"1000" help:"Pushes a second over all devices (open loop)."`
+	Closed      bool          `help:"Closed loop instead: as many as --window without a result. Shows the highest rate; its latency flatters a server that stalls."`
+	Window      int           `default:"256" help:"Closed loop: pushes without a result at one time."`
+	TTL         time.Duration `name:"ttl" help:"The server keeps each message that long, until its device has acknowledged it, which the devices then do."`
+	Wait        string        `default:"written" enum:"written,acked,none" help:"What a result waits for: written, acked or none. The devices here ack with --ttl only."`
 }
 
 // Help is shown below the flags.
 func (pushCommand) Help() string {
 	return `Examples:
   roost-bench push ws://127.0.0.1:8080/ws --rate 5000 --fail 'push.arrived.p99<4ms'
+
+Messages that are stored, synced, before their result comes, and delivered behind it.
+  roost-bench push ws://127.0.0.1:8080/ws --closed --window 1000 --wait none --ttl 60s
 
 In a cluster, devices of node 1 that are pushed to through node 2: every push crosses a link.
   roost-bench push ws://10.0.0.1:8080/ws --api http://10.0.0.2:8081
@@ -81,7 +85,10 @@ func (c pushCommand) Run(ctx context.Context, o output) error {
 	case c.Rate <= 0:
 		return errors.New("--rate must be positive; --closed pushes as fast as results come")
 	}
-	load.Waits = c.Wait
+	load.Waits, load.TTL = c.Wait, c.TTL
+	if c.TTL < 0 || c.TTL%time.Millisecond != 0 {
+		return errors.New("--ttl must be so many milliseconds, like 60s")
+	}
 	s := c.scenario("push", c.spec(), bench.MessagePhases(generator.Push, c.Connections, load), sound...)
 	if s.API, err = c.api(); err != nil {
 		return err
