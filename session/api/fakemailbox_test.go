@@ -42,7 +42,9 @@ func (b *fakeMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	}
 	id := b.n.router.NewID()
 	b.mu.Lock()
-	b.newest, b.watched[id] = id, w
+	if b.newest = id; !p.Brief {
+		b.watched[id] = w
+	}
 	for _, d := range devices {
 		b.fates[id] = append(b.fates[id], mailbox.Fate{Device: strings.Clone(d), Outcome: session.Queued, AtMS: p.SentMS})
 	}

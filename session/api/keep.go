@@ -73,6 +73,7 @@ func (s *Server) keep(sl *slot) {
 		Kind: sl.push.Kind, Payload: sl.push.Payload,
 		SentMS: sl.push.SentMS, ExpiresMS: sl.push.SentMS + m.ttlMS,
 		Priority: m.priority, Collapse: m.collapse, First: sl.push.AcksFirst,
+		Brief: sl.push.Wait == session.WaitNone,
 	}
 	s.node.Keeper.Post(&m.post, sl)
 	m.post, m.collapse, sl.push.Payload = mailbox.Push{}, "", nil
@@ -190,7 +191,7 @@ func (sl *slot) answerKept(brief bool) (a answer, watched bool) {
 	if sl.push.Wait == session.WaitNone || len(m.became) < m.devices {
 		a.status = http.StatusAccepted
 	}
-	watched = len(m.became) < m.devices
+	watched = sl.push.Wait != session.WaitNone && len(m.became) < m.devices
 	for i := range m.became {
 		o := m.became[i].outcome
 		if !isAnswer(o, sl.push.Wait) {

@@ -210,10 +210,10 @@ func (q *post) keepLocked() {
 	m.count.kept.Add(uint64(len(q.list)))
 	if q.watcher != nil {
 		q.watcher.Kept(q.id, len(q.list), session.Pending, "")
-		for _, device := range q.refused {
-			q.watcher.Became(q.id, device, session.Overloaded)
-		}
 		if !q.brief {
+			for _, device := range q.refused {
+				q.watcher.Became(q.id, device, session.Overloaded)
+			}
 			m.watches.add(q.id, q.watcher, len(q.list))
 		}
 	}
