@@ -282,7 +282,7 @@ func (s *Server) fates(w http.ResponseWriter, r *http.Request, ask func(session.
 		return storeFailed(err)
 	case !found:
 		return problem(http.StatusNotFound, codeMessageUnknown,
-			fmt.Sprintf("message %s is unknown here: it was not kept (ttl_ms 0), or by another node than this, or its outcome is forgotten by now", text))
+			fmt.Sprintf("message %s is unknown: it was not kept (ttl_ms 0), or by a node that is none of this cluster, or its outcome is forgotten by now", text))
 	}
 	body := appendMember(append(make([]byte, 0, 128+64*len(list)), '{'), "id", text)
 	body = append(body, `,"outcomes":[`...)
