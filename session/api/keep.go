@@ -73,6 +73,9 @@ func (s *Server) keep(sl *slot) {
 		Kind: sl.push.Kind, Payload: sl.push.Payload,
 		SentMS: sl.push.SentMS, ExpiresMS: sl.push.SentMS + m.ttlMS,
 		Priority: m.priority, Collapse: m.collapse, First: sl.push.AcksFirst,
+		// Who waits for nothing is answered with Kept. A home elsewhere would tell of the devices
+		// for as long as the message waits: it does not hear that nobody listens any more.
+		Brief: sl.push.Wait == session.WaitNone,
 	}
 	s.node.Keeper.Post(&m.post, sl)
 	m.post, m.collapse, sl.push.Payload = mailbox.Push{}, "", nil

@@ -61,6 +61,9 @@ func TestKeep(t *testing.T) {
 			if tc.header != "" && w.Header().Get("Preference-Applied") != tc.header {
 				t.Error("the preference is not said to be applied")
 			}
+			if none := strings.Contains(tc.body, `"none"`) || tc.header != ""; n.mailbox.posted().Brief != none {
+				t.Errorf("its keeper is asked to tell of the devices: %v", none)
+			}
 			if got := n.mailbox.watching(); got != tc.watched {
 				t.Errorf("%d messages are watched after the answer", got)
 			}

@@ -231,8 +231,18 @@ func (m *Mail) unlinked(node string) {
 	m.giveUp(standUnlinked, func(f *mailFlight) bool { return f.node == node })
 }
 
-// tick stands in for homes that take too long.
+// tick stands in for homes that take too long, and drops acks for keepers that are not
+// coming back, so that they do not take the place of others for ever.
 func (m *Mail) tick(steadyMS int64) {
+	m.mu.Lock()
+	for node, list := range m.acks {
+		if !m.homes.knows(node) {
+			m.held -= len(list)
+			m.count.acksLost.Add(uint64(len(list)))
+			delete(m.acks, node)
+		}
+	}
+	m.mu.Unlock()
 	m.giveUp(standLate, func(f *mailFlight) bool { return f.deadlineMS <= steadyMS })
 }
 
