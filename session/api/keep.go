@@ -26,7 +26,8 @@ type promise struct {
 	post     mailbox.Push // memory for that
 
 	// lost says that the mailbox has not said in time whether it keeps the push, and will
-	// say so to this slot some time: the slot cannot be used again.
+	// say so to this slot some time: the slot cannot be used again, and until then a push with
+	// the same key waits, or it would be kept twice.
 	lost bool
 
 	mu      sync.Mutex
@@ -88,9 +89,24 @@ func (sl *slot) Kept(id session.ID, devices int, refused session.Outcome, why st
 	m.heard, m.id, m.devices, m.refused, m.why = true, id, devices, refused, why
 	settle := !m.closed && (refused != session.Pending || sl.push.Wait == session.WaitNone || devices == 0)
 	m.closed = m.closed || settle
+	if m.lost {
+		sl.rememberLate()
+	}
 	m.mu.Unlock()
 	if settle {
 		sl.settle()
+	}
+}
+
+// rememberLate gives whoever repeats the push what has become of it, after its own caller
+// was told that nobody knew. The caller holds mu.
+func (sl *slot) rememberLate() {
+	a, watched := sl.answerKept(false)
+	if sl.mine {
+		sl.server.memory.settle(sl.entry, a)
+	}
+	if watched {
+		go sl.server.node.Keeper.Unwatch(a.kept) // the mailbox is calling, so it cannot be called
 	}
 }
 
@@ -118,7 +134,7 @@ func (sl *slot) Became(id session.ID, device string, o session.Outcome) {
 }
 
 func (sl *slot) isOnline(device string) bool {
-	_, ok := sl.presence.Online(session.Address{Account: sl.account, Device: device})
+	_, ok := sl.server.node.Presence.Online(session.Address{Account: sl.account, Device: device})
 	return ok
 }
 
@@ -184,7 +200,7 @@ func (sl *slot) answerKept(brief bool) (a answer, watched bool) {
 	case !m.heard:
 		m.lost = true
 		return answer{status: http.StatusServiceUnavailable, code: codeKeepTimeout,
-			detail: fmt.Sprintf("the disk has not said within %v that it has the push: it may be kept or not; push again with the same idempotency key", sl.timeout)}, false
+			detail: fmt.Sprintf("the disk has not said within %v that it has the push: it may be kept or not; push again with the same idempotency key: what came of this one is the answer then", sl.timeout)}, false
 	case m.refused != session.Pending:
 		return sl.notKept(), false
 	}
