@@ -16,6 +16,8 @@ type fakeMailbox struct {
 	refuse session.Outcome // every push; Pending: none
 	stuck  bool            // the disk says nothing
 
+	unheard mailbox.Watcher // of the last push to a disk that says nothing
+
 	mu      sync.Mutex
 	fates   map[session.ID][]mailbox.Fate
 	watched map[session.ID]mailbox.Watcher
@@ -32,6 +34,7 @@ func (b *fakeMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	b.mu.Unlock()
 	switch {
 	case b.stuck:
+		b.unheard = w
 		return
 	case b.refuse != session.Pending:
 		w.Kept(session.ID{}, 0, b.refuse, "a limit")

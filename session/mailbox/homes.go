@@ -260,8 +260,19 @@ func (m *Homes) Unlinked(node string) {
 	m.giveUp(standUnlinked, func(f *homeFlight) bool { return f.node == node })
 }
 
-// Tick stands in for homes that take too long. Call it a few times a second, with SteadyMS.
+// Tick stands in for homes that take too long, and drops acks for keepers that are not
+// coming back, so that they do not take the place of others for ever. Call it a few times a
+// second, with SteadyMS.
 func (m *Homes) Tick(steadyMS int64) {
+	m.mu.Lock()
+	for node, list := range m.acks {
+		if !m.ports.Members.Knows(node) {
+			m.held -= len(list)
+			m.count.acksLost.Add(uint64(len(list)))
+			delete(m.acks, node)
+		}
+	}
+	m.mu.Unlock()
 	m.giveUp(standLate, func(f *homeFlight) bool { return f.deadlineMS <= steadyMS })
 }
 

@@ -33,7 +33,6 @@ type post struct {
 	list    []session.Kept // for each device
 	places  []place        // where each is kept
 	refused []string       // devices without room
-	why     string
 
 	stored func(error) // hears from the store
 }
