@@ -150,6 +150,6 @@ func (s *shard) pauseLocked(b *box) {
 		b.tries++
 	}
 	m.count.pauses.Add(1)
-	b.retryMS = m.now() + int64(pause) - jitter(int64(pause)/2)
+	b.retryMS = m.now() + int64(pause) - s.jitterLocked(int64(pause)/2)
 	s.dueLocked(b, b.retryMS)
 }

@@ -1,6 +1,12 @@
 package mailbox
 
-import "github.com/roostpush/roost/session"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/roostpush/roost/session"
+)
 
 // readAhead is how many messages more than wanted a read asks for: those that are settled
 // may be there for a moment still.
@@ -71,6 +77,9 @@ func (e *everybody) work(*worker) {
 			all = append(all, a)
 		}
 		s.mu.Unlock()
+		slices.SortFunc(all, func(a, b session.Address) int { // so that a seed is all there is to a simulation
+			return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Device, b.Device))
+		})
 		for _, a := range all {
 			m.lookAt(a)
 		}

@@ -18,6 +18,8 @@ type Ports struct {
 	Hash session.Hasher
 	// Now is the time in Unix milliseconds.
 	Now func() int64
+	// Seed spreads pauses. Two nodes had better have different ones.
+	Seed uint64
 }
 
 // Store keeps messages and outcomes on disk; package store's Store is one, and package
