@@ -106,7 +106,7 @@ func (m *Mailbox) lookAgain(b *box, life uint32, gone uint64) {
 	}
 	address := b.address
 	s.mu.Unlock()
-	version, _ := m.presence.Online(address)
+	version := m.online(address)
 	s.mu.Lock()
 	start := false
 	if b.life == life {
@@ -122,6 +122,15 @@ func (m *Mailbox) lookAgain(b *box, life uint32, gone uint64) {
 	if start {
 		m.start(b)
 	}
+}
+
+// online returns the version of the device's session; 0: it has none, whatever version
+// Presence gives for one that has ended.
+func (m *Mailbox) online(a session.Address) uint64 {
+	if version, ok := m.presence.Online(a); ok {
+		return version
+	}
+	return 0
 }
 
 // seesLocked notes what Presence said of the device, which was believed to have the session

@@ -136,7 +136,7 @@ func (b *box) work(w *worker) {
 	s.mu.Lock()
 	was := b.version
 	s.mu.Unlock()
-	version, _ := m.presence.Online(b.address)
+	version := m.online(b.address)
 	s.mu.Lock()
 	s.seesLocked(b, was, version)
 	known := b.known

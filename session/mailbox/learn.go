@@ -78,7 +78,7 @@ func (m *Mailbox) lookAt(a session.Address) {
 	if a.Account == "" {
 		return
 	}
-	if version, ok := m.presence.Online(a); ok {
+	if version := m.online(a); version != 0 {
 		m.Opened(a, version)
 	}
 }

@@ -355,3 +355,26 @@ func (w *world) settleFor(ticks int) {
 		w.tick(60_000)
 	}
 }
+
+// TestEndedSession: the version of a session that has ended is no session.
+func TestEndedSession(t *testing.T) {
+	w := newWorld(Default())
+	w.connect("d")
+	w.ended = true
+	w.postAll(Push{Device: "d"}, Push{Device: "d"})
+	w.mailbox.LookAgain()
+	for range 10 {
+		for w.work() {
+		}
+		w.tick(60_000)
+	}
+	if n := w.mailbox.Stats().Attempts; n != 0 {
+		t.Errorf("%d attempts to reach a device that is not there", n)
+	}
+	w.ended = false
+	w.open("d")
+	if got := w.order("d"); len(got) != 2 {
+		t.Errorf("%v came", got)
+	}
+	w.check(t)
+}

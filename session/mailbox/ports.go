@@ -56,8 +56,8 @@ type Router interface {
 
 // Presence knows who is connected.
 type Presence interface {
-	// Online returns the version of the device's session (DESIGN.md decision 3). It
-	// knows of a session before Opened is called for it.
+	// Online returns the version of the device's session (DESIGN.md decision 3); what it
+	// returns without ok does not matter. It knows of a session before Opened is called for it.
 	Online(a session.Address) (version uint64, ok bool)
 }
 

@@ -90,6 +90,7 @@ func (k *keeping) Online(a session.Address) (version uint64, ok bool) {
 	if ok {
 		k.told[a] = version
 	}
+	k.n.w.trace(k.n.w.named[a], "%s is told version %d, %v", k.n.name, version, ok)
 	return version, ok
 }
 
@@ -138,7 +139,7 @@ func (k *keeping) Send(node string, t wire.LinkType, body []byte) bool {
 // acks keeps count of the acks that no link took.
 func (k *keeping) acks(node string, body []byte, sent bool) {
 	var a wire.MailAck
-	if err := wire.ParseMailAck(body, &a); err != nil || a.ID.Node != node {
+	if err := wire.ParseMailAck(slices.Clone(body), &a); err != nil || a.ID.Node != node {
 		k.n.w.fail("%s sends %s an ack for %s: %v", k.n.name, node, a.ID.Text(), err)
 		return
 	}
@@ -147,8 +148,7 @@ func (k *keeping) acks(node string, body []byte, sent bool) {
 		return
 	}
 	k.n.w.mail.held++
-	l := k.n.w.letters[letterKey{a.ID, session.Address{Account: a.Account, Device: a.Device}}]
-	k.waiting = append(k.waiting, wire.MailAck{ID: l.kept.ID, Account: l.kept.Account, Device: l.kept.Device})
+	k.waiting = append(k.waiting, a)
 }
 
 // receive reads what came over a link.

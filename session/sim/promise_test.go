@@ -95,7 +95,7 @@ func (w *world) promise(d *device) {
 		p.collapse = "k"
 	}
 	x := mailbox.Push{
-		Account: d.name.Account, Payload: strconv.AppendInt([]byte("m"), int64(p.number), 10), SentMS: n.nowMS(),
+		Account: d.name.Account, Payload: strconv.AppendInt([]byte("-"), int64(p.number), 10), SentMS: n.nowMS(),
 		ExpiresMS: n.nowMS() + p.ttl/ms, Priority: p.priority, Collapse: p.collapse, First: p.first,
 	}
 	if !p.account {
@@ -190,7 +190,7 @@ func (w *world) posted(n *process, k *session.Kept) {
 }
 
 func (w *world) promiseOf(payload []byte) *promise {
-	if len(payload) < 2 || payload[0] != 'm' {
+	if len(payload) < 2 || payload[0] != '-' {
 		return nil
 	}
 	number, err := strconv.Atoi(string(payload[1:]))
