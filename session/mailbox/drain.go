@@ -16,6 +16,14 @@ const readAhead = 8
 // elsewhere; or that it may have, as after a swap. It is cheap for a device that nothing
 // waits for.
 func (m *Mailbox) Opened(a session.Address, version uint64) {
+	if m.opened(a, 0, version) > version {
+		m.lookAt(a) // the one that seems newer may have ended unheard
+	}
+}
+
+// opened notes a session of the device, which was believed to have the session was, and
+// returns which one it is believed to have now.
+func (m *Mailbox) opened(a session.Address, was, version uint64) (believed uint64) {
 	s := m.shard(a.Account)
 	s.mu.Lock()
 	b := s.boxes[a]
@@ -26,16 +34,16 @@ func (m *Mailbox) Opened(a session.Address, version uint64) {
 	// may hold from before the start is.
 	if b == nil || len(b.items) == 0 && b.known {
 		s.mu.Unlock()
-		return
+		return 0
 	}
-	if version > b.version {
-		s.seesLocked(b, b.version, version)
-	}
+	s.seesLocked(b, was, version)
+	believed = b.version
 	start := b.pumpLocked()
 	s.mu.Unlock()
 	if start {
 		m.start(b)
 	}
+	return believed
 }
 
 // OpenedElsewhere is Opened for a device of which only hashes are known, as logs of other

@@ -73,13 +73,20 @@ func (m *Mailbox) take(a session.Address, id session.ID, expiresMS int64, collap
 	})
 }
 
-// lookAt asks whether the device is online, whose messages the pass has found.
+// lookAt asks whether the device is online, for which something may wait.
 func (m *Mailbox) lookAt(a session.Address) {
 	if a.Account == "" {
 		return
 	}
+	s := m.shard(a.Account)
+	s.mu.Lock()
+	was := uint64(0)
+	if b := s.boxes[a]; b != nil {
+		was = b.version
+	}
+	s.mu.Unlock()
 	if version := m.online(a); version != 0 {
-		m.Opened(a, version)
+		m.opened(a, was, version)
 	}
 }
 

@@ -378,3 +378,31 @@ func TestEndedSession(t *testing.T) {
 	}
 	w.check(t)
 }
+
+// TestOlderSession: a session may end unheard, and the device have one with a lower version
+// then, of a node whose clock is behind. What it never acknowledged goes to that one.
+func TestOlderSession(t *testing.T) {
+	for _, hears := range []func(w *world){
+		func(w *world) { w.mailbox.Opened(address("d"), 5) },
+		func(w *world) { w.mailbox.LookAgain() },
+		func(w *world) { w.post(Push{Device: "d"}); w.store.sync() },
+	} {
+		w := newWorld(Default())
+		w.newest = 9
+		w.open("d")
+		w.postAll(Push{Device: "d"})
+		for w.work() {
+		}
+		f := w.flying[0]
+		w.arrive(f)
+		w.hear(f) // written, and never acknowledged
+		w.got = nil
+		w.online[address("d")] = 5
+		hears(w)
+		if got := w.order("d"); !slices.Contains(got, f.message.Number) {
+			t.Errorf("%v came", got)
+		}
+		w.mailbox.Opened(address("d"), 4) // news from before
+		w.check(t)
+	}
+}

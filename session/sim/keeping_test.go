@@ -39,7 +39,7 @@ func (n *process) keep(d *disk) {
 		Store: shelf{d, n}, Router: k, Presence: k, Directory: k, Canceller: n.router,
 		NewID: n.router.NewID, Hash: n.w.hash, Now: n.nowMS, Seed: n.w.random.Uint64(),
 	})
-	k.homes = mailbox.NewHomes(mailbox.HomesConfig{InFlightMax: 64, InFlightBytes: 1 << 20, AnswerTimeout: 1500 * time.Millisecond, AcksMax: 64}, k.box,
+	k.homes = mailbox.NewHomes(mailbox.HomesConfig{InFlightMax: 64, InFlightBytes: 1 << 20, AnswerTimeout: 250 * time.Millisecond, AcksMax: 64}, k.box,
 		mailbox.HomesPorts{
 			Self: n.name, Members: k, Links: k, NowMS: n.nowMS, SteadyMS: func() int64 { return n.w.now / ms },
 			Ask: func(wire.QuestionKind, session.ID) ([]mailbox.Fate, bool, error) {

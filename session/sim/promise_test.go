@@ -282,27 +282,29 @@ func (w *world) replaced(l *letter) bool {
 	})
 }
 
-// tookMail notes that a connection took a letter: its device's.
-func (w *world) tookMail(c *connection, p *promise, id string) *letter {
-	var l *letter
-	for _, of := range p.ids {
-		x := w.letters[letterKey{of, c.device.name}]
-		if x != nil && (id == of.Text() || id == "" && len(x.attempts) > 0) {
-			l = x
-		}
-	}
-	if l == nil {
-		w.fail("%v on %s gets promise %d of %v as %q", c.device.name, c.at.name, p.number, p.to.name, id)
-		return nil
-	}
+// tookMail notes that a connection took a letter: its device's. One that speaks roost.raw
+// is not told which, if the promise has two.
+func (w *world) tookMail(c *connection, p *promise, id string) {
 	w.trace(c.device, "gets promise %d as %s on %s", p.number, id, c.at.name)
 	w.mail.written++
-	if len(l.taken) > 0 {
+	again, known := false, false
+	for _, of := range p.ids {
+		l := w.letters[letterKey{of, c.device.name}]
+		if l == nil || len(l.attempts) == 0 || id != "" && id != of.Text() {
+			continue
+		}
+		again, known = again || len(l.taken) > 0, true
+		if id != "" {
+			w.checkOrder(c, l)
+		}
+		l.taken = append(l.taken, c)
+	}
+	if !known {
+		w.fail("%v on %s gets promise %d of %v as %q", c.device.name, c.at.name, p.number, p.to.name, id)
+	}
+	if again {
 		w.mail.redelivered++
 	}
-	w.checkOrder(c, l)
-	l.taken = append(l.taken, c)
-	return l
 }
 
 // checkOrder holds, in fair weather, that a device which does not move gets what one
@@ -310,7 +312,7 @@ func (w *world) tookMail(c *connection, p *promise, id string) *letter {
 func (w *world) checkOrder(c *connection, l *letter) {
 	last := c.last[l.kept.Priority]
 	plain := func(l *letter) bool {
-		return w.fairSince != 0 && l.promise.began > w.fairSince && len(l.attempts) == 1 && l.promise.began > c.opened+second
+		return w.fairSince != 0 && l.promise.began > w.fairSince && len(l.attempts) == 1 && l.promise.began > c.opened+second/2
 	}
 	if !plain(l) {
 		return
@@ -359,22 +361,18 @@ func (w *world) burn(d *disk) {
 	}
 }
 
-// checkAwake holds, after calm and a while, that no letter lies idle whose device is
-// there: its session has it, and it is only the ack that is missing.
+// checkAwake holds, in fair weather, that no letter lies idle for so long whose device is
+// there all that time: its session has it, and it is only the ack that is missing.
 func (w *world) checkAwake(long int64) {
-	for _, d := range w.devices {
-		c := d.current
-		if c == nil || c.closed || w.now-c.opened < long || len(d.twins) > 0 {
+	for _, l := range w.allMail {
+		c := l.device.current
+		if c == nil || c.closed || w.now-c.opened < long || l.stored == 0 || w.now-l.stored < long || l.outcome != session.Pending || l.lost ||
+			l.kept.ExpiresMS <= l.disk.keeper().nowMS() {
 			continue
 		}
-		for _, l := range d.mail(w) {
-			if l.outcome != session.Pending || l.lost || l.void || w.now-l.stored < long || l.kept.ExpiresMS <= l.disk.keeper().nowMS() {
-				continue
-			}
-			w.mail.awake++
-			if !slices.Contains(l.taken, c) && d.unacked(w, l.disk) <= windowMessages/2 {
-				w.fail("%v is on %s for %.1f s, and %s (promise %d) lies idle: %+v", d.name, c.at.name, float64(w.now-c.opened)/float64(second), l.kept.ID.Text(), l.promise.number, l.attempts)
-			}
+		w.mail.awake++
+		if !slices.Contains(l.taken, c) && l.device.unacked(w, l.disk) <= windowMessages/2 {
+			w.fail("%v is on %s for %.1f s, and %s (promise %d) lies idle: %+v", c.device.name, c.at.name, float64(w.now-c.opened)/float64(second), l.kept.ID.Text(), l.promise.number, l.attempts)
 		}
 	}
 }
@@ -389,21 +387,11 @@ func (d *disk) keeper() *process {
 	panic("a disk that is lost is nobody's, and so are its letters")
 }
 
-// mail returns the device's letters.
-func (d *device) mail(w *world) (list []*letter) {
-	for _, l := range w.allMail {
-		if l.device == d {
-			list = append(list, l)
-		}
-	}
-	return list
-}
-
 // unacked counts the letters of one keeper that the device's connection took and that are
 // not settled.
 func (d *device) unacked(w *world, of *disk) (count int) {
-	for _, l := range d.mail(w) {
-		if l.disk == of && l.outcome == session.Pending && slices.Contains(l.taken, d.current) {
+	for _, l := range w.allMail {
+		if l.device == d && l.disk == of && l.outcome == session.Pending && slices.Contains(l.taken, d.current) {
 			count++
 		}
 	}

@@ -201,11 +201,18 @@ func (w *world) live(events int) {
 			w.after(w.between(0, 100*ms), func() { w.promise(d) })
 		}
 		if w.chance(50) {
-			w.promise(w.devices[w.random.IntN(len(w.devices))])
+			for d := w.devices[w.random.IntN(len(w.devices))]; ; {
+				if w.promise(d); w.random.IntN(3) == 0 {
+					break
+				}
+			}
 		}
 		w.run(10 * ms)
 		if w.count.events%50 == 0 {
 			w.checkRoutable()
+			if w.fairSince != 0 {
+				w.checkAwake(4 * second)
+			}
 		}
 	}
 }
@@ -221,6 +228,7 @@ func (w *world) calm() {
 	if again := w.opened() - opened; again > 0 {
 		w.fail("nobody moves, and %d sessions are opened or re-asserted", again)
 	}
+	w.checkAwake(20 * second)
 	w.fairSince = w.now
 }
 
