@@ -36,6 +36,7 @@ func (n *node) newMailbox() {
 type keeper interface {
 	api.Keeper
 	protocol.Mail
+	Closed(a session.Address)
 }
 
 func (n *node) keeper() keeper {

@@ -46,6 +46,11 @@ func (m *Mailbox) opened(a session.Address, was, version uint64) (believed uint6
 	return believed
 }
 
+// Closed says that a session of the device on this node has ended. While it was there it may
+// have hidden one elsewhere that is newer, and taken what was meant for that: it was cut off
+// and nobody had noticed.
+func (m *Mailbox) Closed(a session.Address) { m.lookAt(a) }
+
 // OpenedElsewhere is Opened for a device of which only hashes are known, as logs of other
 // nodes name them. Should two devices have one hash (DESIGN.md decision 3), then one of them
 // waits for LookAgain.

@@ -237,6 +237,9 @@ func (m *Homes) Missed(a session.Address) int { return m.box.Missed(a) }
 // Opened says that a device has come to this node.
 func (m *Homes) Opened(a session.Address, version uint64) { m.box.Opened(a, version) }
 
+// Closed says that a device's session on this node has ended.
+func (m *Homes) Closed(a session.Address) { m.box.Closed(a) }
+
 // Online is what another node's log says: devices that have come or gone there.
 func (m *Homes) Online(changes []wire.Change) {
 	for i := range changes {

@@ -80,10 +80,12 @@ func (m *Mailbox) lookAt(a session.Address) {
 	}
 	s := m.shard(a.Account)
 	s.mu.Lock()
-	was := uint64(0)
-	if b := s.boxes[a]; b != nil {
-		was = b.version
+	b := s.boxes[a]
+	if b == nil {
+		s.mu.Unlock()
+		return // what the pass finds later it looks after itself
 	}
+	was := b.version
 	s.mu.Unlock()
 	if version := m.online(a); version != 0 {
 		m.opened(a, was, version)

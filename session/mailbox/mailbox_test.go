@@ -385,6 +385,7 @@ func TestOlderSession(t *testing.T) {
 	for _, hears := range []func(w *world){
 		func(w *world) { w.mailbox.Opened(address("d"), 5) },
 		func(w *world) { w.mailbox.LookAgain() },
+		func(w *world) { w.mailbox.Closed(address("d")) },
 		func(w *world) { w.post(Push{Device: "d"}); w.store.sync() },
 	} {
 		w := newWorld(Default())

@@ -110,7 +110,10 @@ func (n *process) hangUp(c *connection) {
 	n.w.after(n.w.between(0, ms/4), func() {
 		if n.up {
 			delete(n.connections, c.id)
-			n.sessions.Close(c.session)
+			if n.sessions.Close(c.session) {
+				n.keeping.homes.Closed(c.device.name)
+				n.keeping.touched()
+			}
 		}
 	})
 }
