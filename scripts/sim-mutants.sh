@@ -1,10 +1,10 @@
 #!/bin/sh
-# Shows that the simulator catches every rule of DESIGN.md decision 3, 5 and 6 that is
+# Shows that the simulator catches every rule of DESIGN.md decision 3, 5, 6 and 7 that is
 # switched off by its build tag. SEEDS is how many seeds each may take, 50 by default.
 set -u
 cd "$(dirname "$0")/.."
 failed=0
-for rule in forget reset swap reassert tombstone version onehop merge; do
+for rule in forget reset swap reassert tombstone version onehop merge look keep hold; do
 	if out=$(go test -tags "mutant_$rule" ./session/sim -run TestSeeds -seeds "${SEEDS:-50}" 2>&1); then
 		echo "mutant_$rule: NOT caught"
 		failed=1

@@ -20,6 +20,7 @@ func (n *node) newMailbox() {
 		Turns:     n.processor,
 		NewID:     n.router.NewID,
 		Now:       func() int64 { return n.now().UnixMilli() },
+		Seed:      uint64(n.now().UnixNano()),
 	}
 	if n.cluster != nil {
 		ports.Hash = n.cluster.Hash
@@ -35,6 +36,7 @@ func (n *node) newMailbox() {
 type keeper interface {
 	api.Keeper
 	protocol.Mail
+	Closed(a session.Address)
 }
 
 func (n *node) keeper() keeper {

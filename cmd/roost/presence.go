@@ -37,10 +37,12 @@ func (a alone) Names(account string, named func([]string), done func(complete bo
 	done(true)
 }
 
-// watchedJournal tells presence of the sessions that a journal is told of.
+// watchedJournal tells presence of the sessions that a journal is told of, and what keeps
+// messages of those that end.
 type watchedJournal struct {
 	protocol.Journal
 	presence *presence.Presence
+	mail     interface{ Closed(a session.Address) }
 }
 
 // Opened notes that a session was opened. All arguments are borrowed.
@@ -53,4 +55,5 @@ func (j watchedJournal) Opened(s *session.Session, userAgent, remote string, att
 func (j watchedJournal) Closed(s *session.Session, closedMS int64, code uint16) {
 	j.Journal.Closed(s, closedMS, code)
 	j.presence.Closed(s)
+	j.mail.Closed(s.Address)
 }

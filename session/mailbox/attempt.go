@@ -94,7 +94,7 @@ func (s *shard) heardLocked(b *box, i int, version uint64, o session.Outcome) (l
 	return false
 }
 
-// lookAgain asks whether the device has a newer session than that one, which seems to be
+// lookAgain asks whether the device has another session than that one, which seems to be
 // gone. If that one is said to be there still, nobody will tell when it is not, so the
 // mailbox asks again after a pause.
 func (m *Mailbox) lookAgain(b *box, life uint32, gone uint64) {
@@ -104,15 +104,15 @@ func (m *Mailbox) lookAgain(b *box, life uint32, gone uint64) {
 		s.mu.Unlock()
 		return
 	}
-	address := b.address
+	address, was := b.address, b.version
 	s.mu.Unlock()
-	version, _ := m.presence.Online(address)
+	version := m.online(address)
 	s.mu.Lock()
 	start := false
 	if b.life == life {
 		switch {
-		case version > gone:
-			s.seesLocked(b, 0, version)
+		case version != 0 && version != gone:
+			s.seesLocked(b, was, version)
 		case version != 0:
 			s.pauseLocked(b)
 		}
@@ -124,17 +124,28 @@ func (m *Mailbox) lookAgain(b *box, life uint32, gone uint64) {
 	}
 }
 
+// online returns the version of the device's session; 0: it has none, whatever version
+// Presence gives for one that has ended.
+func (m *Mailbox) online(a session.Address) uint64 {
+	if version, ok := m.presence.Online(a); ok {
+		return version
+	}
+	return 0
+}
+
 // seesLocked notes what Presence said of the device, which was believed to have the session
-// was when it was asked: a newer session counts, and none only if no newer one has been
-// heard of meanwhile.
+// was when it was asked: a newer session counts, and an older one or none only if no newer one
+// has been heard of meanwhile. The device may well have an older one: the newer was opened
+// by a node whose clock is ahead, or that nobody could reach, and has ended.
 func (s *shard) seesLocked(b *box, was, version uint64) {
-	if version > b.version {
+	if version == b.version || version < b.version && b.version != was {
+		return
+	}
+	if version != 0 {
 		b.tries = 0
 		b.retryMS = 0
-		b.sees(version)
-	} else if version == 0 && b.version == was {
-		b.sees(0)
 	}
+	b.sees(version)
 }
 
 // pauseLocked has the device left alone for a while, longer each time, and not all devices
@@ -150,6 +161,6 @@ func (s *shard) pauseLocked(b *box) {
 		b.tries++
 	}
 	m.count.pauses.Add(1)
-	b.retryMS = m.now() + int64(pause) - jitter(int64(pause)/2)
+	b.retryMS = m.now() + int64(pause) - s.jitterLocked(int64(pause)/2)
 	s.dueLocked(b, b.retryMS)
 }

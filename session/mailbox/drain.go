@@ -1,6 +1,12 @@
 package mailbox
 
-import "github.com/roostpush/roost/session"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/roostpush/roost/session"
+)
 
 // readAhead is how many messages more than wanted a read asks for: those that are settled
 // may be there for a moment still.
@@ -10,6 +16,14 @@ const readAhead = 8
 // elsewhere; or that it may have, as after a swap. It is cheap for a device that nothing
 // waits for.
 func (m *Mailbox) Opened(a session.Address, version uint64) {
+	if m.opened(a, 0, version) > version {
+		m.lookAt(a) // the one that seems newer may have ended unheard
+	}
+}
+
+// opened notes a session of the device, which was believed to have the session was, and
+// returns which one it is believed to have now.
+func (m *Mailbox) opened(a session.Address, was, version uint64) (believed uint64) {
 	s := m.shard(a.Account)
 	s.mu.Lock()
 	b := s.boxes[a]
@@ -20,17 +34,22 @@ func (m *Mailbox) Opened(a session.Address, version uint64) {
 	// may hold from before the start is.
 	if b == nil || len(b.items) == 0 && b.known {
 		s.mu.Unlock()
-		return
+		return 0
 	}
-	if version > b.version {
-		s.seesLocked(b, b.version, version)
-	}
+	s.seesLocked(b, was, version)
+	believed = b.version
 	start := b.pumpLocked()
 	s.mu.Unlock()
 	if start {
 		m.start(b)
 	}
+	return believed
 }
+
+// Closed says that a session of the device on this node has ended. While it was there it may
+// have hidden one elsewhere that is newer, and taken what was meant for that: it was cut off
+// and nobody had noticed.
+func (m *Mailbox) Closed(a session.Address) { m.lookAt(a) }
 
 // OpenedElsewhere is Opened for a device of which only hashes are known, as logs of other
 // nodes name them. Should two devices have one hash (DESIGN.md decision 3), then one of them
@@ -71,6 +90,9 @@ func (e *everybody) work(*worker) {
 			all = append(all, a)
 		}
 		s.mu.Unlock()
+		slices.SortFunc(all, func(a, b session.Address) int { // so that a seed is all there is to a simulation
+			return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Device, b.Device))
+		})
 		for _, a := range all {
 			m.lookAt(a)
 		}
@@ -127,7 +149,7 @@ func (b *box) work(w *worker) {
 	s.mu.Lock()
 	was := b.version
 	s.mu.Unlock()
-	version, _ := m.presence.Online(b.address)
+	version := m.online(b.address)
 	s.mu.Lock()
 	s.seesLocked(b, was, version)
 	known := b.known

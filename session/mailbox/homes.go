@@ -4,6 +4,9 @@ package mailbox
 
 import (
 	"bytes"
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,7 +70,7 @@ const (
 //     twice, with two ids.
 //   - After a change of the members a keeper keeps what it has: it sees the device come online
 //     like everybody.
-//   - An ack goes to the keeper. Without a link it waits for one.
+//   - An ack goes to the keeper. Without a link that has room it waits for one.
 //
 // Any goroutine may call any method.
 type Homes struct {
@@ -87,6 +90,7 @@ type Homes struct {
 
 // homeFlight is a message whose home has not answered yet.
 type homeFlight struct {
+	ref        uint64
 	node       string
 	push       Push // a copy
 	watcher    Watcher
@@ -156,6 +160,7 @@ func (m *Homes) begin(node string, p *Push, w Watcher) (ref uint64, refused stri
 		return 0, "cluster.mail.in_flight_bytes: so many bytes of messages wait for the homes of their accounts already"
 	}
 	m.ref++
+	f.ref = m.ref
 	m.flights[m.ref] = f
 	m.bytes += len(p.Payload)
 	return m.ref, ""
@@ -210,6 +215,9 @@ func (m *Homes) Acked(a session.Address, id session.ID) bool {
 		m.count.acksSent.Add(1)
 		return true
 	}
+	if !ruleHold {
+		return true
+	}
 	// The names are the session's, and the node's was borrowed from a frame.
 	ack.ID.Node = strings.Clone(id.Node)
 	m.mu.Lock()
@@ -228,6 +236,9 @@ func (m *Homes) Missed(a session.Address) int { return m.box.Missed(a) }
 
 // Opened says that a device has come to this node.
 func (m *Homes) Opened(a session.Address, version uint64) { m.box.Opened(a, version) }
+
+// Closed says that a device's session on this node has ended.
+func (m *Homes) Closed(a session.Address) { m.box.Closed(a) }
 
 // Online is what another node's log says: devices that have come or gone there.
 func (m *Homes) Online(changes []wire.Change) {
@@ -260,9 +271,9 @@ func (m *Homes) Unlinked(node string) {
 	m.giveUp(standUnlinked, func(f *homeFlight) bool { return f.node == node })
 }
 
-// Tick stands in for homes that take too long, and drops acks for keepers that are not
-// coming back, so that they do not take the place of others for ever. Call it a few times a
-// second, with SteadyMS.
+// Tick stands in for homes that take too long, offers acks again to links that had no room
+// for them, and drops those for keepers that are not coming back, so that they do not take
+// the place of others for ever. Call it a few times a second, with SteadyMS.
 func (m *Homes) Tick(steadyMS int64) {
 	m.mu.Lock()
 	for node, list := range m.acks {
@@ -274,6 +285,21 @@ func (m *Homes) Tick(steadyMS int64) {
 	}
 	m.mu.Unlock()
 	m.giveUp(standLate, func(f *homeFlight) bool { return f.deadlineMS <= steadyMS })
+	for _, node := range m.keepersOfAcks() {
+		if m.ports.Links.Speaks(node) {
+			m.Linked(node)
+		}
+	}
+}
+
+// keepersOfAcks names the nodes for which acks are held.
+func (m *Homes) keepersOfAcks() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m.acks))
 }
 
 func (m *Homes) giveUp(why standing, which func(*homeFlight) bool) {
@@ -285,6 +311,7 @@ func (m *Homes) giveUp(why standing, which func(*homeFlight) bool) {
 		}
 	}
 	m.mu.Unlock()
+	slices.SortFunc(list, func(a, b *homeFlight) int { return cmp.Compare(a.ref, b.ref) }) // a device gets them in the order of the posts
 	for _, f := range list {
 		m.count.unsure.Add(1)
 		m.standIn(&f.push, f.watcher, why)

@@ -340,6 +340,46 @@ func TestHomesDropsAcks(t *testing.T) {
 	}
 }
 
+// TestHomesOffersAcksAgain to a link that is up and had no room.
+func TestHomesOffersAcksAgain(t *testing.T) {
+	w := newTown(t, homesTest, "b", "h")
+	w.nodes["b"].here = true
+	e := w.push("h", Push{Device: "phone", Payload: []byte("x")})
+	w.work()
+	w.full = true
+	w.nodes["b"].homes.Acked(phone, e.id)
+	w.nodes["b"].homes.Tick(w.now)
+	w.full = false
+	if s := w.nodes["b"].homes.Stats(); s.AcksHeld != 1 {
+		t.Errorf("%+v", s)
+	}
+	w.nodes["b"].homes.Tick(w.now)
+	w.work()
+	if s := w.nodes["b"].homes.Stats(); s.AcksHeld != 0 || w.nodes["h"].homes.Missed(phone) != 0 {
+		t.Errorf("%+v, and %d wait", s, w.nodes["h"].homes.Missed(phone))
+	}
+}
+
+// TestHomesStandsInInOrder: what was under way when the link ended is kept in the order in
+// which it was posted.
+func TestHomesStandsInInOrder(t *testing.T) {
+	cfg := homesTest
+	cfg.InFlightMax, cfg.InFlightBytes = 100, 10_000
+	w := newTown(t, cfg, "a", "h")
+	var ears []*ear
+	for i := range 50 {
+		ears = append(ears, w.push("a", Push{Device: "tv", Payload: []byte{byte('0' + i%10)}}))
+	}
+	w.queue = nil
+	w.nodes["a"].homes.Unlinked("h")
+	w.work()
+	for i := 1; i < len(ears); i++ {
+		if ears[i].id.Number != ears[i-1].id.Number+1 {
+			t.Fatalf("message %d is number %d, the one before it %d", i, ears[i].id.Number, ears[i-1].id.Number)
+		}
+	}
+}
+
 // TestHomesRefused: what the home says is what the caller hears, and nobody stands in.
 func TestHomesRefused(t *testing.T) {
 	w := newTown(t, homesTest, "a", "h")

@@ -73,13 +73,22 @@ func (m *Mailbox) take(a session.Address, id session.ID, expiresMS int64, collap
 	})
 }
 
-// lookAt asks whether the device is online, whose messages the pass has found.
+// lookAt asks whether the device is online, for which something may wait.
 func (m *Mailbox) lookAt(a session.Address) {
 	if a.Account == "" {
 		return
 	}
-	if version, ok := m.presence.Online(a); ok {
-		m.Opened(a, version)
+	s := m.shard(a.Account)
+	s.mu.Lock()
+	b := s.boxes[a]
+	if b == nil {
+		s.mu.Unlock()
+		return // what the pass finds later it looks after itself
+	}
+	was := b.version
+	s.mu.Unlock()
+	if version := m.online(a); version != 0 {
+		m.opened(a, was, version)
 	}
 }
 

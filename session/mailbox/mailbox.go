@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -33,6 +34,7 @@ type Mailbox struct {
 	origins origins
 	watches watches
 	queue   queue
+	alone   worker      // of Work
 	indexed atomic.Bool // the pass over the store is through
 	looking atomic.Bool // LookAgain waits for a worker
 
@@ -57,6 +59,7 @@ type shard struct {
 	gates map[string]*gate
 	wheel wheel
 	due   []*box // those that Tick is about to look at
+	dice  *rand.Rand
 }
 
 // spareMax bounds the boxes that a shard keeps to begin anew.
@@ -80,6 +83,7 @@ func newMailbox(cfg Config, p Ports, shards int) *Mailbox {
 			s.named = make(map[uint64]*box)
 		}
 		s.wheel.now = nowMS >> tickBits
+		s.dice = rand.New(rand.NewPCG(p.Seed, uint64(i)))
 	}
 	m.posts.New = func() any { return newPost(m) }
 	m.attempts.New = func() any { return newAttempt(m) }

@@ -355,3 +355,55 @@ func (w *world) settleFor(ticks int) {
 		w.tick(60_000)
 	}
 }
+
+// TestEndedSession: the version of a session that has ended is no session.
+func TestEndedSession(t *testing.T) {
+	w := newWorld(Default())
+	w.connect("d")
+	w.ended = true
+	w.postAll(Push{Device: "d"}, Push{Device: "d"})
+	w.mailbox.LookAgain()
+	for range 10 {
+		for w.work() {
+		}
+		w.tick(60_000)
+	}
+	if n := w.mailbox.Stats().Attempts; n != 0 {
+		t.Errorf("%d attempts to reach a device that is not there", n)
+	}
+	w.ended = false
+	w.open("d")
+	if got := w.order("d"); len(got) != 2 {
+		t.Errorf("%v came", got)
+	}
+	w.check(t)
+}
+
+// TestOlderSession: a session may end unheard, and the device have one with a lower version
+// then, of a node whose clock is behind. What it never acknowledged goes to that one.
+func TestOlderSession(t *testing.T) {
+	for _, hears := range []func(w *world){
+		func(w *world) { w.mailbox.Opened(address("d"), 5) },
+		func(w *world) { w.mailbox.LookAgain() },
+		func(w *world) { w.mailbox.Closed(address("d")) },
+		func(w *world) { w.post(Push{Device: "d"}); w.store.sync() },
+	} {
+		w := newWorld(Default())
+		w.newest = 9
+		w.open("d")
+		w.postAll(Push{Device: "d"})
+		for w.work() {
+		}
+		f := w.flying[0]
+		w.arrive(f)
+		w.hear(f) // written, and never acknowledged
+		w.got = nil
+		w.online[address("d")] = 5
+		hears(w)
+		if got := w.order("d"); !slices.Contains(got, f.message.Number) {
+			t.Errorf("%v came", got)
+		}
+		w.mailbox.Opened(address("d"), 4) // news from before
+		w.check(t)
+	}
+}

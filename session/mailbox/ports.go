@@ -18,6 +18,8 @@ type Ports struct {
 	Hash session.Hasher
 	// Now is the time in Unix milliseconds.
 	Now func() int64
+	// Seed spreads pauses. Two nodes had better have different ones.
+	Seed uint64
 }
 
 // Store keeps messages and outcomes on disk; package store's Store is one, and package
@@ -54,8 +56,8 @@ type Router interface {
 
 // Presence knows who is connected.
 type Presence interface {
-	// Online returns the version of the device's session (DESIGN.md decision 3). It
-	// knows of a session before Opened is called for it.
+	// Online returns the version of the device's session (DESIGN.md decision 3); what it
+	// returns without ok does not matter. It knows of a session before Opened is called for it.
 	Online(a session.Address) (version uint64, ok bool)
 }
 

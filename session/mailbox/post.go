@@ -161,7 +161,7 @@ func (q *post) store(why string) {
 	q.message.Address, q.device, q.except = session.Address{}, "", "" // they may be borrowed
 	if !ruleLook {
 		for i := range q.places {
-			q.places[i].seen, _ = q.mailbox.presence.Online(q.list[i].Address)
+			q.places[i].seen = q.mailbox.online(q.list[i].Address)
 		}
 	}
 	q.mailbox.store.Post(q.list, q.stored)
@@ -242,7 +242,7 @@ func (q *post) look() {
 		p := &q.places[i]
 		version := p.seen
 		if ruleLook {
-			version, _ = m.presence.Online(q.list[i].Address)
+			version = m.online(q.list[i].Address)
 		}
 		q.send(&q.list[i], p, version)
 	}

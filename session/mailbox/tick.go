@@ -1,10 +1,6 @@
 package mailbox
 
-import (
-	"math/rand/v2"
-
-	"github.com/roostpush/roost/session"
-)
+import "github.com/roostpush/roost/session"
 
 // tickBoxes is how many boxes are dealt with in one hold of a shard's mutex.
 const tickBoxes = 64
@@ -59,5 +55,5 @@ func (s *shard) tick(due []*box, nowMS int64) {
 	}
 }
 
-// jitter returns 0 to n.
-func jitter(n int64) int64 { return rand.Int64N(n + 1) }
+// jitterLocked returns 0 to n.
+func (s *shard) jitterLocked(n int64) int64 { return s.dice.Int64N(n + 1) }

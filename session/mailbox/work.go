@@ -27,6 +27,18 @@ type queue struct {
 	closed  bool
 }
 
+// Work does one thing that waits for a goroutine of Run, and reports whether there was any.
+// It is for an owner that has time in his own hands, as the simulator has, and calls it in
+// place of Run; it may block.
+func (m *Mailbox) Work() bool {
+	j := m.queue.pop(false)
+	if j == nil {
+		return false
+	}
+	j.work(&m.alone)
+	return true
+}
+
 func (q *queue) init() { q.more.L = &q.mu }
 
 func (q *queue) push(j job) {

@@ -21,6 +21,7 @@ type world struct {
 
 	online  map[session.Address]uint64
 	newest  uint64
+	ended   bool     // all sessions have, and Online still gives their versions
 	devices []string // the account's, as the directory knows them
 
 	flying []*flight
@@ -128,7 +129,7 @@ func (w *world) fault(format string, args ...any) {
 
 func (w *world) Online(a session.Address) (version uint64, ok bool) {
 	version, ok = w.online[a]
-	return version, ok
+	return version, ok && !w.ended
 }
 
 func (w *world) Devices(_ string, dst []string) ([]string, error) {

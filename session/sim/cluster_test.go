@@ -133,6 +133,19 @@ func (l links) Peers(dst []string) []string {
 	return dst
 }
 
+// changed is what another node's log says (replica.Ports.Online).
+func (n *process) changed(_ string, changes []wire.Change) {
+	if n.keeping == nil {
+		return // the node is being put together
+	}
+	if len(changes) == 0 {
+		n.keeping.homes.LookAgain()
+	} else {
+		n.keeping.homes.Online(changes)
+	}
+	n.keeping.touched()
+}
+
 // receive gives the replica what came over a link.
 func (n *process) receive(from string, message any) {
 	if !n.up {
@@ -145,6 +158,7 @@ func (n *process) receive(from string, message any) {
 
 func (n *process) linked(peer *process) {
 	if n.up {
+		n.keeping.linked(peer.name)
 		n.replica.Linked(peer.name, n.nowMS())
 	}
 }
@@ -152,6 +166,8 @@ func (n *process) linked(peer *process) {
 func (n *process) unlinked(peer *process) {
 	if n.up {
 		n.replica.Unlinked(peer.name)
+		n.keeping.homes.Unlinked(peer.name)
+		n.keeping.touched()
 		n.lose(peer)
 	}
 }

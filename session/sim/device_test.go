@@ -115,7 +115,11 @@ func (c *connection) take(op netpoll.Op, body []byte) {
 		return
 	}
 	var f wire.ServerFrame
-	if err := wire.ParseServer(body, &f); err != nil || f.Type != wire.ServerMessage {
+	err := wire.ParseServer(body, &f)
+	if err == nil && f.Type == wire.ServerCancel {
+		return
+	}
+	if err != nil || f.Type != wire.ServerMessage {
 		w.fail("%v on %s gets %q: %v", d.name, c.at.name, body, err)
 		return
 	}
@@ -131,11 +135,18 @@ func (d *device) ack(c *connection, origin session.Origin, id session.MessageID)
 	if w.chance(w.weather.unacked) {
 		return
 	}
-	w.after(w.between(ms, 30*ms), func() {
+	pause := w.between(ms, 30*ms)
+	if w.letters[letterKey{session.ID{Origin: origin, Number: id}, d.name}] != nil && w.chance(w.weather.unacked) {
+		pause = w.between(second, 10*second)
+		w.mail.late++
+	}
+	w.after(pause, func() {
 		if d.current == c && !c.closed && c.at.up {
 			w.acked(d, origin, id)
-			c.at.router.Ack(c.session, origin, id)
-			c.at.wake()
+			if !c.at.router.Ack(c.session, origin, id) {
+				c.at.keeping.homes.Acked(d.name, session.ID{Origin: origin, Number: id})
+			}
+			c.at.keeping.touched()
 		}
 	})
 }

@@ -70,6 +70,8 @@ func (w *world) restart(id int) {
 	w.after(w.between(300*ms, 6*second), func() {
 		if diskLost && w.isolated(id) == 0 {
 			persisted = 0
+			w.burn(w.disks[id])
+			w.disks[id] = newDisk(w)
 		}
 		w.start(id, persisted)
 		w.boot(id)

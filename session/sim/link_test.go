@@ -34,6 +34,9 @@ func (n *process) Forward(node string, f *wire.Forward, rcpt deliver.Answers, ta
 	w.count.forwards++
 	w.checkHop(n, node, f)
 	p := w.pair(n.id, to)
+	if rcpt == nil {
+		rcpt = unheard{}
+	}
 	switch {
 	case !p.up:
 		rcpt.Failed(tag, session.Unreachable)
@@ -54,6 +57,12 @@ func (n *process) Forward(node string, f *wire.Forward, rcpt deliver.Answers, ta
 	body := wire.AppendForward(nil, f)
 	w.carry(n, w.nodes[to], func() { w.nodes[to].take(n, x, body) })
 }
+
+// unheard is for what needs no answer, as a cancel.
+type unheard struct{}
+
+func (unheard) Answered(uint64, *wire.Outcomes) {}
+func (unheard) Failed(uint64, session.Outcome)  {}
 
 // take delivers what a node has forwarded, and sends back what became of it.
 func (n *process) take(from *process, x *flight, body []byte) {

@@ -29,6 +29,7 @@ type process struct {
 	sessions *session.Registry
 	router   *deliver.Router
 	homes    *home.Members
+	keeping  *keeping
 
 	connections map[netpoll.ConnID]*connection
 	flights     []*flight
@@ -78,13 +79,16 @@ func (w *world) start(id int, persisted uint64) {
 	n.sessions = session.NewAnnouncedRegistry(w.hash, n)
 	ofReplica, ofDelivery := limits()
 	n.replica, err = replica.New(ofReplica, n.origin, replica.Ports{
-		Table: n.table, Sessions: registry{n}, Owner: registry{n}, Links: links{n}, Outdated: n.outdated, Seed: w.random.Uint64(),
+		Table: n.table, Sessions: registry{n}, Owner: registry{n}, Links: links{n}, Online: n.changed, Outdated: n.outdated, Seed: w.random.Uint64(),
 	})
 	if err != nil {
 		panic(err)
 	}
 	n.router = deliver.NewRouter(ofDelivery, n.origin, n.sessions, sockets{n}, n)
 	n.house()
+	if n.keep(w.disks[id]); w.nodes[id] != nil {
+		n.keeping.knew = w.nodes[id].keeping.knew // as the seeds in its configuration
+	}
 	w.nodes[id] = n
 	w.after(w.between(0, 50*ms), n.tick)
 	w.after(w.between(0, second), n.tickRouter)
@@ -106,6 +110,7 @@ func (w *world) crash(id int) {
 	n := w.nodes[id]
 	n.up = false
 	w.retire(n)
+	w.crashMail(n.keeping)
 	for _, d := range w.devices { // in an order that repeats
 		for _, c := range d.all {
 			if c.at == n && !c.closed {
@@ -190,6 +195,7 @@ func (n *process) joined(peer *process) {
 	if n.members[peer.id] != peer.origin {
 		n.members[peer.id], n.since[peer.id] = peer.origin, n.w.now
 	}
+	n.keeping.knew[peer.name] = true
 	n.house()
 	n.replica.Joined(peer.origin, n.nowMS())
 }

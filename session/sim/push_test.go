@@ -198,6 +198,10 @@ func (p *push) isFor(d *device) bool {
 // took notes that a socket took a message: the right device's, and, if it was sent to one
 // device, once.
 func (w *world) took(c *connection, payload []byte, id string) {
+	if p := w.promiseOf(payload); p != nil {
+		w.tookMail(c, p, id)
+		return
+	}
 	number, err := strconv.Atoi(string(payload))
 	if err != nil || number >= len(w.pushes) {
 		w.fail("%v on %s gets %q", c.device.name, c.at.name, payload)
@@ -226,6 +230,10 @@ func (w *world) acked(d *device, origin session.Origin, id session.MessageID) {
 		p.acked = append(p.acked, d)
 		return
 	}
+	if l := w.letters[letterKey{session.ID{Origin: origin, Number: id}, d.name}]; l != nil {
+		l.acked = true
+		return
+	}
 	w.fail("%v acks a message that nobody sent", d.name)
 }
 
@@ -233,6 +241,9 @@ func (w *world) acked(d *device, origin session.Origin, id session.MessageID) {
 // one device goes to one node, and once more after it was misrouted; one to many goes to
 // each node once.
 func (w *world) checkHop(n *process, node string, f *wire.Forward) {
+	if f.Cancel || w.promiseOf(f.Payload) != nil {
+		return // attempted has looked at it
+	}
 	number, err := strconv.Atoi(string(f.Payload))
 	if err != nil {
 		w.fail("%s forwards %q", n.name, f.Payload)

@@ -29,6 +29,7 @@ func TestSeeds(t *testing.T) {
 	worlds := runSeeds(*seed, *seeds)
 	var sum totals
 	var count counts
+	var mail mailCounts
 	var outcomes [session.OutcomeCount]int
 	for i, w := range worlds {
 		if w == nil {
@@ -40,6 +41,7 @@ func TestSeeds(t *testing.T) {
 		}
 		sum.merge(&w.total)
 		count.merge(&w.count)
+		mail.add(&w.mail)
 		for o, n := range w.outcomes {
 			outcomes[o] += n
 		}
@@ -68,6 +70,7 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 	t.Logf("%d seeds from %d: %s", *seeds, *seed, strings.TrimSuffix(line.String(), ", "))
+	t.Logf("mail: %s", mail.summary(t))
 	line.Reset()
 	for o, n := range outcomes {
 		if n > 0 {
@@ -109,9 +112,13 @@ func runSeed(n uint64) *world {
 	w.calm()
 	w.checkUnion()
 	w.live(*size * 2 / 10)
-	w.run(25 * second)
+	w.run(5 * second)
+	w.checkAwake(4 * second)
+	w.collect()
+	w.run(20 * second)
 	w.checkUnion()
 	w.checkSilence()
+	w.checkPromises()
 	w.end()
 	return w
 }
@@ -120,8 +127,8 @@ func runSeed(n uint64) *world {
 func TestSeedRepeats(t *testing.T) {
 	*size = min(*size, 1000)
 	one, two := runSeed(*seed), runSeed(*seed)
-	if one.total != two.total || one.count != two.count || one.outcomes != two.outcomes {
-		t.Errorf("two runs differ:\n%+v %+v %v\n%+v %+v %v", one.count, one.total, one.outcomes, two.count, two.total, two.outcomes)
+	if one.total != two.total || one.count != two.count || one.mail != two.mail || one.outcomes != two.outcomes {
+		t.Errorf("two runs differ:\n%+v %+v %v %+v\n%+v %+v %v %+v", one.count, one.total, one.outcomes, one.mail, two.count, two.total, two.outcomes, two.mail)
 	}
 }
 

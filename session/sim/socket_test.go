@@ -17,6 +17,7 @@ type connection struct {
 	opened  int64
 	written int64 // when the newest write ends
 	closed  bool
+	last    [session.PriorityCount]*letter // that it took in fair weather, by priority
 }
 
 // sockets is a node's reactor: deliver.Sockets, and what closes connections.
@@ -89,6 +90,8 @@ func (n *process) connect(d *device) *connection {
 	}
 	n.connections[c.id] = c
 	displaced := n.sessions.Open(c.session)
+	n.keeping.homes.Opened(d.name, c.session.Version)
+	n.keeping.touched()
 	w.trace(d, "opened on %s, version %d", n.name, c.version())
 	if displaced != nil {
 		sockets{n}.Close(netpoll.ConnID(displaced.Conn))
@@ -107,7 +110,10 @@ func (n *process) hangUp(c *connection) {
 	n.w.after(n.w.between(0, ms/4), func() {
 		if n.up {
 			delete(n.connections, c.id)
-			n.sessions.Close(c.session)
+			if n.sessions.Close(c.session) {
+				n.keeping.homes.Closed(c.device.name)
+				n.keeping.touched()
+			}
 		}
 	})
 }

@@ -29,6 +29,14 @@ type world struct {
 	pushes      []*push
 	byID        map[messageID]*push
 
+	disks    []*disk // by node
+	promises []*promise
+	letters  map[letterKey]*letter
+	byMail   map[session.ID][]*letter
+	allMail  []*letter
+	homes    map[string]string // of accounts, as the node saw it that was asked last
+	mail     mailCounts
+
 	count    counts
 	outcomes [session.OutcomeCount]int
 	total    totals // of processes that are gone
@@ -131,6 +139,7 @@ func newWorld(seed uint64, nodes, devices int) *world {
 	w := &world{
 		clock: clock{random: rand.New(rand.NewPCG(seed, 1))}, weather: storm,
 		named: map[session.Address]*device{}, alike: map[string]bool{}, byID: map[messageID]*push{},
+		letters: map[letterKey]*letter{}, byMail: map[session.ID][]*letter{}, homes: map[string]string{},
 		hash: route.Key{1, 2, 3}.Address, weak: seed%weakEvery == 0,
 	}
 	if w.weak {
@@ -140,6 +149,9 @@ func newWorld(seed uint64, nodes, devices int) *world {
 		w.pairs = append(w.pairs, &pair{})
 	}
 	w.nodes = make([]*process, nodes)
+	for range nodes {
+		w.disks = append(w.disks, newDisk(w))
+	}
 	for id := range nodes {
 		w.start(id, 0)
 	}
@@ -185,9 +197,22 @@ func (w *world) live(events int) {
 			w.count.pushes++
 			w.push(w.devices[w.random.IntN(len(w.devices))])
 		}
+		if w.chance(200) {
+			w.after(w.between(0, 100*ms), func() { w.promise(d) })
+		}
+		if w.chance(50) {
+			for d := w.devices[w.random.IntN(len(w.devices))]; ; {
+				if w.promise(d); w.random.IntN(3) == 0 {
+					break
+				}
+			}
+		}
 		w.run(10 * ms)
 		if w.count.events%50 == 0 {
 			w.checkRoutable()
+			if w.fairSince != 0 {
+				w.checkAwake(4 * second)
+			}
 		}
 	}
 }
@@ -203,6 +228,7 @@ func (w *world) calm() {
 	if again := w.opened() - opened; again > 0 {
 		w.fail("nobody moves, and %d sessions are opened or re-asserted", again)
 	}
+	w.checkAwake(20 * second)
 	w.fairSince = w.now
 }
 
@@ -212,6 +238,7 @@ func (w *world) end() {
 		if n.up {
 			n.up = false
 			w.retire(n)
+			w.retireMail(n.keeping)
 			if err := n.table.Close(); err != nil {
 				panic(err)
 			}
@@ -221,5 +248,5 @@ func (w *world) end() {
 
 // forget lets go of everything but what the world counted.
 func (w *world) forget() {
-	*w = world{count: w.count, total: w.total, outcomes: w.outcomes, problems: w.problems}
+	*w = world{count: w.count, mail: w.mail, total: w.total, outcomes: w.outcomes, problems: w.problems}
 }
