@@ -57,6 +57,9 @@ type shard struct {
 	gates map[string]*gate
 	wheel wheel
 	due   []*box // those that Tick is about to look at
+
+	recent  [recentFates]recentFate // a ring
+	settled uint                    // how many there have been in it
 }
 
 // spareMax bounds the boxes that a shard keeps to begin anew.

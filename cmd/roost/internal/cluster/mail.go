@@ -166,14 +166,23 @@ func (m *Mail) Unwatch(id session.ID) {
 
 // Acked notes that a device of this node has a message; false: it is none that is kept for
 // it. Of a message that another node keeps that is not known here, and it is true.
-func (m *Mail) Acked(a session.Address, id session.ID) bool {
-	if id.Node == m.self {
+func (m *Mail) Acked(a session.Address, id session.ID) bool { return m.acknowledge(a, id, false) }
+
+// AckedThrough is Acked of the message that the client of an event stream has received last;
+// see mailbox.Mailbox's AckedThrough. Only the node that the id names is told: what others
+// keep of that stream is sent once more.
+func (m *Mail) AckedThrough(a session.Address, id session.ID) bool { return m.acknowledge(a, id, true) }
+
+func (m *Mail) acknowledge(a session.Address, id session.ID, through bool) bool {
+	switch {
+	case id.Node == m.self && through:
+		return m.box.AckedThrough(a, id)
+	case id.Node == m.self:
 		return m.box.Acked(a, id)
-	}
-	if !m.homes.knows(id.Node) {
+	case !m.homes.knows(id.Node):
 		return false
 	}
-	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device}
+	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device, Through: through}
 	var room [512]byte
 	if m.send(id.Node, wire.LinkTypeMailAck, wire.AppendMailAck(room[:0], &ack)) {
 		m.count.acksSent.Add(1)
@@ -222,7 +231,7 @@ func (m *Mail) linked(node string) {
 	m.held -= len(list)
 	m.mu.Unlock()
 	for i := range list {
-		m.Acked(session.Address{Account: list[i].Account, Device: list[i].Device}, list[i].ID)
+		m.acknowledge(session.Address{Account: list[i].Account, Device: list[i].Device}, list[i].ID, list[i].Through)
 	}
 }
 

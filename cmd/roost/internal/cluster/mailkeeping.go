@@ -87,7 +87,12 @@ func (m *Mail) fate(f *wire.MailFate) {
 // acked is an ack that a device gave to another node.
 func (m *Mail) acked(a *wire.MailAck) {
 	m.count.acksReceived.Add(1)
-	m.box.Acked(session.Address{Account: a.Account, Device: a.Device}, a.ID)
+	who := session.Address{Account: a.Account, Device: a.Device}
+	if a.Through {
+		m.box.AckedThrough(who, a.ID)
+	} else {
+		m.box.Acked(who, a.ID)
+	}
 }
 
 // Fates asks the keeper of a message what has become of it. It waits for a disk.
