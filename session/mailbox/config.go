@@ -5,7 +5,7 @@ import "fmt"
 // Config holds the limits of the mailbox. It is read once, by New.
 type Config struct {
 	MessagesMax       int `yaml:"messages_max" doc:"messages that wait on this node for all devices together, count; each costs about 100 bytes of memory, so 4,000,000 are some 400 MB. Above it a push is overloaded"`
-	BytesMax          int `yaml:"bytes_max" doc:"payloads of those together, bytes; they are on disk. After a restart a payload counts from when its device is looked at. Above it a push is overloaded"`
+	BytesMax          int `yaml:"bytes_max" doc:"payloads of those together, bytes; they are on disk, where store.mail_bytes_max must have room for more. After a restart a payload counts from when its device is looked at. Above it a push is overloaded"`
 	DeviceMessagesMax int `yaml:"device_messages_max" doc:"messages that wait for one device, count; more than a person would read. Above it a push is overloaded, unless it replaces one with its collapse key"`
 	DeviceBytesMax    int `yaml:"device_bytes_max" doc:"payloads that wait for one device, bytes; at least the largest payload that is accepted, which is 1 MiB by default. Above it a push is overloaded"`
 	AccountDevicesMax int `yaml:"account_devices_max" doc:"devices of one push to an account, count; it is synced as one promise and answered device by device. Above it the push is overloaded"`
@@ -26,7 +26,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		MessagesMax:       4_000_000,
-		BytesMax:          16 << 30,
+		BytesMax:          6 << 30,
 		DeviceMessagesMax: 1000,
 		DeviceBytesMax:    8 << 20,
 		AccountDevicesMax: 1000,

@@ -141,6 +141,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 		return nil, errors.Join(err, c.table.Close())
 	}
 	c.keeper.send, c.mail.send = c.pool.Control, c.pool.Control
+	c.mail.askMissed = c.missedAt
 	c.mail.speaks = func(node string) bool { return c.pool.Speaks(node, wire.LinkTypeMail) }
 	return c, nil
 }

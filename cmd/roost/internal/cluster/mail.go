@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/session"
@@ -18,6 +19,8 @@ type Mailing struct {
 	InFlightMax   int           // messages that wait for the answer of a home
 	InFlightBytes int           // and their payloads
 	AnswerTimeout time.Duration // in which a home says that it has a message on its disk
+	MissedTimeout time.Duration // in which a home says what a device has missed
+	MissedMax     int           // devices for which homes are being asked
 	AcksMax       int           // acks that wait for a link to the keeper of their message
 }
 
@@ -43,6 +46,9 @@ type Mail struct {
 	steadyMS func() int64
 	ask      func(kind wire.QuestionKind, id session.ID) ([]mailbox.Fate, bool, error)
 	count    mailCounts
+
+	askMissed func(node string, a session.Address, answer func(missed int, err error))
+	asking    atomic.Int64 // devices for which a home is being asked
 
 	box *mailbox.Mailbox // set once, before the first session
 
@@ -203,6 +209,29 @@ func (m *Mail) acknowledge(a session.Address, id session.ID, through bool) bool 
 
 // Missed is how many messages wait for a device on this node.
 func (m *Mail) Missed(a session.Address) int { return m.box.Missed(a) }
+
+// AskMissed asks the home of the device's account what waits for it there
+// (protocol.Elsewhere). What others keep in place of the home is not known.
+func (m *Mail) AskMissed(a session.Address, answer func(missed int)) bool {
+	node := m.homes.of(a.Account)
+	if node == m.self || !m.speaks(node) {
+		return false
+	}
+	if m.asking.Add(1) > int64(m.cfg.MissedMax) { // a storm is not to be slowed by this
+		m.asking.Add(-1)
+		m.count.missedUnasked.Add(1)
+		return false
+	}
+	m.count.missedAsked.Add(1)
+	m.askMissed(node, a, func(missed int, err error) {
+		m.asking.Add(-1)
+		if err != nil {
+			m.count.missedUnknown.Add(1)
+		}
+		answer(missed)
+	})
+	return true
+}
 
 // Opened says that a device has come to this node.
 func (m *Mail) Opened(a session.Address, version uint64) { m.box.Opened(a, version) }
