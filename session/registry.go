@@ -179,6 +179,19 @@ func (r *Registry) ByNumber(number uint64) *Session {
 	return nil
 }
 
+// LookupVersion is Lookup, and returns the version that the session has now, as others know
+// it: not that of its opening once Reassert was called.
+func (r *Registry) LookupVersion(account, device string) (s *Session, version uint64) {
+	n, _, hash := r.where(account, device)
+	sh := &r.shards[n]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if s = sh.lookup(hash, account, device); s != nil {
+		version = s.version
+	}
+	return s, version
+}
+
 // ByHash returns the session of an address by its hashes, or nil, and the version of
 // its opening. Should two addresses share both hashes it is either of them: who asks by
 // hash compares names.

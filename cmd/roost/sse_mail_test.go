@@ -9,8 +9,8 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/roostpush/roost/cmd/roost/internal/cluster"
 	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/session/mailbox"
 )
 
 // after is a request with the id of the event received last.
@@ -120,7 +120,7 @@ func TestHelloMissedAcrossNodes(t *testing.T) {
 	phone := n1.dial(ws.Dialer{}, n1.url(account, "phone"))
 	phone.expect(map[string]any{"type": "hello", "missed": 0})
 	for _, stats := range n1.node.cluster.Stats() {
-		if s, ok := stats.(cluster.MailStats); ok && (s.MissedAsked < 3 || s.MissedUnknown+s.MissedUnasked != 0) {
+		if s, ok := stats.(mailbox.HomesStats); ok && (s.MissedAsked < 3 || s.MissedUnknown+s.MissedUnasked != 0) {
 			t.Errorf("%+v", s)
 		}
 	}

@@ -124,14 +124,14 @@ func (r *Router) Deliver(p *Push, d *Delivery) session.MessageID {
 // one delivers to a device: look it up, encode the message as it speaks, send.
 func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
 	d.begin(r, id, p)
-	s := r.reg.Lookup(p.To.Account, p.To.Device)
+	s, version := r.reg.LookupVersion(p.To.Account, p.To.Device)
 	d.address(s)
 	switch {
 	case len(p.Payload) > r.cfg.PayloadBytesMax:
 		d.refuse(session.TooLarge)
 	case s == nil:
 		d.seek(nil)
-	case d.version != 0 && s.Version < d.version:
+	case version < d.version: // of its opening or re-asserted since, it is another session
 		d.targets[0].session = nil
 		d.seek(s)
 	case d.version != 0 && s.Version > d.version:
