@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -61,7 +60,7 @@ func TestMailThatCannotBeKept(t *testing.T) {
 		"epoch 9 of this node":        func(k *session.Kept) { k.Epoch = 9 },
 		"kind 3":                      func(k *session.Kept) { k.Kind = session.Binary + 1 },
 		"priority 3 does not exist":   func(k *session.Kept) { k.Priority = session.PriorityLow + 1 },
-		fmt.Sprint(`node id "N 1"`):   func(k *session.Kept) { k.Node = "N 1" },
+		`node id "N 1"`:               func(k *session.Kept) { k.Node = "N 1" },
 		"message n1.1.1 for a/d\x00x": func(k *session.Kept) { k.Device = "d\x00x" },
 	} {
 		good, bad := keptFor("a/good", 1, 2, "x"), keptFor("a/d", 1, 1, "x")

@@ -15,7 +15,7 @@ func (n *node) newMailbox() {
 		Store:     mailStore{n.store},
 		Router:    n.router,
 		Presence:  n.onlines(),
-		Directory: deviceNames{n.directory(), n.cfg.Mailbox.AccountDevicesMax},
+		Directory: deviceNames{n.addressees(), n.cfg.Mailbox.AccountDevicesMax},
 		Canceller: n.router,
 		Turns:     n.processor,
 		NewID:     n.router.NewID,

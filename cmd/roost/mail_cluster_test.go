@@ -129,3 +129,32 @@ func patient(c *config.Config) {
 	quickly(c)
 	c.Cluster.Mail.AnswerTimeout = 20 * time.Second
 }
+
+// TestMailToAnAccountLeavesNobodyOut: while a node that may know devices of an account does
+// not answer, nothing is kept for the others alone, and nobody is said to be unknown.
+func TestMailToAnAccountLeavesNobodyOut(t *testing.T) {
+	nodes := startClusterWith(t, 3, patient)
+	n1, n3 := nodes[0], nodes[2]
+	account := n1.accountAt("n1", 0)
+	toAll := func(account string) (int, string) {
+		return n1.push(fmt.Sprintf(`{"to":{"account":%q},"payload":1,"ttl_ms":60000,"wait":"none","timeout_ms":20000}`, account))
+	}
+	n1.connect(account, "tv")
+	n3.connect(account, "phone")
+	n1.eventually("it is kept for both", func() bool {
+		_, body := toAll(account)
+		return strings.Contains(body, `"queued":2`)
+	})
+	if err := n3.node.store.Close(); err != nil { // it cannot say what it knows
+		t.Fatal(err)
+	}
+	if status, body := toAll(account); status != 503 || !strings.Contains(body, `"not_kept"`) {
+		t.Errorf("a node cannot answer: %d %s", status, body)
+	}
+	n3.stop()
+	stranger := n1.accountAt("n1", 1)
+	n1.eventually("a node is missing", func() bool {
+		status, body := toAll(stranger)
+		return status == 503 && strings.Contains(body, `"not_kept"`)
+	})
+}

@@ -185,6 +185,14 @@ func (n *node) directory() protocol.Directory {
 	return cluster.Directory{Own: own, Others: n.cluster}
 }
 
+// addressees lists an account's devices for messages that are kept for all of them.
+func (n *node) addressees() protocol.Directory {
+	if d, ok := n.directory().(cluster.Directory); ok {
+		return cluster.Addressees{Directory: d}
+	}
+	return n.directory()
+}
+
 // lateSockets is the reactor for those who are made before it.
 type lateSockets struct{ *netpoll.Reactor }
 

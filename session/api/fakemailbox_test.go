@@ -16,6 +16,8 @@ type fakeMailbox struct {
 	refuse session.Outcome // every push; Pending: none
 	stuck  bool            // the disk says nothing
 
+	unheard mailbox.Watcher // of the last push to a disk that says nothing
+
 	mu      sync.Mutex
 	fates   map[session.ID][]mailbox.Fate
 	watched map[session.ID]mailbox.Watcher
@@ -32,6 +34,7 @@ func (b *fakeMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	b.mu.Unlock()
 	switch {
 	case b.stuck:
+		b.unheard = w
 		return
 	case b.refuse != session.Pending:
 		w.Kept(session.ID{}, 0, b.refuse, "a limit")
@@ -42,7 +45,9 @@ func (b *fakeMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	}
 	id := b.n.router.NewID()
 	b.mu.Lock()
-	b.newest, b.watched[id] = id, w
+	if b.newest = id; !p.Brief {
+		b.watched[id] = w
+	}
 	for _, d := range devices {
 		b.fates[id] = append(b.fates[id], mailbox.Fate{Device: strings.Clone(d), Outcome: session.Queued, AtMS: p.SentMS})
 	}

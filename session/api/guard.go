@@ -35,6 +35,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(rw).EnableFullDuplex()
 			w.Header().Set("Connection", "close")
 		}
+		s.metrics.problem(p.Code)
 		p.write(w)
 	}
 }

@@ -234,13 +234,17 @@ func TestMetrics(t *testing.T) {
 	n.connect("a", "d", takes)
 	n.call("POST", "/v1/messages", `{"to":{"account":"a","device":"d"},"payload":1}`)
 	n.call("GET", "/nope", "")
+	n.call("POST", "/v1/messages", `{"to":{"account":"a","device":"d"},"payload":1,"ttl_ms":-1}`)
+	n.call("POST", "/v1/messages", `{"to":{"account":"a","device":"d"},"payload":1,"priority":"urgent"}`)
+	n.call("POST", "/v1/messages", `{"to":{"all":true},"payload":1,"ttl_ms":5}`+"\n"+`{"to":{"all":true},"payload":1,"ttl_ms":5}`, "Content-Type", "application/x-ndjson")
 	n.Register(func(w io.Writer) { metrics.WriteGaugeUint64(w, "roost_test_gauge", 42) })
 	text := n.call("GET", "/metrics", "").Body.String()
 	for _, want := range []string{
 		`roost_api_requests_total{route="push",class="2xx"} 1`,
 		`roost_api_requests_total{route="none",class="4xx"} 1`,
-		`roost_api_request_seconds_bucket{route="push",le="+Inf"} 1`,
+		`roost_api_request_seconds_bucket{route="push",le="+Inf"} 3`,
 		`roost_api_push_seconds_bucket{le="60"} 1`,
+		`roost_api_problems_total{code="not_found"} 1`, `roost_api_problems_total{code="bad_value"} 2`, `roost_api_problems_total{code="ttl_to_all"} 2`,
 		"roost_test_gauge 42", "go_goroutines ", "process_resident_memory_bytes ",
 	} {
 		if !strings.Contains(text, want) {

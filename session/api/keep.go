@@ -26,7 +26,8 @@ type promise struct {
 	post     mailbox.Push // memory for that
 
 	// lost says that the mailbox has not said in time whether it keeps the push, and will
-	// say so to this slot some time: the slot cannot be used again.
+	// say so to this slot some time: the slot cannot be used again, and until then a push with
+	// the same key waits, or it would be kept twice.
 	lost bool
 
 	mu      sync.Mutex
@@ -73,6 +74,9 @@ func (s *Server) keep(sl *slot) {
 		Kind: sl.push.Kind, Payload: sl.push.Payload,
 		SentMS: sl.push.SentMS, ExpiresMS: sl.push.SentMS + m.ttlMS,
 		Priority: m.priority, Collapse: m.collapse, First: sl.push.AcksFirst,
+		// Who waits for nothing is answered with Kept. A home elsewhere would tell of the devices
+		// for as long as the message waits: it does not hear that nobody listens any more.
+		Brief: sl.push.Wait == session.WaitNone,
 	}
 	s.node.Keeper.Post(&m.post, sl)
 	m.post, m.collapse, sl.push.Payload = mailbox.Push{}, "", nil
@@ -85,9 +89,24 @@ func (sl *slot) Kept(id session.ID, devices int, refused session.Outcome, why st
 	m.heard, m.id, m.devices, m.refused, m.why = true, id, devices, refused, why
 	settle := !m.closed && (refused != session.Pending || sl.push.Wait == session.WaitNone || devices == 0)
 	m.closed = m.closed || settle
+	if m.lost {
+		sl.rememberLate()
+	}
 	m.mu.Unlock()
 	if settle {
 		sl.settle()
+	}
+}
+
+// rememberLate gives whoever repeats the push what has become of it, after its own caller
+// was told that nobody knew. The caller holds mu.
+func (sl *slot) rememberLate() {
+	a, watched := sl.answerKept(false)
+	if sl.mine {
+		sl.server.memory.settle(sl.entry, a)
+	}
+	if watched {
+		go sl.server.node.Keeper.Unwatch(a.kept) // the mailbox is calling, so it cannot be called
 	}
 }
 
@@ -115,7 +134,7 @@ func (sl *slot) Became(id session.ID, device string, o session.Outcome) {
 }
 
 func (sl *slot) isOnline(device string) bool {
-	_, ok := sl.presence.Online(session.Address{Account: sl.account, Device: device})
+	_, ok := sl.server.node.Presence.Online(session.Address{Account: sl.account, Device: device})
 	return ok
 }
 
@@ -181,7 +200,7 @@ func (sl *slot) answerKept(brief bool) (a answer, watched bool) {
 	case !m.heard:
 		m.lost = true
 		return answer{status: http.StatusServiceUnavailable, code: codeKeepTimeout,
-			detail: fmt.Sprintf("the disk has not said within %v that it has the push: it may be kept or not; push again with the same idempotency key", sl.timeout)}, false
+			detail: fmt.Sprintf("the disk has not said within %v that it has the push: it may be kept or not; push again with the same idempotency key: what came of this one is the answer then", sl.timeout)}, false
 	case m.refused != session.Pending:
 		return sl.notKept(), false
 	}
@@ -190,7 +209,7 @@ func (sl *slot) answerKept(brief bool) (a answer, watched bool) {
 	if sl.push.Wait == session.WaitNone || len(m.became) < m.devices {
 		a.status = http.StatusAccepted
 	}
-	watched = len(m.became) < m.devices
+	watched = sl.push.Wait != session.WaitNone && len(m.became) < m.devices
 	for i := range m.became {
 		o := m.became[i].outcome
 		if !isAnswer(o, sl.push.Wait) {
@@ -282,7 +301,7 @@ func (s *Server) fates(w http.ResponseWriter, r *http.Request, ask func(session.
 		return storeFailed(err)
 	case !found:
 		return problem(http.StatusNotFound, codeMessageUnknown,
-			fmt.Sprintf("message %s is unknown here: it was not kept (ttl_ms 0), or by another node than this, or its outcome is forgotten by now", text))
+			fmt.Sprintf("message %s is unknown: it was not kept (ttl_ms 0), or by a node that is none of this cluster, or its outcome is forgotten by now", text))
 	}
 	body := appendMember(append(make([]byte, 0, 128+64*len(list)), '{'), "id", text)
 	body = append(body, `,"outcomes":[`...)

@@ -61,6 +61,9 @@ func TestKeep(t *testing.T) {
 			if tc.header != "" && w.Header().Get("Preference-Applied") != tc.header {
 				t.Error("the preference is not said to be applied")
 			}
+			if none := strings.Contains(tc.body, `"none"`) || tc.header != ""; n.mailbox.posted().Brief != none {
+				t.Errorf("its keeper is asked to tell of the devices: %v", none)
+			}
 			if got := n.mailbox.watching(); got != tc.watched {
 				t.Errorf("%d messages are watched after the answer", got)
 			}
@@ -153,6 +156,9 @@ func TestKeepRefused(t *testing.T) {
 			}
 			// What may fare better in a moment is not repeated from memory.
 			n.mailbox.refuse, n.mailbox.stuck = session.Pending, false
+			if tc.stuck {
+				return // TestKeepTimeoutIsRepeated
+			}
 			if w := n.call("POST", "/v1/messages", body); tc.status != 413 && w.Code != 202 {
 				t.Errorf("again: %d %s", w.Code, w.Body)
 			}
@@ -178,6 +184,42 @@ func TestKeepLateWord(t *testing.T) {
 		}
 	}
 	sl.Kept(n.router.NewID(), 1, session.Pending, "") // to nobody: settling would block on done
+}
+
+// TestKeepTimeoutIsRepeated: whoever repeats a push of which nobody knew whether it is kept
+// waits for the mailbox's word on that one, so that it is not kept twice.
+func TestKeepTimeoutIsRepeated(t *testing.T) {
+	for _, refused := range []session.Outcome{session.Pending, session.Overloaded} {
+		n := newTestNode(t, nil)
+		n.mailbox.stuck = true
+		body := `{"to":{"account":"a","device":"d"},"payload":1,"ttl_ms":60000,"timeout_ms":20,"id":"k"}`
+		code := func(want int) (a pushAnswer) {
+			t.Helper()
+			w := n.call("POST", "/v1/messages", body)
+			if a = decode[pushAnswer](t, w.Body.Bytes()); w.Code != want {
+				t.Errorf("%d %s, want %d", w.Code, w.Body, want)
+			}
+			return a
+		}
+		if a := code(503); a.Code != codeKeepTimeout {
+			t.Errorf("the disk says nothing: %s", a.Code)
+		}
+		n.mailbox.stuck = false
+		if a := code(409); a.Code != codeKeyInFlight {
+			t.Errorf("still nobody knows: %s", a.Code)
+		}
+		id := n.router.NewID()
+		n.mailbox.unheard.Kept(id, 1, refused, "a limit")
+		if refused != session.Pending {
+			if a := code(202); a.ID == id.Text() || len(n.mailbox.fates) != 1 {
+				t.Errorf("that one is not kept, so this is another: %+v", a)
+			}
+			continue
+		}
+		if a := code(202); a.ID != id.Text() || a.said() != "d:queued" || len(n.mailbox.fates) != 0 {
+			t.Errorf("it is kept as %s: %+v, %d others", id.Text(), a, len(n.mailbox.fates))
+		}
+	}
 }
 
 func TestKeepIdempotency(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// The names of this package's metrics. Labels are route (see routes.go) and class
-// (2xx, 4xx, 5xx); never a device, an account or a token.
+// The names of this package's metrics. Labels are route (see routes.go), class
+// (2xx, 4xx, 5xx) and code (see codes.go); never a device, an account or a token.
 const (
 	// MetricRequests counts answered requests, by route and class of status.
 	MetricRequests = "roost_api_requests_total"
@@ -32,6 +32,9 @@ const (
 	MetricStreamLines = "roost_api_stream_lines_total"
 	// MetricStreamLineErrors counts lines that were answered with an error.
 	MetricStreamLineErrors = "roost_api_stream_line_errors_total"
+	// MetricProblems counts requests and lines of streams that were answered with a problem,
+	// by its code: each kind of bad input has its own.
+	MetricProblems = "roost_api_problems_total"
 	// MetricStreamsCut counts streams that ended with an error line, by its code.
 	MetricStreamsCut = "roost_api_streams_cut_total"
 	// MetricIdempotencyReplays counts pushes that were answered from memory.
@@ -60,6 +63,9 @@ type counters struct {
 	mu        sync.Mutex
 	writers   []func(io.Writer)
 	streamCut map[string]*metrics.Counter
+
+	problemsMu sync.RWMutex
+	problems   map[string]*metrics.Counter // by code, of which there are as many as codes.go and wire have
 }
 
 // meter counts one route.
@@ -80,6 +86,7 @@ func newCounters(s *Server) *counters {
 		lineErrs:  set.NewCounter(MetricStreamLineErrors),
 		replays:   set.NewCounter(MetricIdempotencyReplays),
 		streamCut: map[string]*metrics.Counter{},
+		problems:  map[string]*metrics.Counter{},
 	}
 	for _, rt := range s.routes {
 		if c.meters[rt.name] == nil {
@@ -103,6 +110,20 @@ func newMeter(set *metrics.Set, name string) *meter {
 		m.classes[class] = set.NewCounter(fmt.Sprintf(`%s{route=%q,class="%dxx"}`, MetricRequests, name, class))
 	}
 	return m
+}
+
+// problem counts an answer with that code. It allocates nothing but for a code's first.
+func (c *counters) problem(code string) {
+	c.problemsMu.RLock()
+	n := c.problems[code]
+	c.problemsMu.RUnlock()
+	if n == nil {
+		n = c.set.GetOrCreateCounter(fmt.Sprintf("%s{code=%q}", MetricProblems, code))
+		c.problemsMu.Lock()
+		c.problems[code] = n
+		c.problemsMu.Unlock()
+	}
+	n.Inc()
 }
 
 // route returns the meter of a route; nil is a request that has none.

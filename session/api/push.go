@@ -26,7 +26,7 @@ type slot struct {
 	push     deliver.Push
 	frame    wire.PushFrame
 	mail     promise // of a push with a ttl, instead of the delivery
-	presence Presence
+	server   *Server
 
 	state  atomic.Uint32           // slotPending, slotWatched or slotDone
 	waiter waiter                  // hears that the push settled
@@ -193,15 +193,15 @@ func (s *Server) finish(sl *slot, brief bool) answer {
 	} else {
 		a = s.conclude(sl, brief)
 	}
-	if sl.mine {
-		s.memory.settle(sl.entry, a)
+	if sl.mine && !sl.mail.lost {
+		s.memory.settle(sl.entry, a) // else Kept does
 	}
 	return a
 }
 
 // newSlot returns a slot that has not been used.
-func newSlot(p Presence) *slot {
-	sl := &slot{presence: p}
+func newSlot(s *Server) *slot {
+	sl := &slot{server: s}
 	sl.hook = func(*deliver.Delivery) { sl.settle() }
 	return sl
 }

@@ -131,7 +131,7 @@ func New(cfg Config, node Node) (*Server, error) {
 	}
 	s.started = s.now()
 	s.sigV4 = sigV4{keys: keys, skew: cfg.AWS.SkewMax, now: func() time.Time { return s.now() }}
-	s.slots.New = func() any { return newSlot(node.Presence) }
+	s.slots.New = func() any { return newSlot(s) }
 	s.metrics = newCounters(s)
 	s.http = s.newHTTP()
 	return s, nil

@@ -104,6 +104,7 @@ func (st *stream) answerOneLocked(sl *slot, now time.Time) {
 	a := st.s.finish(sl, full)
 	if a.code != "" {
 		st.s.metrics.lineErrs.Inc()
+		st.s.metrics.problem(a.code)
 	}
 	if !sl.refused && !sl.repeats() {
 		st.s.metrics.push.Update(now.Sub(sl.began).Seconds())

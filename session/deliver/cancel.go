@@ -41,7 +41,13 @@ func (r *Router) sayCancel(s *session.Session, ids []session.ID) {
 		n := min(len(ids), wire.AckIDsMax)
 		*b = wire.AppendCancel((*b)[:0], ids[:n])
 		r.count.cancels.Add(1)
-		r.sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpText, *b, nil, 0)
+		op, frame := netpoll.OpText, *b
+		if s.Permissions&session.SSE != 0 {
+			// By its name, or a page would take it for a message.
+			*b = netpoll.AppendEvent(*b, wire.ServerCancel.String(), nil, frame)
+			op, frame = netpoll.OpEvent, (*b)[len(frame):]
+		}
+		r.sockets.Send(netpoll.ConnID(s.Conn), op, frame, nil, 0)
 		ids = ids[n:]
 	}
 	if cap(*b) <= keptBytesMax {

@@ -125,6 +125,13 @@ func TestCancel(t *testing.T) {
 	if got, want := n.sockets.cancels(), fmt.Sprintf(`%d {"type":"cancel","ids":["m.14.1","n.1.2"]}`, phone.Conn); got != want {
 		t.Errorf("sent %s", got)
 	}
+	radio := n.open("alice", "radio", session.SSE)
+	n.Cancel(session.Address{Account: "alice", Device: "radio"}, ids)
+	if got := n.sockets.sent; len(got) != 1 || got[0].op != netpoll.OpEvent || uint64(got[0].conn) != radio.Conn ||
+		got[0].payload != "event: cancel\ndata: {\"type\":\"cancel\",\"ids\":[\"m.14.1\",\"n.1.2\"]}\n\n" {
+		t.Errorf("to a stream of events: sent %+v", got)
+	}
+	n.sockets.sent = nil
 	n.Cancel(session.Address{Account: "alice", Device: "tv"}, ids)
 	if len(o.sent) != 2 || o.sent[0].f.Origin != older || o.sent[1].f.Origin != (session.Origin{}) {
 		t.Fatalf("forwarded %+v", o.sent)

@@ -115,7 +115,7 @@ type HomesStats struct {
 	AnswersLost  uint64     `metric:"roost_mail_answers_lost_total" doc:"answers and outcomes for other nodes that no link took"`
 	AcksSent     uint64     `metric:"roost_mail_acks_sent_total" doc:"acks of devices sent to the keepers of their messages"`
 	AcksReceived uint64     `metric:"roost_mail_acks_received_total" doc:"acks that devices gave to other nodes"`
-	AcksLost     uint64     `metric:"roost_mail_acks_lost_total" doc:"acks dropped because too many waited for a link: those devices get the message once more"`
+	AcksLost     uint64     `metric:"roost_mail_acks_lost_total" doc:"acks dropped because too many waited for a link, or the keeper is no member any more: those devices get the message once more, if it comes back"`
 }
 
 // ByStanding is one counter for each reason to stand in.

@@ -279,8 +279,19 @@ func (m *Homes) Unlinked(node string) {
 }
 
 // Tick stands in for homes that take too long, offers acks again to links that had no room
-// for them, and looks after everybody now and then. Call it a few times a second, with SteadyMS.
+// for them, drops those for keepers that are not coming back, so that they do not take the
+// place of others for ever, and looks after everybody now and then. Call it a few times a
+// second, with SteadyMS.
 func (m *Homes) Tick(steadyMS int64) {
+	m.mu.Lock()
+	for node, list := range m.acks {
+		if !m.ports.Members.Knows(node) {
+			m.held -= len(list)
+			m.count.acksLost.Add(uint64(len(list)))
+			delete(m.acks, node)
+		}
+	}
+	m.mu.Unlock()
 	m.giveUp(standLate, func(f *homeFlight) bool { return f.deadlineMS <= steadyMS })
 	if m.lookedMS == 0 {
 		m.lookedMS = steadyMS

@@ -325,6 +325,21 @@ func TestHomesHoldsAcks(t *testing.T) {
 	}
 }
 
+// TestHomesDropsAcks for a keeper that is not coming back.
+func TestHomesDropsAcks(t *testing.T) {
+	w := newTown(t, homesTest, "b", "h")
+	w.down["h"] = true
+	b := w.nodes["b"].homes
+	b.Acked(phone, session.ID{Origin: session.Origin{Node: "h", Epoch: 1}, Number: 1})
+	if b.Tick(w.now); b.Stats().AcksHeld != 1 {
+		t.Error("dropped although it is a member")
+	}
+	delete(w.nodes, "h")
+	if b.Tick(w.now); b.Stats().AcksHeld != 0 || b.Stats().AcksLost != 1 {
+		t.Errorf("%+v", b.Stats())
+	}
+}
+
 // TestHomesOffersAcksAgain to a link that is up and had no room.
 func TestHomesOffersAcksAgain(t *testing.T) {
 	w := newTown(t, homesTest, "b", "h")

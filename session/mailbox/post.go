@@ -33,7 +33,6 @@ type post struct {
 	list    []session.Kept // for each device
 	places  []place        // where each is kept
 	refused []string       // devices without room
-	why     string
 
 	stored func(error) // hears from the store
 }
@@ -210,10 +209,10 @@ func (q *post) keepLocked() {
 	m.count.kept.Add(uint64(len(q.list)))
 	if q.watcher != nil {
 		q.watcher.Kept(q.id, len(q.list), session.Pending, "")
-		for _, device := range q.refused {
-			q.watcher.Became(q.id, device, session.Overloaded)
-		}
 		if !q.brief {
+			for _, device := range q.refused {
+				q.watcher.Became(q.id, device, session.Overloaded)
+			}
 			m.watches.add(q.id, q.watcher, len(q.list))
 		}
 	}

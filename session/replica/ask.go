@@ -4,18 +4,19 @@ import "github.com/roostpush/roost/session/wire"
 
 // asking is the request for what is lacking of one author's log.
 type asking struct {
-	hint   string // a peer that has it, should there be no link to the author
-	sent   bool   // a request is out, and an answer may come
-	whole  bool   // it is for a snapshot
-	tries  int    // requests without an answer
-	nextMS int64  // not before
+	hint    string // a peer that has it, should there be no link to the author
+	sent    bool   // a request is out, and an answer may come
+	whole   bool   // it is for a snapshot
+	tries   int    // requests without an answer
+	sinceMS int64  // when the request left, or the newest part of its answer came
+	waitMS  int64  // how long the rest may take from then on
 }
 
 // progress says that an answer is coming: time for the next part of it.
 func (q *asking) progress(nowMS int64, waitMS int) {
 	q.tries = 0
 	if q.sent {
-		q.nextMS = nowMS + int64(waitMS)
+		q.sinceMS, q.waitMS = nowMS, int64(waitMS)
 	}
 }
 
@@ -35,11 +36,11 @@ func (r *Replica) want(a *author, nowMS int64, fx *effects) {
 		q.done()
 		return
 	}
-	if nowMS < q.nextMS || a.load.active {
+	if nowMS-q.sinceMS < q.waitMS || a.load.active {
 		return
 	}
 	q.sent, q.whole = true, a.state != live || a.reload
-	q.nextMS = nowMS + r.backoff(r.cfg.AskMS, q.tries)
+	q.sinceMS, q.waitMS = nowMS, r.backoff(r.cfg.AskMS, q.tries)
 	q.tries++
 	from := a.seq + 1
 	if q.whole {

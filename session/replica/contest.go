@@ -14,7 +14,8 @@ type contest struct {
 	rival   string
 	version uint64 // of the rival's entry
 	tries   int
-	dueMS   int64 // of the next question
+	sinceMS int64 // when it was settled last
+	waitMS  int64 // how long until it is again
 	over    bool
 }
 
@@ -84,7 +85,7 @@ func (r *Replica) settle(q *contest, nowMS int64, fx *effects) {
 		fx.questions = append(fx.questions, *q)
 		r.stats.Questions++
 	}
-	q.dueMS = nowMS + r.backoff(r.cfg.QuestionMS, q.tries)
+	q.sinceMS, q.waitMS = nowMS, r.backoff(r.cfg.QuestionMS, q.tries)
 	q.tries++
 }
 
@@ -105,7 +106,7 @@ func (r *Replica) endContest(q *contest) {
 func (r *Replica) repeatQuestions(nowMS int64, fx *effects) {
 	kept := r.contests[:0]
 	for _, q := range r.contests {
-		if !q.over && nowMS >= q.dueMS {
+		if !q.over && nowMS-q.sinceMS >= q.waitMS {
 			r.settle(q, nowMS, fx)
 		}
 		if !q.over {
@@ -185,5 +186,5 @@ func (r *Replica) answered(from string, m *wire.Answer, nowMS int64, fx *effects
 		r.collided[q.address] = q.version
 		return
 	}
-	q.dueMS = nowMS + r.backoff(r.cfg.QuestionMS, q.tries) // should the owner not get to it
+	q.sinceMS, q.waitMS = nowMS, r.backoff(r.cfg.QuestionMS, q.tries) // should the owner not get to it
 }

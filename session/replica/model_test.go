@@ -41,7 +41,7 @@ func converges(t *rapid.T, table func() accountTable) {
 	c.fail = func(err error) { t.Fatal(err) }
 	names := devices(12)
 	for _, n := range c.nodes {
-		n.skewMS = int64(rapid.SampledFrom([]int{0, 0, 300, -200_000, 3_600_000}).Draw(t, "skew"))
+		n.setClock(t)
 	}
 	steps := rapid.IntRange(1, 120).Draw(t, "steps")
 	for range steps {
@@ -69,7 +69,7 @@ func smallLimits(cfg *Config) {
 func (c *cluster) anything(t *rapid.T, names []session.Address) {
 	n := c.nodes[rapid.IntRange(0, len(c.nodes)-1).Draw(t, "node")]
 	other := c.nodes[rapid.IntRange(0, len(c.nodes)-1).Draw(t, "other")]
-	switch rapid.IntRange(0, 15).Draw(t, "event") {
+	switch rapid.IntRange(0, 16).Draw(t, "event") {
 	case 0, 1, 2, 3:
 		n.connect(rapid.SampledFrom(names).Draw(t, "device"))
 	case 4, 5:
@@ -99,6 +99,8 @@ func (c *cluster) anything(t *rapid.T, names []session.Address) {
 		n.Tick(n.now())
 	case 12:
 		c.tick(int64(rapid.SampledFrom([]int{1, 50, 1000, 10_000}).Draw(t, "ms")))
+	case 13:
+		n.setClock(t)
 	default:
 		for range rapid.IntRange(1, 5).Draw(t, "messages") {
 			if keys := c.links(); len(keys) > 0 {
@@ -106,6 +108,11 @@ func (c *cluster) anything(t *rapid.T, names []session.Address) {
 			}
 		}
 	}
+}
+
+// setClock sets a node's clock ahead or back, at any moment.
+func (n *node) setClock(t *rapid.T) {
+	n.skewMS = int64(rapid.SampledFrom([]int{0, 0, 300, -200_000, 3_600_000}).Draw(t, "skew"))
 }
 
 // heal mends every link, and gossip says again who is a member.

@@ -40,7 +40,6 @@ type Replica struct {
 	stats     Stats
 	headsMS   int64 // of the last comparison
 	agedMS    int64 // of the last generation of tombstones
-	tickMS    int64 // of the last tick
 
 	clock   hybrid
 	crowded atomic.Int32                     // authors that are incomplete

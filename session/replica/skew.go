@@ -23,28 +23,27 @@ func (r *Replica) clockSkewMS() (most int64) {
 }
 
 // rewind follows this node's clock when it was set back: what is due in a second must not
-// be due in an hour and a second. Versions never go back (hybrid.go). One that was set
+// be due in an hour and a second. So this package notes when something happened, never
+// when something will be due, and here what seems to be still to happen is taken for
+// having happened now: it waits once more as long as it was to wait, and no longer. That
+// needs no memory of what the clock said, so it does not matter when between two ticks,
+// or before the first, it was set. Versions never go back (hybrid.go). A clock that was set
 // forward makes everything due, which does no harm.
 func (r *Replica) rewind(nowMS int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	back := r.tickMS - nowMS
-	r.tickMS = nowMS
-	if back <= 0 {
-		return
-	}
-	for _, at := range []*int64{&r.headsMS, &r.agedMS, &r.audit.lastMS} {
-		*at -= back
+	for _, at := range [...]*int64{&r.headsMS, &r.agedMS, &r.audit.lastMS} {
+		*at = min(*at, nowMS)
 	}
 	for _, a := range r.authors {
-		for _, at := range []*int64{&a.loadedMS, &a.asking.nextMS, &a.load.lastMS} {
-			*at -= back
+		for _, at := range [...]*int64{&a.loadedMS, &a.asking.sinceMS, &a.load.lastMS} {
+			*at = min(*at, nowMS)
 		}
 		if a.unfitMS != 0 {
-			a.unfitMS -= back
+			a.unfitMS = min(a.unfitMS, nowMS)
 		}
 	}
 	for _, q := range r.contests {
-		q.dueMS -= back
+		q.sinceMS = min(q.sinceMS, nowMS)
 	}
 }

@@ -69,7 +69,7 @@ func (s *Store) Mail(dst []session.Kept, a session.Address, after session.ID, n,
 func (s *Store) members(key, from string, n int) ([]string, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.CallTimeout)
 	defer cancel()
-	members, err := s.redis.ZRangeByLex(ctx, key, &client.ZRangeBy{Min: from, Max: lexNoMore, Count: int64(n)}).Result()
+	members, err := s.redis.ZRangeArgs(ctx, client.ZRangeArgs{Key: key, Start: from, Stop: lexNoMore, ByLex: true, Count: int64(n)}).Result()
 	if err != nil {
 		return nil, fmt.Errorf("redis: read %s: %w", key, err)
 	}

@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/api"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/wire"
 )
@@ -18,6 +20,31 @@ type Directory struct {
 // Devices returns the account's devices by name, at most limit. A node that does not
 // answer in time is left out. It waits for nodes and for the disk.
 func (d Directory) Devices(account string, limit int) ([]wire.DeviceInfo, error) {
+	others, _ := d.Others.Known(session.Address{Account: account})
+	return d.with(others, account, limit)
+}
+
+// Addressees is a Directory for who keeps a message for all devices of an account: one
+// that is left out would never get it, and its sender would not know.
+type Addressees struct{ Directory }
+
+// Devices is Directory's, and an error while a node does not answer. A node that is gone does not
+// hold up messages to accounts for as long as it is missed (cluster.keep.absent_for), unless
+// without it there is nobody: that there is no such device would be a guess.
+func (d Addressees) Devices(account string, limit int) ([]wire.DeviceInfo, error) {
+	others, missing, err := d.Others.known(session.Address{Account: account})
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.with(others, account, limit)
+	if err == nil && len(list) == 0 && missing {
+		return nil, fmt.Errorf("%w: a node is missing that may have known some", ErrUnreachable)
+	}
+	return list, err
+}
+
+// with is the list of this node's devices and the others.
+func (d Directory) with(others []api.Known, account string, limit int) ([]wire.DeviceInfo, error) {
 	list, err := d.Own.Devices(account, limit)
 	if err != nil {
 		return nil, err
@@ -26,7 +53,6 @@ func (d Directory) Devices(account string, limit int) ([]wire.DeviceInfo, error)
 	for i := range list {
 		at[list[i].Device] = i
 	}
-	others, _ := d.Others.Known(session.Address{Account: account})
 	for _, k := range others {
 		info := wire.DeviceInfo{Device: k.Device, Online: k.Online, SinceMS: k.Record.ClosedMS, SeenMS: k.Record.SeenMS, Attrs: k.Record.Attrs}
 		if k.Online {

@@ -97,12 +97,19 @@ func (c *Cluster) Where(a session.Address) api.Where {
 // Known asks the other nodes for an account's devices, or for one, unless it knows what
 // they would answer. The list is borrowed: others are given it, too.
 func (c *Cluster) Known(a session.Address) (list []api.Known, complete bool) {
+	list, missing, err := c.known(a)
+	return list, err == nil && !missing
+}
+
+// known is Known, and says why the list may not be complete: a member has not answered, or
+// a node is missing that may have had records nobody else has.
+func (c *Cluster) known(a session.Address) (list []api.Known, missing bool, err error) {
 	if !c.isStarted() {
-		return nil, false
+		return nil, false, fmt.Errorf("%w: this node does not know the others yet", ErrUnreachable)
 	}
 	_, hash := c.settings.Key.Address(a.Account, "")
 	if list, ok := c.lists.get(hash, a, c.settings.SteadyMS()); ok {
-		return list, true
+		return list, false, nil
 	}
 	var listing *listing
 	if a.Device == "" {
@@ -110,11 +117,11 @@ func (c *Cluster) Known(a session.Address) (list []api.Known, complete bool) {
 	}
 	nodes, settled := c.whoKnows(a.Account)
 	found, err := c.Ask(nodes, wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
-	complete = err == nil && !c.homes.isMissing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
-	if listing != nil && settled && complete {
+	missing = c.homes.isMissing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
+	if listing != nil && settled && err == nil && !missing {
 		c.lists.keep(listing, found, c.settings.SteadyMS())
 	}
-	return found, complete
+	return found, missing, err
 }
 
 // whoKnows returns the other nodes that may know something of an account: those that
