@@ -26,15 +26,16 @@ const connectTimeout = 10 * time.Second
 type connectCommand struct {
 	Address string `arg:"" optional:"" help:"ACCOUNT/DEVICE. Left out, the token names both."`
 
-	URL    string   `name:"url" default:"ws://127.0.0.1:8080/ws" placeholder:"URL" help:"The node's public listener (${default})."`
-	Token  string   `env:"ROOST_TOKEN" placeholder:"TOKEN" help:"The device's token, as \"roost token\" mints them; not wanted with --auth none."`
-	Raw    bool     `help:"Speak roost.raw: payloads are frames, bare."`
-	SSE    bool     `name:"sse" help:"Receive only: Server-Sent Events from /sse, where the URL says /ws."`
-	Frames bool     `help:"Lines from standard input are whole frames, not payloads of sends."`
-	NoAck  bool     `help:"Do not acknowledge messages that ask for it."`
-	Topics []string `name:"subscribe" placeholder:"TOPIC" help:"Subscribe to a topic, or with news.* to all topics below news; several are separated by commas."`
-	Since  string   `placeholder:"ID" help:"With --subscribe: be sent first what came after the message of that id."`
-	Count  int      `placeholder:"N" help:"Leave after N messages; 0: stay."`
+	URL      string   `name:"url" default:"ws://127.0.0.1:8080/ws" placeholder:"URL" help:"The node's public listener (${default})."`
+	Token    string   `env:"ROOST_TOKEN" placeholder:"TOKEN" help:"The device's token, as \"roost token\" mints them; not wanted with --auth none."`
+	Raw      bool     `help:"Speak roost.raw: payloads are frames, bare."`
+	SSE      bool     `name:"sse" help:"Receive only: Server-Sent Events from /sse, where the URL says /ws."`
+	Frames   bool     `help:"Lines from standard input are whole frames, not payloads of sends."`
+	NoAck    bool     `help:"Do not acknowledge messages that ask for it."`
+	Topics   []string `name:"subscribe" placeholder:"TOPIC" help:"Subscribe to a topic, or with news.* to all topics below news; several are separated by commas."`
+	Presence bool     `help:"Be told which of the account's other devices come and go."`
+	Since    string   `placeholder:"ID" help:"With --subscribe: be sent first what came after the message of that id."`
+	Count    int      `placeholder:"N" help:"Leave after N messages; 0: stay."`
 
 	LastEventID string `name:"last-event-id" placeholder:"ID" help:"With --sse, the message received last, which acknowledges it and what came before."`
 }
@@ -48,7 +49,8 @@ How the connection ended is said on standard error; exits with 0 when it was clo
 Examples:
   roost connect alice/phone
   roost connect alice/phone --subscribe news.*,weather.eu
-  roost connect alice/tv --sse
+  roost connect alice/phone --presence
+  roost connect alice/tv --sse --subscribe news.*
   roost connect --token "$(roost token --keys keys.json --account alice --device phone)"`
 }
 
@@ -61,7 +63,7 @@ func (c connectCommand) Run(t terminal) error {
 	ctx, stop := interruptible(t.ctx)
 	defer stop()
 	if c.SSE {
-		return c.listen(ctx, t, eventStream(target))
+		return c.listen(ctx, t, eventStream(target, c.Topics))
 	}
 	d, err := c.dial(ctx, target)
 	if err != nil {
@@ -74,7 +76,7 @@ func (c connectCommand) Run(t terminal) error {
 	// An interrupt says goodbye; the node's answer ends the reading below.
 	unhook := context.AfterFunc(ctx, func() { d.leave(ws.StatusNormalClosure) })
 	defer unhook()
-	if len(c.Topics) > 0 {
+	if len(c.Topics) > 0 || c.Presence {
 		if err := d.send(ws.OpText, c.subscription()); err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
@@ -96,14 +98,14 @@ func (c connectCommand) target() (*url.URL, error) {
 	if c.Count < 0 {
 		return nil, fmt.Errorf("--count %d is negative", c.Count)
 	}
-	if c.Raw && len(c.Topics) > 0 {
-		return nil, errors.New("--raw and --subscribe: roost.raw has no frame to subscribe with")
+	if c.Raw && (len(c.Topics) > 0 || c.Presence) {
+		return nil, errors.New("--raw with --subscribe or --presence: roost.raw has no frame to subscribe with")
 	}
 	if c.Since != "" && len(c.Topics) == 0 {
 		return nil, errors.New("--since without --subscribe: since is of the topics subscribed to")
 	}
-	if c.SSE && (len(c.Topics) > 0 || c.Raw || c.Frames || c.NoAck) {
-		return nil, errors.New("--sse only receives, frames of roost.v1: leave --raw, --subscribe, --frames and --no-ack out")
+	if c.SSE && (c.Presence || c.Since != "" || c.Raw || c.Frames || c.NoAck) {
+		return nil, errors.New("--sse only receives, frames of roost.v1: leave --raw, --presence, --since, --frames and --no-ack out (--last-event-id is its --since)")
 	}
 	if c.LastEventID != "" && !c.SSE {
 		return nil, errors.New("--last-event-id is for --sse: a WebSocket acknowledges each message by itself")
@@ -261,7 +263,7 @@ func (c connectCommand) sendLines(t terminal, d *device) {
 
 // subscription is the subscribe frame that the flags ask for.
 func (c connectCommand) subscription() []byte {
-	f := wire.DeviceFrame{Type: wire.FrameSubscribe, Ref: []byte(`"subscribe"`)}
+	f := wire.DeviceFrame{Type: wire.FrameSubscribe, Ref: []byte(`"subscribe"`), Presence: c.Presence}
 	for _, topic := range c.Topics {
 		f.Topics = append(f.Topics, []byte(topic))
 	}

@@ -82,11 +82,16 @@ func (c connectCommand) subscribe(ctx context.Context, target *url.URL) (*http.R
 }
 
 // eventStream returns where a node has events whose WebSockets are at the given URL.
-func eventStream(socket *url.URL) *url.URL {
+func eventStream(socket *url.URL, topics []string) *url.URL {
 	u := *socket
 	u.Scheme = strings.Replace(u.Scheme, "ws", "http", 1)
 	if path, ok := strings.CutSuffix(u.Path, "/ws"); ok {
 		u.Path = path + "/sse"
+	}
+	if len(topics) > 0 {
+		query := u.Query()
+		query.Set("topics", strings.Join(topics, ","))
+		u.RawQuery = query.Encode()
 	}
 	return &u
 }

@@ -37,6 +37,8 @@ type keeper interface {
 	api.Keeper
 	protocol.Mail
 	Closed(a session.Address)
+	// AckedThrough is Acked of the message that an event stream's client has received last.
+	AckedThrough(a session.Address, id session.ID) bool
 }
 
 func (n *node) keeper() keeper {
@@ -45,6 +47,20 @@ func (n *node) keeper() keeper {
 	}
 	return n.mailbox
 }
+
+// elsewhere asks other nodes what their mailboxes have for a device; nil: there are none.
+func (n *node) elsewhere() protocol.Elsewhere {
+	if n.homes == nil {
+		return nil // an interface that holds a nil pointer would not be nil
+	}
+	return n.homes
+}
+
+// streams has a Last-Event-ID acknowledge what an event stream has got.
+type streams struct{ keeper keeper }
+
+// From acknowledges what went to the stream up to a message (protocol.Resume).
+func (r streams) From(s *session.Session, id session.ID) { r.keeper.AckedThrough(s.Address, id) }
 
 func (n *node) onlines() mailbox.Presence {
 	if n.cluster != nil {

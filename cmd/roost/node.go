@@ -147,7 +147,7 @@ func (n *node) connect() (err error) {
 	n.presence = n.newPresence(sockets)
 	n.gate = protocol.NewGate(n.cfg.Protocol, protocol.Parts{
 		Origin: n.origin, Registry: n.sessions, Verifier: n.verifier, AuthNone: n.cfg.Auth.Mode == auth.ModeNone,
-		Journal: watchedJournal{journal, n.presence, n.keeper()}, Acks: n.router, Pings: n.router, Mail: n.keeper(), Relay: n.relay,
+		Journal: watchedJournal{journal, n.presence, n.keeper()}, Acks: n.router, Pings: n.router, Mail: n.keeper(), Resume: streams{n.keeper()}, Elsewhere: n.elsewhere(), Relay: n.relay,
 		Directory: n.directory(), Topics: n.topics, Presence: n.presence,
 		Refusals: n.refusals, Now: n.now, Log: n.log,
 		PingMS: n.cfg.Netpoll.PingInterval.Milliseconds(), MaxPayload: n.cfg.Relay.PayloadBytesMax,

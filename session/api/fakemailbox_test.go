@@ -56,7 +56,7 @@ func (b *fakeMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	for _, d := range devices {
 		k := session.Kept{ID: id, Address: session.Address{Account: p.Account, Device: d}, Kind: p.Kind, Payload: p.Payload, SentMS: p.SentMS}
 		device := strings.Clone(d)
-		b.n.router.Attempt(&k, func(o session.Outcome) {
+		b.n.router.Attempt(&k, 0, func(o session.Outcome) {
 			if o != session.Written {
 				o = session.Queued
 			}

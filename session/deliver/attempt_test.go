@@ -22,7 +22,7 @@ func keptFor(account, device string, from session.Origin) *session.Kept {
 // attempt begins one; what was heard of it is in the list.
 func (n *node) attempt(m *session.Kept) *[]session.Outcome {
 	heard := new([]session.Outcome)
-	n.Attempt(m, func(o session.Outcome) { *heard = append(*heard, o) })
+	n.Attempt(m, 0, func(o session.Outcome) { *heard = append(*heard, o) })
 	return heard
 }
 
@@ -91,10 +91,10 @@ func TestAttemptFromWithin(t *testing.T) {
 	var next func(session.Outcome)
 	next = func(o session.Outcome) {
 		if left--; o == session.Written && left > 0 {
-			n.Attempt(m, next)
+			n.Attempt(m, 0, next)
 		}
 	}
-	n.Attempt(m, next)
+	n.Attempt(m, 0, next)
 	if left != 0 {
 		t.Errorf("%d are left", left)
 	}
@@ -152,7 +152,46 @@ func TestAttemptAllocatesNothing(t *testing.T) {
 			written++
 		}
 	}
-	if got := testing.AllocsPerRun(1000, func() { n.Attempt(m, heard) }); got != 0 || written != 1001 {
+	if got := testing.AllocsPerRun(1000, func() { n.Attempt(m, 0, heard) }); got != 0 || written != 1001 {
 		t.Errorf("%v allocations, %d written", got, written)
+	}
+}
+
+// TestAttemptMeansASession: what is meant for a session does not go to a newer one, which
+// its keeper sends to by itself, nor to an older one, which it has done with.
+func TestAttemptMeansASession(t *testing.T) {
+	for name, tc := range map[string]struct {
+		meant func(version uint64) uint64
+		want  []session.Outcome
+	}{
+		"this":  {func(v uint64) uint64 { return v }, []session.Outcome{session.Written}},
+		"any":   {func(uint64) uint64 { return 0 }, []session.Outcome{session.Written}},
+		"older": {func(v uint64) uint64 { return v - 1 }, []session.Outcome{session.Offline}},
+		"newer": {func(v uint64) uint64 { return v + 1 }, []session.Outcome{session.Offline}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(nil)
+			n.open("alice", "phone", 0)
+			s := n.open("alice", "phone", 0) // the second, so that none of the versions is 0
+			var heard []session.Outcome
+			n.Attempt(keptFor("alice", "phone", older), tc.meant(s.Version), func(o session.Outcome) { heard = append(heard, o) })
+			n.sockets.settle(netpoll.ResultWritten)
+			if fmt.Sprint(heard) != fmt.Sprint(tc.want) {
+				t.Errorf("heard %v, want %v", heard, tc.want)
+			}
+		})
+	}
+}
+
+// TestAttemptIsNotSentAgain: a connection is gone and there is a newer one.
+func TestAttemptIsNotSentAgain(t *testing.T) {
+	n := newNode(nil)
+	s := n.open("alice", "phone", 0)
+	var heard []session.Outcome
+	n.Attempt(keptFor("alice", "phone", older), s.Version, func(o session.Outcome) { heard = append(heard, o) })
+	n.open("alice", "phone", 0)
+	n.sockets.settle(netpoll.ResultGone)
+	if len(n.sockets.sent) != 0 || fmt.Sprint(heard) != fmt.Sprint([]session.Outcome{session.Offline}) {
+		t.Errorf("sent %d times more, heard %v", len(n.sockets.sent), heard)
 	}
 }

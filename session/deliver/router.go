@@ -47,6 +47,8 @@ type Push struct {
 	local  bool           // it came over a link
 	ack    bool           // the message asks for an ack that this delivery does not wait for
 	origin session.Origin // of its id; zero: this node's
+
+	version uint64 // of the session of the device that is meant; 0: whichever it has
 }
 
 // Router delivers messages to the devices connected to this node. Any goroutine
@@ -129,6 +131,11 @@ func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
 		d.refuse(session.TooLarge)
 	case s == nil:
 		d.seek(nil)
+	case d.version != 0 && s.Version < d.version:
+		d.targets[0].session = nil
+		d.seek(s)
+	case d.version != 0 && s.Version > d.version:
+		d.refuse(session.Offline)
 	case !d.awaitAcks(1):
 		d.refuse(session.Overloaded)
 	default:

@@ -95,7 +95,12 @@ func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 	if d.targets[0].outcome != session.Pending {
 		return true
 	}
-	if s := d.router.reg.Lookup(d.to.Account, d.to.Device); s != nil {
+	s := d.router.reg.Lookup(d.to.Account, d.to.Device)
+	if s != nil && d.version != 0 && s.Version > d.version { // its keeper sends to that one
+		d.settle(0, session.Offline)
+		return true
+	}
+	if s != nil && s.Version >= d.version {
 		d.targets[0].session, d.place = s, Place{}
 		if d.awaitAcks(1) {
 			d.send(0)

@@ -137,6 +137,9 @@ func (d *Delivery) sendAgain(i int) {
 	}
 	s := d.router.reg.Lookup(t.session.Account, t.session.Device)
 	switch {
+	case d.version != 0 && s != nil && s.Version > d.version: // its keeper sends to that one
+		d.settle(i, session.Offline)
+		return
 	case d.to.Topic != "": // the newer connection has not subscribed, or is a subscriber of its own
 		d.settle(i, session.Offline)
 		return

@@ -41,6 +41,40 @@ func (m *Mailbox) Acked(a session.Address, id session.ID) bool {
 	return ok
 }
 
+// AckedThrough is Acked of the message that the client of an event stream has received
+// last: it has everything as well that went to that stream before, in the order of sending. What
+// it cannot place, because the message is of another node and not kept here, or of before the
+// start, acknowledges that one alone, and the rest is sent once more.
+func (m *Mailbox) AckedThrough(a session.Address, id session.ID) bool {
+	s := m.shard(a.Account)
+	s.mu.Lock()
+	if b := s.boxes[a]; b != nil {
+		s.throughLocked(b, id)
+	}
+	s.mu.Unlock()
+	return m.Acked(a, id)
+}
+
+// throughLocked settles what went to the stream of a message before it. Written is noted in
+// the order of the stream, because attempts on a device are made one after another and their
+// receipts come in order. Of a message that is not in the box, but whose number is of this
+// run, the kernel had everything before that number was made; which stream it was for is
+// not known, so only what went to the newest counts.
+func (s *shard) throughLocked(b *box, id session.ID) {
+	before, session := id.Number, b.version
+	if i, ok := b.find(id); ok {
+		before, session = b.items[i].writtenAt, b.items[i].sentOn
+	} else if !s.mailbox.ofThisRun(id) {
+		return
+	}
+	for i := len(b.items) - 1; i >= 0 && session != 0; i-- {
+		if it := &b.items[i]; it.sentOn == session && it.writtenAt != 0 && it.writtenAt < before {
+			s.mailbox.count.through.Add(1)
+			s.ackLocked(b, i)
+		}
+	}
+}
+
 // ackLocked settles a message that its device has acknowledged.
 func (s *shard) ackLocked(b *box, i int) {
 	if b.items[i].first {

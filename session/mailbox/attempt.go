@@ -70,6 +70,7 @@ func (s *shard) heardLocked(b *box, i int, version uint64, o session.Outcome) (l
 	case session.Written:
 		m.count.written.Add(1)
 		b.tries = 0
+		b.written(it, m.newID().Number, m.now())
 		if !ruleKeep {
 			s.finishLocked(b, i, session.Acked)
 			return false

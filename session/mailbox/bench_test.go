@@ -39,7 +39,7 @@ func (e *ether) Mail(dst []session.Kept, _ session.Address, after session.ID, n,
 	return dst, nil
 }
 
-func (e *ether) Attempt(m *session.Kept, heard func(session.Outcome)) {
+func (e *ether) Attempt(m *session.Kept, version uint64, heard func(session.Outcome)) {
 	e.sent, e.to = m.ID, m.Address
 	heard(session.Written)
 }

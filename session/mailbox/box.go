@@ -10,15 +10,17 @@ import (
 type item struct {
 	number    session.MessageID
 	expiresMS int64
-	sentOn    uint64 // version of the session it was last sent to; 0: of none, or in vain
-	sinceMS   int64  // when it became what was told last
-	collapse  string
-	origin    uint32 // number of its maker
-	bytes     uint32 // of its payload; 0 until known
+	sentOn    uint64            // version of the session it was last sent to; 0: of none, or in vain
+	sinceMS   int64             // when it became what was told last; of Written, when it was written last
+	writtenAt session.MessageID // the id that was next when that session's kernel had it; 0: it has it not, as far as is known
+	collapse  *string           // nil: none
+	origin    uint32            // number of its maker
+	bytes     uint32            // of its payload; 0 until known
 	priority  session.Priority
 	told      session.Outcome // Queued or Written; Pending: neither yet
 	first     bool            // the first device's ack takes it from the account's others
 	watched   bool            // somebody may want to hear what becomes of it
+	passed    bool            // it has gone to that session so long ago that the window does not count it any more
 	known     bool            // all of this is true; otherwise only number, origin, expiry and collapse are
 }
 
@@ -33,8 +35,9 @@ type box struct {
 
 	version       uint64 // of the session the device is believed to have; 0: of none
 	unsent        int32  // items that have not gone to that session
-	inFlight      int32  // items that have
+	inFlight      int32  // items that have, and count against the window
 	inFlightBytes int    // and their payloads
+	patienceMS    int64  // no item passes before that; 0: none can be said to
 
 	bytes   int   // payloads of items and of pending
 	pending int32 // messages that are being stored
@@ -125,7 +128,7 @@ func (b *box) remove(i int) {
 
 // send notes that the item goes to the session of now.
 func (b *box) send(it *item) {
-	it.sentOn = b.version
+	it.sentOn, it.writtenAt, it.passed = b.version, 0, false
 	b.unsent--
 	b.inFlight++
 	b.inFlightBytes += int(it.bytes)
@@ -135,10 +138,49 @@ func (b *box) send(it *item) {
 func (b *box) leave(it *item) {
 	if b.has(it) {
 		b.unsent++
+		b.uncount(it)
+	}
+	it.sentOn, it.writtenAt, it.passed = 0, 0, false
+}
+
+// uncount takes an item that has gone to the session of now out of the window.
+func (b *box) uncount(it *item) {
+	if !it.passed {
 		b.inFlight--
 		b.inFlightBytes -= int(it.bytes)
 	}
-	it.sentOn = 0
+}
+
+// written notes that the kernel has the item.
+func (b *box) written(it *item, next session.MessageID, nowMS int64) {
+	it.writtenAt, it.sinceMS = next, nowMS
+	if b.patienceMS == 0 {
+		b.patienceMS = nowMS + int64(b.shard.mailbox.cfg.WindowPatienceMS)
+	}
+}
+
+// pass lets those go out of the window that the device has had for long without an ack: a
+// client that only listens acknowledges nothing until it comes back, and one that forgot to
+// must not keep out what comes after. They are not sent to this session again.
+func (b *box) pass(nowMS int64) {
+	if b.patienceMS == 0 || nowMS < b.patienceMS {
+		return
+	}
+	b.patienceMS = 0
+	for i := range b.items {
+		it := &b.items[i]
+		if !b.has(it) || it.passed || it.writtenAt == 0 {
+			continue
+		}
+		at := it.sinceMS + int64(b.shard.mailbox.cfg.WindowPatienceMS)
+		if at <= nowMS {
+			b.shard.mailbox.count.passed.Add(1)
+			b.uncount(it)
+			it.passed = true
+		} else if b.patienceMS == 0 || at < b.patienceMS {
+			b.patienceMS = at
+		}
+	}
 }
 
 // sees notes which session the device has; 0 is none.
@@ -148,11 +190,12 @@ func (b *box) sees(version uint64) {
 	}
 	b.version, b.unsent, b.inFlight, b.inFlightBytes = version, 0, 0, 0
 	for i := range b.items {
-		if it := &b.items[i]; b.has(it) {
+		switch it := &b.items[i]; {
+		case !b.has(it):
+			b.unsent++
+		case !it.passed:
 			b.inFlight++
 			b.inFlightBytes += int(it.bytes)
-		} else {
-			b.unsent++
 		}
 	}
 }

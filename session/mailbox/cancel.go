@@ -5,8 +5,8 @@ import (
 )
 
 // Fates returns what became of the message for each device, in the store's order; found is
-// false for a message that nobody knows, or not any more. It asks the store, so it blocks. For
-// some milliseconds after a message was settled the store may still call it Queued.
+// false for a message that nobody knows, or not any more. It asks the store, so it blocks.
+// What was settled a moment ago, which the store may not see yet, is said from memory.
 func (m *Mailbox) Fates(id session.ID) (list []Fate, found bool, err error) {
 	account, list, found, err := m.store.Fates(id)
 	if err != nil || !found {
@@ -19,6 +19,8 @@ func (m *Mailbox) Fates(id session.ID) (list []Fate, found bool, err error) {
 		if f := &list[i]; f.Outcome == session.Queued {
 			if it := s.itemLocked(session.Address{Account: account, Device: f.Device}, id); it != nil && it.told == session.Written {
 				f.Outcome, f.AtMS = session.Written, it.sinceMS
+			} else if it == nil {
+				s.recentLocked(id, f)
 			}
 		}
 	}

@@ -5,17 +5,18 @@ import "fmt"
 // Config holds the limits of the mailbox. It is read once, by New.
 type Config struct {
 	MessagesMax       int `yaml:"messages_max" doc:"messages that wait on this node for all devices together, count; each costs about 100 bytes of memory, so 4,000,000 are some 400 MB. Above it a push is overloaded"`
-	BytesMax          int `yaml:"bytes_max" doc:"payloads of those together, bytes; they are on disk. After a restart a payload counts from when its device is looked at. Above it a push is overloaded"`
+	BytesMax          int `yaml:"bytes_max" doc:"payloads of those together, bytes; they are on disk, where store.mail_bytes_max must have room for more. After a restart a payload counts from when its device is looked at. Above it a push is overloaded"`
 	DeviceMessagesMax int `yaml:"device_messages_max" doc:"messages that wait for one device, count; more than a person would read. Above it a push is overloaded, unless it replaces one with its collapse key"`
 	DeviceBytesMax    int `yaml:"device_bytes_max" doc:"payloads that wait for one device, bytes; at least the largest payload that is accepted, which is 1 MiB by default. Above it a push is overloaded"`
 	AccountDevicesMax int `yaml:"account_devices_max" doc:"devices of one push to an account, count; it is synced as one promise and answered device by device. Above it the push is overloaded"`
 	PendingMax        int `yaml:"pending_max" doc:"pushes that are being stored, or wait for the list of their account's devices, count; each holds its payload. Above it a push is overloaded"`
 	PendingBytesMax   int `yaml:"pending_bytes_max" doc:"payloads of those together, bytes; at least device_bytes_max"`
 
-	WindowMessages int `yaml:"window_messages" doc:"messages on their way to one device or waiting for its ack while more wait behind them, count; 128 keep a connection busy for a round trip of 100 ms at 1,000 a second"`
-	WindowBytes    int `yaml:"window_bytes" doc:"payloads of those together, bytes; a larger message goes alone"`
-	Workers        int `yaml:"workers" doc:"goroutines that read the store and ask for device lists, count; as many devices are drained at one time"`
-	EarlyAcksMax   int `yaml:"early_acks_max" doc:"acks of one device kept after a start until its mailbox was read, count; above it they are refused, and the messages come again"`
+	WindowMessages   int `yaml:"window_messages" doc:"messages on their way to one device or waiting for its ack while more wait behind them, count; 128 keep a connection busy for a round trip of 100 ms at 1,000 a second"`
+	WindowBytes      int `yaml:"window_bytes" doc:"payloads of those together, bytes; a larger message goes alone"`
+	WindowPatienceMS int `yaml:"window_patience_ms" doc:"time after which a message that a device has and does not acknowledge stops counting against that window, milliseconds; event streams acknowledge nothing before they come back"`
+	Workers          int `yaml:"workers" doc:"goroutines that read the store and ask for device lists, count; as many devices are drained at one time"`
+	EarlyAcksMax     int `yaml:"early_acks_max" doc:"acks of one device kept after a start until its mailbox was read, count; above it they are refused, and the messages come again"`
 
 	RetryMinMS int `yaml:"retry_min_ms" doc:"pause before a device is tried again that was there but could not take a message, milliseconds; doubles up to retry_max_ms, and is spread by half"`
 	RetryMaxMS int `yaml:"retry_max_ms" doc:"longest such pause, milliseconds"`
@@ -25,7 +26,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		MessagesMax:       4_000_000,
-		BytesMax:          16 << 30,
+		BytesMax:          6 << 30,
 		DeviceMessagesMax: 1000,
 		DeviceBytesMax:    8 << 20,
 		AccountDevicesMax: 1000,
@@ -33,6 +34,7 @@ func Default() Config {
 		PendingBytesMax:   256 << 20,
 		WindowMessages:    128,
 		WindowBytes:       256 << 10,
+		WindowPatienceMS:  5000,
 		Workers:           4,
 		EarlyAcksMax:      1000,
 		RetryMinMS:        250,
@@ -57,6 +59,7 @@ func (c Config) Validate() error {
 		{"pending_bytes_max", c.PendingBytesMax, 1, 1 << 40},
 		{"window_messages", c.WindowMessages, 1, 1 << 16},
 		{"window_bytes", c.WindowBytes, 1, 1 << 30},
+		{"window_patience_ms", c.WindowPatienceMS, 10, hour},
 		{"workers", c.Workers, 1, 1 << 10},
 		{"early_acks_max", c.EarlyAcksMax, 1, 1 << 20},
 		{"retry_min_ms", c.RetryMinMS, 10, hour},

@@ -42,7 +42,7 @@ func (c *crowd) Devices(_ string, dst []string) ([]string, error) {
 
 func (c *crowd) Cancel(session.Address, []session.ID) {}
 
-func (c *crowd) Attempt(m *session.Kept, heard func(session.Outcome)) {
+func (c *crowd) Attempt(m *session.Kept, version uint64, heard func(session.Outcome)) {
 	a, id := m.Address, m.ID
 	c.answers.Go(func() {
 		_, ok := c.Online(a)

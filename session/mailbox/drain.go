@@ -110,8 +110,13 @@ func (b *box) pumpLocked() (start bool) {
 		return false
 	case !b.known:
 		start = b.retryMS == 0 && (b.version != 0 || len(b.early()) > 0)
-	case b.unsent > 0 && int(b.inFlight) <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2:
-		start = b.nextRun(m.now(), cfg).n > 0
+	case b.unsent > 0 && b.version != 0 && b.retryMS == 0:
+		nowMS := m.now()
+		if b.pass(nowMS); int(b.inFlight) <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2 {
+			start = b.nextRun(nowMS, cfg).n > 0
+		} else if b.patienceMS != 0 {
+			b.shard.dueLocked(b, b.patienceMS)
+		}
 	}
 	b.working = start
 	return start
@@ -234,7 +239,7 @@ func (b *box) sendNext(k *session.Kept, p session.Priority, version uint64) bool
 	}
 	a := m.attemptLocked(b, &b.items[i])
 	s.mu.Unlock()
-	m.router.Attempt(k, a.heard)
+	m.router.Attempt(k, version, a.heard)
 	return true
 }
 

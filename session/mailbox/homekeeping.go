@@ -83,7 +83,12 @@ func (m *Homes) Fate(f *wire.MailFate) {
 // AckedElsewhere is an ack that a device gave to another node.
 func (m *Homes) AckedElsewhere(a *wire.MailAck) {
 	m.count.acksReceived.Add(1)
-	m.box.Acked(session.Address{Account: a.Account, Device: a.Device}, a.ID)
+	who := session.Address{Account: a.Account, Device: a.Device}
+	if a.Through {
+		m.box.AckedThrough(who, a.ID)
+	} else {
+		m.box.Acked(who, a.ID)
+	}
 }
 
 // Fates asks the keeper of a message what has become of it. It waits for a disk.
@@ -104,18 +109,21 @@ func (m *Homes) Cancel(id session.ID) ([]Fate, bool, error) {
 
 // HomesStats is what became of messages that belong to another node, or came from one.
 type HomesStats struct {
-	InFlight     int        `metric:"roost_mail_in_flight" doc:"messages that wait for the home of their account to say that it keeps them"`
-	AcksHeld     int        `metric:"roost_mail_acks_held" doc:"acks that wait for a link to the keeper of their message"`
-	Sent         uint64     `metric:"roost_mail_sent_total" doc:"messages sent to the homes of their accounts"`
-	Received     uint64     `metric:"roost_mail_received_total" doc:"messages of other nodes, to be kept here"`
-	StoodIn      ByStanding `metric:"roost_mail_stood_in_total" label:"reason" doc:"messages kept here in place of the home, by reason"`
-	Unsure       uint64     `metric:"roost_mail_unsure_total" doc:"of those the ones that the home may keep as well, because its answer did not come: their devices may get them twice, with two ids"`
-	LateAnswers  uint64     `metric:"roost_mail_late_answers_total" doc:"answers of homes that were stood in for meanwhile"`
-	Overloaded   uint64     `metric:"roost_mail_overloaded_total" doc:"messages refused because too many waited for homes"`
-	AnswersLost  uint64     `metric:"roost_mail_answers_lost_total" doc:"answers and outcomes for other nodes that no link took"`
-	AcksSent     uint64     `metric:"roost_mail_acks_sent_total" doc:"acks of devices sent to the keepers of their messages"`
-	AcksReceived uint64     `metric:"roost_mail_acks_received_total" doc:"acks that devices gave to other nodes"`
-	AcksLost     uint64     `metric:"roost_mail_acks_lost_total" doc:"acks dropped because too many waited for a link, or the keeper is no member any more: those devices get the message once more, if it comes back"`
+	InFlight      int        `metric:"roost_mail_in_flight" doc:"messages that wait for the home of their account to say that it keeps them"`
+	AcksHeld      int        `metric:"roost_mail_acks_held" doc:"acks that wait for a link to the keeper of their message"`
+	Sent          uint64     `metric:"roost_mail_sent_total" doc:"messages sent to the homes of their accounts"`
+	Received      uint64     `metric:"roost_mail_received_total" doc:"messages of other nodes, to be kept here"`
+	StoodIn       ByStanding `metric:"roost_mail_stood_in_total" label:"reason" doc:"messages kept here in place of the home, by reason"`
+	Unsure        uint64     `metric:"roost_mail_unsure_total" doc:"of those the ones that the home may keep as well, because its answer did not come: their devices may get them twice, with two ids"`
+	LateAnswers   uint64     `metric:"roost_mail_late_answers_total" doc:"answers of homes that were stood in for meanwhile"`
+	Overloaded    uint64     `metric:"roost_mail_overloaded_total" doc:"messages refused because too many waited for homes"`
+	AnswersLost   uint64     `metric:"roost_mail_answers_lost_total" doc:"answers and outcomes for other nodes that no link took"`
+	AcksSent      uint64     `metric:"roost_mail_acks_sent_total" doc:"acks of devices sent to the keepers of their messages"`
+	AcksReceived  uint64     `metric:"roost_mail_acks_received_total" doc:"acks that devices gave to other nodes"`
+	MissedAsked   uint64     `metric:"roost_mail_missed_asked_total" doc:"devices that came here for which the home of their account was asked what they have missed"`
+	MissedUnasked uint64     `metric:"roost_mail_missed_unasked_total" doc:"devices for which it was not, because cluster.mail.missed_max were being asked for: their hello says what this node knows"`
+	MissedUnknown uint64     `metric:"roost_mail_missed_unknown_total" doc:"devices for which it did not say so within cluster.mail.missed_timeout: the same"`
+	AcksLost      uint64     `metric:"roost_mail_acks_lost_total" doc:"acks dropped because too many waited for a link, or the keeper is no member any more: those devices get the message once more, if it comes back"`
 }
 
 // ByStanding is one counter for each reason to stand in.
@@ -128,6 +136,7 @@ func (ByStanding) Label(i int) string {
 
 type homesCounts struct {
 	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost atomic.Uint64
+	missedAsked, missedUnasked, missedUnknown                                                      atomic.Uint64
 
 	stoodIn [standings]atomic.Uint64
 }
@@ -141,6 +150,7 @@ func (m *Homes) Stats() HomesStats {
 	s.Sent, s.Received, s.Unsure, s.LateAnswers = n.sent.Load(), n.received.Load(), n.unsure.Load(), n.lateAnswers.Load()
 	s.Overloaded, s.AnswersLost = n.overloaded.Load(), n.answersLost.Load()
 	s.AcksSent, s.AcksReceived, s.AcksLost = n.acksSent.Load(), n.acksReceived.Load(), n.acksLost.Load()
+	s.MissedAsked, s.MissedUnasked, s.MissedUnknown = n.missedAsked.Load(), n.missedUnasked.Load(), n.missedUnknown.Load()
 	for i := range s.StoodIn {
 		s.StoodIn[i] = n.stoodIn[i].Load()
 	}

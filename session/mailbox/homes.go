@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/session"
@@ -20,6 +21,8 @@ type HomesConfig struct {
 	InFlightMax   int           // messages that wait for the answer of a home
 	InFlightBytes int           // and their payloads
 	AnswerTimeout time.Duration // in which a home says that it has a message on its disk
+	MissedTimeout time.Duration // in which a home says what a device has missed: for AskMissed of the ports
+	MissedMax     int           // devices for which homes are being asked
 	AcksMax       int           // acks that wait for a link to the keeper of their message
 }
 
@@ -31,6 +34,9 @@ type HomesPorts struct {
 	Links   Links
 	// Ask asks the keeper of a message what has become of it, or to withdraw it. It blocks.
 	Ask func(kind wire.QuestionKind, id session.ID) ([]Fate, bool, error)
+	// AskMissed asks a node how many messages wait there for a device, within MissedTimeout. It
+	// does not block; answer is called once.
+	AskMissed func(node string, a session.Address, answer func(missed int, err error))
 	// NowMS is the node's clock in Unix milliseconds, which may be set; SteadyMS one that is not.
 	NowMS, SteadyMS func() int64
 }
@@ -78,6 +84,8 @@ type Homes struct {
 	box   *Mailbox
 	ports HomesPorts
 	count homesCounts
+
+	asking atomic.Int64 // devices for which a home is being asked
 
 	mu      sync.Mutex
 	ref     uint64
@@ -209,14 +217,25 @@ func (m *Homes) Unwatch(id session.ID) {
 
 // Acked notes that a device of this node has a message; false: it is none that is kept for
 // it. Of a message that another node keeps that is not known here, and it is true.
-func (m *Homes) Acked(a session.Address, id session.ID) bool {
-	if id.Node == m.ports.Self {
+func (m *Homes) Acked(a session.Address, id session.ID) bool { return m.acknowledge(a, id, false) }
+
+// AckedThrough is Acked of the message that the client of an event stream has received last;
+// see Mailbox's AckedThrough. Only the node that the id names is told: what others keep of
+// that stream is sent once more.
+func (m *Homes) AckedThrough(a session.Address, id session.ID) bool {
+	return m.acknowledge(a, id, true)
+}
+
+func (m *Homes) acknowledge(a session.Address, id session.ID, through bool) bool {
+	switch {
+	case id.Node == m.ports.Self && through:
+		return m.box.AckedThrough(a, id)
+	case id.Node == m.ports.Self:
 		return m.box.Acked(a, id)
-	}
-	if !m.ports.Members.Knows(id.Node) {
+	case !m.ports.Members.Knows(id.Node):
 		return false
 	}
-	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device}
+	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device, Through: through}
 	var room [512]byte
 	if m.ports.Links.Send(id.Node, wire.LinkTypeMailAck, wire.AppendMailAck(room[:0], &ack)) {
 		m.count.acksSent.Add(1)
@@ -240,6 +259,29 @@ func (m *Homes) Acked(a session.Address, id session.ID) bool {
 
 // Missed is how many messages wait for a device on this node.
 func (m *Homes) Missed(a session.Address) int { return m.box.Missed(a) }
+
+// AskMissed asks the home of the device's account what waits for it there
+// (protocol.Elsewhere). What others keep in place of the home is not known.
+func (m *Homes) AskMissed(a session.Address, answer func(missed int)) bool {
+	node := m.ports.Members.Home(a.Account)
+	if node == m.ports.Self || !m.ports.Links.Speaks(node) {
+		return false
+	}
+	if m.asking.Add(1) > int64(m.cfg.MissedMax) { // a storm is not to be slowed by this
+		m.asking.Add(-1)
+		m.count.missedUnasked.Add(1)
+		return false
+	}
+	m.count.missedAsked.Add(1)
+	m.ports.AskMissed(node, a, func(missed int, err error) {
+		m.asking.Add(-1)
+		if err != nil {
+			m.count.missedUnknown.Add(1)
+		}
+		answer(missed)
+	})
+	return true
+}
 
 // Opened says that a device has come to this node.
 func (m *Homes) Opened(a session.Address, version uint64) { m.box.Opened(a, version) }
@@ -269,7 +311,7 @@ func (m *Homes) Linked(node string) {
 	m.held -= len(list)
 	m.mu.Unlock()
 	for i := range list {
-		m.Acked(session.Address{Account: list[i].Account, Device: list[i].Device}, list[i].ID)
+		m.acknowledge(session.Address{Account: list[i].Account, Device: list[i].Device}, list[i].ID, list[i].Through)
 	}
 }
 

@@ -83,7 +83,7 @@ func (w *town) Online(a session.Address) (uint64, bool) {
 }
 
 // Attempt delivers to whatever node has the device.
-func (n *townNode) Attempt(m *session.Kept, heard func(session.Outcome)) {
+func (n *townNode) Attempt(m *session.Kept, _ uint64, heard func(session.Outcome)) {
 	for _, to := range n.t.nodes {
 		if to.here {
 			to.got = append(to.got, fmt.Sprintf("%s %s", m.Payload, m.ID.Text()))

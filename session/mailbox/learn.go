@@ -69,7 +69,7 @@ func (m *Mailbox) take(a session.Address, id session.ID, expiresMS int64, collap
 	m.waiting.Add(1)
 	s.insertLocked(b, item{
 		number: id.Number, origin: m.origins.number(id.Origin), expiresMS: expiresMS,
-		collapse: strings.Clone(collapse), told: session.Queued,
+		collapse: keyOf(strings.Clone(collapse)), told: session.Queued,
 	})
 }
 
@@ -152,7 +152,7 @@ func (s *shard) mergeLocked(b *box, k *session.Kept) {
 		m.waiting.Add(1)
 		s.insertLocked(b, item{
 			number: k.Number, origin: m.origins.number(k.Origin), expiresMS: k.ExpiresMS,
-			collapse: strings.Clone(k.Collapse), told: session.Queued,
+			collapse: keyOf(strings.Clone(k.Collapse)), told: session.Queued,
 		})
 		if i, ok = b.find(k.ID); !ok {
 			return // a newer one has its collapse key

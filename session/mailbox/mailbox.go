@@ -60,6 +60,9 @@ type shard struct {
 	wheel wheel
 	due   []*box // those that Tick is about to look at
 	dice  *rand.Rand
+
+	recent  [recentFates]recentFate // a ring
+	settled uint                    // how many there have been in it
 }
 
 // spareMax bounds the boxes that a shard keeps to begin anew.

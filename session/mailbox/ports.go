@@ -12,7 +12,9 @@ type Ports struct {
 	Canceller Canceller
 	Turns     Turns // nil: a device is drained as soon as a worker is free
 
-	// NewID makes the id of a message: this node's, of this run, each higher than the one before.
+	// NewID makes the id of a message: this node's, of this run, each higher than the one before,
+	// also than those of messages that are not kept. It is the clock too by which the mailbox
+	// knows what an event stream got before what.
 	NewID func() session.ID
 	// Hash names devices for OpenedElsewhere; nil: that is not called.
 	Hash session.Hasher
@@ -49,9 +51,10 @@ type Store interface {
 // Router tries to deliver; package deliver's Router is one.
 type Router interface {
 	// Attempt puts m on its device's connection, wherever that is, and borrows m until it
-	// returns. heard is called exactly once, from any goroutine, maybe before Attempt
+	// returns. Has the device another session than that of version by then, where that can be
+	// seen, then the outcome is Offline: the mailbox looks again. heard is called exactly once, from any goroutine, maybe before Attempt
 	// returns: Written, or why not.
-	Attempt(m *session.Kept, heard func(session.Outcome))
+	Attempt(m *session.Kept, version uint64, heard func(session.Outcome))
 }
 
 // Presence knows who is connected.

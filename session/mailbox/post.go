@@ -208,17 +208,17 @@ func (q *post) keepLocked() {
 	m, s := q.mailbox, q.shard
 	m.count.kept.Add(uint64(len(q.list)))
 	if q.watcher != nil {
-		q.watcher.Kept(q.id, len(q.list), session.Pending, "")
-		if !q.brief {
-			for _, device := range q.refused {
-				q.watcher.Became(q.id, device, session.Overloaded)
-			}
+		if !q.brief { // before Kept tells the id, so that Unwatch finds it
 			m.watches.add(q.id, q.watcher, len(q.list))
+		}
+		q.watcher.Kept(q.id, len(q.list), session.Pending, "")
+		for _, device := range q.refused {
+			m.watches.tell(q.id, device, session.Overloaded, false)
 		}
 	}
 	it := item{
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
-		sinceMS: q.message.SentMS, collapse: q.message.Collapse, bytes: uint32(len(q.payload)),
+		sinceMS: q.message.SentMS, collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),
 		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil && !q.brief, known: true,
 	}
 	for i := range q.places {
@@ -267,10 +267,19 @@ func (q *post) send(k *session.Kept, p *place, version uint64) {
 	it := &b.items[i]
 	alone := b.known && !b.working && b.unsent == 1 && b.retryMS == 0 && b.room(it, &m.cfg)
 	if alone && b.version != 0 && b.sendable(it, it.priority, m.now()) {
-		a := m.attemptLocked(b, it)
+		a, meant := m.attemptLocked(b, it), b.version
+		b.working = true // what comes meanwhile must not overtake it
 		s.mu.Unlock()
 		m.count.direct.Add(1)
-		m.router.Attempt(k, a.heard)
+		m.router.Attempt(k, meant, a.heard)
+		s.mu.Lock()
+		b.working = false
+		start := b.pumpLocked()
+		s.releaseLocked(b)
+		s.mu.Unlock()
+		if start {
+			m.start(b)
+		}
 		return
 	}
 	if it.told == session.Pending {

@@ -9,7 +9,17 @@ import (
 
 // holds reports whether a message with that collapse key waits.
 func (b *box) holds(collapse string) bool {
-	return collapse != "" && slices.ContainsFunc(b.items, func(it item) bool { return it.collapse == collapse })
+	return collapse != "" && slices.ContainsFunc(b.items, func(it item) bool { return it.collapse != nil && *it.collapse == collapse })
+}
+
+// keyOf returns a collapse key as items have it.
+func keyOf(collapse string) *string {
+	if collapse == "" {
+		return nil
+	}
+	key := new(string) // collapse itself would be on the heap for every message
+	*key = collapse
+	return key
 }
 
 // insertLocked puts an item into the box, unless it is there. Of two with one collapse key
@@ -22,12 +32,12 @@ func (s *shard) insertLocked(b *box, it item) {
 	b.bytes += int(it.bytes)
 	b.add(i, it)
 	s.dueLocked(b, it.expiresMS)
-	if it.collapse == "" {
+	if it.collapse == nil {
 		return
 	}
 	newest := -1
 	for j := len(b.items) - 1; j >= 0; j-- {
-		if b.items[j].collapse != it.collapse {
+		if key := b.items[j].collapse; key == nil || *key != *it.collapse {
 			continue
 		}
 		if newest < 0 {
@@ -73,5 +83,32 @@ func (s *shard) settleLocked(b *box, id session.ID, o session.Outcome) {
 		u := b.unreadLocked()
 		u.gone = append(u.gone, id)
 	}
-	s.mailbox.store.Settle(b.address, id, o, s.mailbox.now())
+	nowMS := s.mailbox.now()
+	s.recent[s.settled%recentFates] = recentFate{b.address.Device, id.Number, nowMS, s.mailbox.origins.number(id.Origin), o}
+	s.settled++
+	s.mailbox.store.Settle(b.address, id, o, nowMS)
+}
+
+// recentFates is how many settlements each shard remembers, for the store may need a moment
+// to see them.
+const recentFates = 64
+
+// recentFate is what a message became for a device.
+type recentFate struct {
+	device  string
+	number  session.MessageID
+	atMS    int64
+	origin  uint32
+	outcome session.Outcome // Pending: there is none
+}
+
+// recentLocked puts into f what its device's message was settled with a moment ago.
+func (s *shard) recentLocked(id session.ID, f *Fate) {
+	origin, ok := s.mailbox.origins.find(id.Origin)
+	for i := range s.recent {
+		if r := &s.recent[i]; ok && r.number == id.Number && r.origin == origin && r.device == f.Device && r.outcome != session.Pending {
+			f.Outcome, f.AtMS = r.outcome, r.atMS
+			return
+		}
+	}
 }

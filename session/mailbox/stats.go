@@ -16,6 +16,7 @@ type Stats struct {
 	Attempts  uint64 `metric:"roost_mailbox_attempts_total" doc:"times a kept message was put on its way to a session"`
 	Direct    uint64 `metric:"roost_mailbox_direct_total" doc:"of those the ones sent from memory, because the device was online and nothing else waited for it"`
 	Written   uint64 `metric:"roost_mailbox_written_total" doc:"attempts after which the kernel had the bytes"`
+	Passed    uint64 `metric:"roost_mailbox_passed_total" doc:"messages that a device had and did not acknowledge for window_patience_ms, so that the window did not count them any more"`
 	Late      uint64 `metric:"roost_mailbox_late_total" doc:"outcomes of attempts that changed nothing: the message was settled, or had gone to a newer session"`
 	Pauses    uint64 `metric:"roost_mailbox_pauses_total" doc:"times a device was left alone for a while because it could not take a message, or its mailbox could not be read"`
 	Turnless  uint64 `metric:"roost_mailbox_turnless_total" doc:"times a device was left alone because too many waited for their turn"`
@@ -31,6 +32,7 @@ type Stats struct {
 	Unlisted       uint64 `metric:"roost_mailbox_unlisted_total" doc:"pushes to an account refused because its devices could not be listed"`
 
 	AcksUnknown uint64 `metric:"roost_mailbox_acks_unknown_total" doc:"acks for a message that did not wait for the device: another's, unknown or settled already"`
+	Through     uint64 `metric:"roost_mailbox_acked_through_total" doc:"messages acknowledged because the client of an event stream had received a later one"`
 	Reads       uint64 `metric:"roost_mailbox_reads_total" doc:"pages read from the store"`
 	Learned     uint64 `metric:"roost_mailbox_learned_total" doc:"devices whose mailbox of before the start was read"`
 	Unread      uint64 `metric:"roost_mailbox_unread_total" doc:"reads of the store that failed; they are repeated"`
@@ -45,9 +47,9 @@ type Stats struct {
 }
 
 type counters struct {
-	kept, attempts, direct, written, late, pauses, turnless, collapsed, missing atomic.Uint64
-	refused, refusedNode, refusedDevice, refusedAccount, refusedPending         atomic.Uint64
-	unstored, unlisted, acksUnknown, reads, learned, unread                     atomic.Uint64
+	kept, attempts, direct, written, passed, late, pauses, turnless, collapsed, missing atomic.Uint64
+	refused, refusedNode, refusedDevice, refusedAccount, refusedPending                 atomic.Uint64
+	unstored, unlisted, acksUnknown, through, reads, learned, unread                    atomic.Uint64
 
 	outcomes [session.OutcomeCount]atomic.Uint64
 }
@@ -57,11 +59,11 @@ func (m *Mailbox) Stats() Stats {
 	c := &m.count
 	s := Stats{
 		Kept: c.kept.Load(), Attempts: c.attempts.Load(), Direct: c.direct.Load(), Written: c.written.Load(),
-		Late: c.late.Load(), Pauses: c.pauses.Load(), Turnless: c.turnless.Load(),
+		Passed: c.passed.Load(), Late: c.late.Load(), Pauses: c.pauses.Load(), Turnless: c.turnless.Load(),
 		Collapsed: c.collapsed.Load(), Missing: c.missing.Load(),
 		Refused: c.refused.Load(), RefusedNode: c.refusedNode.Load(), RefusedDevice: c.refusedDevice.Load(),
 		RefusedAccount: c.refusedAccount.Load(), RefusedPending: c.refusedPending.Load(),
-		Unstored: c.unstored.Load(), Unlisted: c.unlisted.Load(), AcksUnknown: c.acksUnknown.Load(),
+		Unstored: c.unstored.Load(), Unlisted: c.unlisted.Load(), AcksUnknown: c.acksUnknown.Load(), Through: c.through.Load(),
 		Reads: c.reads.Load(), Learned: c.learned.Load(), Unread: c.unread.Load(),
 		Waiting: uint64(m.waiting.Load()), WaitingBytes: uint64(m.waitingBytes.Load()),
 		Devices: uint64(m.boxes.Load()), Pending: uint64(m.pending.Load()),

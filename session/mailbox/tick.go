@@ -33,6 +33,7 @@ func (s *shard) tick(due []*box, nowMS int64) {
 	s.mu.Lock()
 	var again []*box
 	var lives []uint32
+	var starts []*box
 	for _, b := range due {
 		b.due = false
 		for i := len(b.items) - 1; i >= 0; i-- {
@@ -47,9 +48,15 @@ func (s *shard) tick(due []*box, nowMS int64) {
 		if dueMS, ok := b.earliest(); ok {
 			s.dueLocked(b, dueMS)
 		}
+		if b.pumpLocked() { // some may have passed
+			starts = append(starts, b)
+		}
 		s.releaseLocked(b)
 	}
 	s.mu.Unlock()
+	for _, b := range starts {
+		s.mailbox.start(b)
+	}
 	for i, b := range again {
 		s.mailbox.lookAgain(b, lives[i], 0)
 	}

@@ -142,7 +142,7 @@ func (w *world) Cancel(a session.Address, ids []session.ID) {
 	}
 }
 
-func (w *world) Attempt(m *session.Kept, heard func(session.Outcome)) {
+func (w *world) Attempt(m *session.Kept, version uint64, heard func(session.Outcome)) {
 	f := &flight{message: *m, version: w.online[m.Address], heard: heard}
 	if it := w.mailbox.shards[0].itemLocked(m.Address, m.ID); it != nil {
 		f.meant = it.sentOn

@@ -37,7 +37,7 @@ func newDesk(t *testing.T, cfg Config) *desk {
 	d := &desk{now: time.Unix(1e9, 0)}
 	d.Gate = NewGate(cfg, Parts{
 		Origin: session.Origin{Node: "n1", Epoch: 3}, Registry: session.NewRegistry(), AuthNone: true,
-		Journal: d, Resume: d, Now: func() time.Time { return d.now }, PingMS: 30000, MaxPayload: 100,
+		Journal: d, Resume: d, Mail: &mail{}, Now: func() time.Time { return d.now }, PingMS: 30000, MaxPayload: 100,
 		Refusals: func() []string { return nil },
 	})
 	d.Attach(noReactor{})

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -80,7 +81,8 @@ type Directory interface {
 	Devices(account string, limit int) ([]wire.DeviceInfo, error)
 }
 
-// Parts are what a Gate is put together from. All are needed but Log, Topics, Presence and Resume.
+// Parts are what a Gate is put together from. All are needed but Log, Topics, Presence, Elsewhere
+// and Resume.
 type Parts struct {
 	Origin    session.Origin
 	Registry  *session.Registry
@@ -90,7 +92,8 @@ type Parts struct {
 	Acks      Acks
 	Pings     Pings
 	Mail      Mail
-	Resume    Resume // nil: a Last-Event-ID is checked, and says nothing
+	Resume    Resume    // nil: a Last-Event-ID is checked, and says nothing
+	Elsewhere Elsewhere // nil: all that waits is known to Mail
 	Relay     Relay
 	Directory Directory
 	Topics    Topics   // nil: there are none
@@ -146,8 +149,7 @@ func (g *Gate) Drain() { g.draining.Store(true) }
 // Draining reports whether Drain was called.
 func (g *Gate) Draining() bool { return g.draining.Load() }
 
-// Upgrade decides about a request for a WebSocket or an event stream, cheapest question
-// first.
+// Upgrade decides about a request for a WebSocket or a stream, cheapest question first.
 func (g *Gate) Upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	if !req.Events {
 		return g.upgrade(c, req)
@@ -170,7 +172,7 @@ func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	if !g.origins.allow(req.Origin, req.Host) {
 		return g.refuse(403, "origin", "this Origin may not connect: it is not among protocol.origins", "")
 	}
-	pending, resumed := c.Context().(*pendingToken)
+	pending, resumed := c.Context().(*pendingUpgrade)
 	if !resumed && !g.upgrades.take(g.Now().UnixNano()) {
 		return g.refuse(429, "rate", "too many upgrades, come back in a moment", "Retry-After: 1\r\n")
 	}
@@ -185,6 +187,14 @@ func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	if offer.last, err = lastEvent(req, query); err != nil {
 		return g.refuse(400, "last_event_id", err.Error(), "")
 	}
+	if query.topics != "" && req.Events {
+		if offer.subscribe, err = readTopics(query.topics, offer.last); err == nil && g.Topics == nil {
+			err = errors.New("topics in the query: this node has none")
+		}
+		if err != nil {
+			return g.refuse(400, "topics", err.Error(), "")
+		}
+	}
 	token, err := pickToken(req.Authorization, offer.token, query.token)
 	if err != nil {
 		return g.refuse(400, "token", err.Error(), "")
@@ -192,14 +202,14 @@ func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	var claims auth.Claims
 	remote := req.Remote
 	switch {
+	case resumed:
+		claims, err, remote = pending.claims, pending.err, pending.remote
+		c.SetContext(nil)
 	case g.AuthNone:
 		claims, err = auth.Believe(query.account, query.device)
 		if err != nil {
 			return g.refuse(400, "identity", err.Error()+": name both in the query, ?account=...&device=...", "")
 		}
-	case resumed:
-		claims, err, remote = pending.claims, pending.err, pending.remote
-		c.SetContext(nil)
 	case len(token) == 0:
 		return g.refuse(401, "token_missing", "a token is due: Authorization: Bearer TOKEN, ?token=TOKEN, or the subprotocol roost.token.TOKEN", "WWW-Authenticate: Bearer\r\n")
 	default:
@@ -215,36 +225,19 @@ func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	if bad := takeDevice(&claims, query); bad != nil {
 		return *bad
 	}
-	g.open(c, req, &claims, offer, remote)
-	return netpoll.Verdict{Protocol: offer.protocol}
-}
-
-// pendingToken waits, as its connection's context, for the pool.
-type pendingToken struct {
-	claims auth.Claims
-	err    error
-	remote netip.AddrPort
-}
-
-// verifyLater sends a token to the pool; the connection is asked again when the pool
-// has its answer.
-func (g *Gate) verifyLater(c *netpoll.Conn, token []byte, remote netip.AddrPort) netpoll.Verdict {
-	p := &pendingToken{remote: remote}
-	kept, id := append([]byte(nil), token...), c.ID()
-	ok := g.tokens.do(func() {
-		p.claims, p.err = g.Verifier.Verify(kept, g.Now())
-		g.reactor.Resume(id)
-	})
-	if !ok {
-		return g.refuse(503, "overloaded", "too many tokens are being verified", "Retry-After: 1\r\n")
+	missed := 0
+	if resumed && pending.asked {
+		missed = pending.missed
+	} else if g.askMissed(c, &claims, offer, remote) {
+		return netpoll.Verdict{Pending: true}
 	}
-	c.SetContext(p)
-	return netpoll.Verdict{Pending: true}
+	g.open(c, req, &claims, offer, remote, missed)
+	return netpoll.Verdict{Protocol: offer.protocol}
 }
 
 // open makes the session. A session that it displaces is closed with 4001; its own
 // Closed then finds that it is not registered any more.
-func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, offer offer, remote netip.AddrPort) {
+func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, offer offer, remote netip.AddrPort, missed int) {
 	s := session.New(claims.Account, claims.Device)
 	s.Conn = uint64(c.ID())
 	s.OpenedMS = g.Now().UnixMilli()
@@ -258,6 +251,9 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 		s.LifetimeS = uint32(g.cfg.LifetimeMin/time.Second) + uint32(rand.Int64N(int64(span)+1))
 	}
 	c.SetContext(s)
+	if missed > 0 || len(offer.subscribe) > 0 {
+		c.SetContext(&opening{session: s, missed: missed, subscribe: offer.subscribe})
+	}
 	if g.Resume != nil && offer.last != (session.ID{}) {
 		g.Resume.From(s, offer.last)
 	}
@@ -286,12 +282,17 @@ const (
 
 // Open greets the device; what waits for it follows.
 func (g *Gate) Open(c *netpoll.Conn) {
-	s := c.Context().(*session.Session)
+	first, _ := c.Context().(*opening)
+	if first == nil {
+		first = &opening{session: c.Context().(*session.Session)}
+	}
+	s := first.session
+	c.SetContext(s)
 	g.setAlarm(c, s)
 	hello := wire.Hello{
 		Session: s.Number, Account: s.Account, Device: s.Device,
 		PingMS: g.PingMS, MaxPayload: int64(g.MaxPayload), ExpiresMS: s.ExpiresMS,
-		Missed: int64(g.Mail.Missed(s.Address)),
+		Missed: int64(g.Mail.Missed(s.Address) + first.missed),
 	}
 	var scratch [512]byte
 	frame := wire.AppendHello(scratch[:0], g.Parts.Origin, &hello)
@@ -300,6 +301,9 @@ func (g *Gate) Open(c *netpoll.Conn) {
 		c.Reply(netpoll.OpEvent, netpoll.AppendRetry(nil, g.reconnectMS()))
 	}
 	tell(c, s, wire.ServerHello, frame)
+	if len(first.subscribe) > 0 {
+		g.subscribeStream(c, s, first.subscribe)
+	}
 	g.Mail.Opened(s.Address, s.Version) // what it sends is written behind this event's replies
 }
 
@@ -315,8 +319,8 @@ func tell(c *netpoll.Conn, s *session.Session, t wire.ServerFrameType, frame []b
 
 // Closed takes the session out of the registry, unless a newer one has replaced it.
 func (g *Gate) Closed(c *netpoll.Conn, code uint16) {
-	s, ok := c.Context().(*session.Session)
-	if !ok {
+	s := begun(c)
+	if s == nil {
 		return
 	}
 	g.endSubscriptions(s)

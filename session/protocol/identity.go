@@ -22,10 +22,11 @@ const (
 
 // offer is what a client asks for beside its identity.
 type offer struct {
-	protocol string              // to answer with; empty: none was offered
-	speaks   session.Permissions // Raw, SSE or none
-	token    []byte              // borrowed
-	last     session.ID          // the message it has seen last; zero: it does not say
+	protocol  string              // to answer with; empty: none was offered
+	speaks    session.Permissions // Raw, SSE or none
+	token     []byte              // borrowed
+	subscribe []byte              // the frame that the topics of the query stand for; empty: none
+	last      session.ID          // the message it has seen last; zero: it does not say
 }
 
 // readOffer returns what the request asks to speak: events, which have no subprotocols, or
@@ -86,6 +87,7 @@ type query struct {
 	account, device string
 	token           []byte
 	lastEvent       string
+	topics          string // separated by commas
 }
 
 // readQuery reads the members that count; others are ignored.
@@ -95,7 +97,7 @@ func readQuery(raw []byte) (q query, err error) {
 		pair, raw, _ = bytes.Cut(raw, []byte("&"))
 		name, value, _ := bytes.Cut(pair, []byte("="))
 		switch string(name) {
-		case "account", "device", "token", "last_event_id":
+		case "account", "device", "token", "last_event_id", "topics":
 		default:
 			continue
 		}
@@ -112,6 +114,8 @@ func readQuery(raw []byte) (q query, err error) {
 			q.token = []byte(text)
 		case "last_event_id":
 			q.lastEvent = text
+		case "topics":
+			q.topics = text
 		}
 	}
 	return q, nil

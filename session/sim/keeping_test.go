@@ -74,8 +74,8 @@ func (k *keeping) work() {
 }
 
 // Attempt tries to deliver (mailbox.Router).
-func (k *keeping) Attempt(m *session.Kept, heard func(session.Outcome)) {
-	k.n.router.Attempt(m, k.n.w.attempted(k, m, heard))
+func (k *keeping) Attempt(m *session.Kept, version uint64, heard func(session.Outcome)) {
+	k.n.router.Attempt(m, version, k.n.w.attempted(k, m, heard))
 	k.touched()
 }
 

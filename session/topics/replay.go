@@ -209,7 +209,7 @@ func (b *Broker) finish(r *replay, p Replay) {
 			}
 			sent[id] = struct{}{}
 			var op netpoll.Op
-			op, buffer = appendMessage(buffer[:0], m)
+			op, buffer = appendMessage(buffer[:0], r.session.Permissions, m)
 			b.sockets.Send(netpoll.ConnID(r.session.Conn), op, buffer, b, 0)
 		}
 	}
@@ -221,10 +221,25 @@ func (b *Broker) finish(r *replay, p Replay) {
 	b.count.replaying.Add(-1)
 }
 
-// appendMessage encodes a message as those who subscribe get it: in roost.v1, since
+// appendMessage encodes a message as those who subscribe get it: in roost.v1 or as an event, since
 // roost.raw has nothing to subscribe with.
-func appendMessage(dst []byte, m *Retained) (netpoll.Op, []byte) {
-	return netpoll.OpText, wire.AppendMessage(dst, m.Origin, &m.Message)
+func appendMessage(dst []byte, p session.Permissions, m *Retained) (netpoll.Op, []byte) {
+	frame := wire.AppendMessage(dst, m.Origin, &m.Message)
+	if p&session.SSE == 0 {
+		return netpoll.OpText, frame
+	}
+	var room [session.IDBytesMax]byte
+	n := len(frame)
+	return netpoll.OpEvent, netpoll.AppendEvent(frame, "", m.Origin.Append(room[:0], uint64(m.ID)), frame)[n:]
+}
+
+// answerOf makes an answer what the session reads. An event stream names nothing to answer
+// to, so that what it is told is an error.
+func answerOf(s *session.Session, answer []byte) (netpoll.Op, []byte) {
+	if s.Permissions&session.SSE == 0 {
+		return netpoll.OpText, answer
+	}
+	return netpoll.OpEvent, netpoll.AppendEvent(nil, wire.ServerError.String(), nil, answer)
 }
 
 // end sends the result and makes the session a subscriber, unless something is held back.
@@ -245,7 +260,8 @@ func (b *Broker) end(r *replay, complete bool) bool {
 		b.count.incomplete.Add(1)
 	}
 	if answer := b.appendVerdicts(nil, r.ref, r.verdicts, &info); len(answer) > 0 {
-		b.sockets.Send(netpoll.ConnID(r.session.Conn), netpoll.OpText, answer, b, 0)
+		op, answer := answerOf(r.session, answer)
+		b.sockets.Send(netpoll.ConnID(r.session.Conn), op, answer, b, 0)
 	}
 	return true
 }

@@ -174,11 +174,16 @@ func ParseMailFate(b []byte, f *MailFate) error {
 type MailAck struct {
 	ID              session.ID
 	Account, Device string
+	Through         bool // it has as well what went to its event stream before that one
 }
 
 // AppendMailAck appends the body of a MailAck.
 func AppendMailAck(dst []byte, a *MailAck) []byte {
-	return appendText(appendText(appendMessageID(dst, a.ID), a.Account), a.Device)
+	through := byte(0)
+	if a.Through {
+		through = 1
+	}
+	return append(appendText(appendText(appendMessageID(dst, a.ID), a.Account), a.Device), through)
 }
 
 // ParseMailAck reads the body of a mail ack. An error is an *Error.
@@ -186,8 +191,14 @@ func ParseMailAck(b []byte, a *MailAck) error {
 	r := linkBody{b: b}
 	r.messageID(&a.ID)
 	a.Account, a.Device = r.name("account"), r.name("device")
-	if r.err == nil && (a.Account == "" || a.Device == "") {
+	through := r.byte("through")
+	a.Through = through == 1
+	switch {
+	case r.err != nil:
+	case a.Account == "" || a.Device == "":
 		r.fail(CodeValue, "an ack of nobody")
+	case through > 1:
+		r.fail(CodeValue, "an ack that is neither of one message nor through it")
 	}
 	return r.end()
 }

@@ -53,7 +53,7 @@ func (n *node) Online(session.Address) (uint64, bool) {
 func (n *node) Devices(_ string, dst []string) ([]string, error) { return append(dst, "d"), nil }
 func (n *node) Cancel(session.Address, []session.ID)             {}
 
-func (n *node) Attempt(m *session.Kept, heard func(session.Outcome)) {
+func (n *node) Attempt(m *session.Kept, _ uint64, heard func(session.Outcome)) {
 	n.mu.Lock()
 	n.got = append(n.got, string(m.Payload))
 	last := len(n.got) == n.all

@@ -61,19 +61,20 @@ type Cluster struct {
 	log      *slog.Logger
 	node     Node
 
-	table    *route.Table
-	replica  *replica.Replica
-	sessions *session.Registry
-	pool     *peer.Pool
-	gossip   *gossip.Gossip
-	homes    *homes
-	moving   sync.Mutex // held from a change of members until everybody concerned knows
-	keeper   *keeper
-	mail     *mailbox.Homes // set once, before Attach
-	handing  handing
-	auditing auditing
-	ready    chan struct{} // closed once gossip is there
-	filled   atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
+	table         *route.Table
+	replica       *replica.Replica
+	sessions      *session.Registry
+	pool          *peer.Pool
+	gossip        *gossip.Gossip
+	homes         *homes
+	moving        sync.Mutex // held from a change of members until everybody concerned knows
+	keeper        *keeper
+	mail          *mailbox.Homes // set once, before Attach
+	missedTimeout time.Duration  // as mail
+	handing       handing
+	auditing      auditing
+	ready         chan struct{} // closed once gossip is there
+	filled        atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
 
 	telling  telling
 	push     push

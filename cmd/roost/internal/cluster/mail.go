@@ -13,8 +13,9 @@ import (
 // Homes makes what takes kept messages to the homes of their accounts, which this node's
 // own are in box. It is called once, before Attach.
 func (c *Cluster) Homes(cfg mailbox.HomesConfig, box *mailbox.Mailbox) *mailbox.Homes {
+	c.missedTimeout = cfg.MissedTimeout
 	c.mail = mailbox.NewHomes(cfg, box, mailbox.HomesPorts{
-		Self: c.self.Node, Members: mailHomes{c}, Links: mailLinks{c}, Ask: c.askKeeper,
+		Self: c.self.Node, Members: mailHomes{c}, Links: mailLinks{c}, Ask: c.askKeeper, AskMissed: c.missedAt,
 		NowMS: c.nowMS, SteadyMS: c.settings.SteadyMS,
 	})
 	return c.mail
@@ -75,4 +76,19 @@ func (c *Cluster) answerFates(q *wire.LinkQuestion) *wire.LinkAnswer {
 		return &wire.LinkAnswer{Error: err.Error()}
 	}
 	return &wire.LinkAnswer{Held: found, Body: body}
+}
+
+// missedAt asks a node how many messages wait there for a device.
+func (c *Cluster) missedAt(node string, a session.Address, answer func(missed int, err error)) {
+	q := wire.LinkQuestion{Kind: wire.QuestionMissed, Account: a.Account, Device: a.Device}
+	c.pool.Ask(node, &q, c.missedTimeout, func(found *wire.LinkAnswer, err error) {
+		switch {
+		case err != nil:
+			answer(0, err)
+		case found.Error != "":
+			answer(0, errors.New(found.Error))
+		default:
+			answer(int(min(found.Version, 1<<30)), nil)
+		}
+	})
 }

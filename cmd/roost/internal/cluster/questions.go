@@ -40,6 +40,8 @@ func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
 		kept := *q
 		kept.Body = append([]byte(nil), q.Body...) // borrowed
 		c.answerLater(way, func() *wire.LinkAnswer { return c.answerFates(&kept) })
+	case wire.QuestionMissed:
+		way.Answer(&wire.LinkAnswer{Version: uint64(c.mail.Missed(session.Address{Account: q.Account, Device: q.Device}))})
 	case wire.QuestionReplay:
 		c.answerReplay(q, way)
 	default:

@@ -67,3 +67,10 @@ func (ps *checks) less(key string, value int, otherKey string, other int, why st
 		ps.add(key, "%d does not fit within %s: %s", value, otherKey, why)
 	}
 }
+
+// sooner asks that one time be over before another package's, and says why.
+func (ps *checks) sooner(key string, value time.Duration, otherKey string, other time.Duration, why string) {
+	if value >= other {
+		ps.add(key, "%v is not less than %s, which is %v: %s", value, otherKey, other, why)
+	}
+}

@@ -97,12 +97,14 @@ type MailConfig struct {
 	InFlightMax   int           `yaml:"in_flight_max" doc:"pushes with a ttl that wait for the home of their account to have them on its disk; beyond it they are overloaded"`
 	InFlightBytes int           `yaml:"in_flight_bytes" doc:"memory for the payloads of those, bytes"`
 	AnswerTimeout time.Duration `yaml:"answer_timeout" doc:"time a home has to put a push on its disk and say so, before this node keeps it itself; the device may then get it twice. Below push.timeout, so that its caller hears"`
+	MissedTimeout time.Duration `yaml:"missed_timeout" doc:"time a home has to say how many messages wait for a device that connects here, which its greeting waits for; then that says what this node knows"`
+	MissedMax     int           `yaml:"missed_max" doc:"devices for which homes are being asked that; beyond it none is, so that a reconnect storm is not slowed"`
 	AcksMax       int           `yaml:"acks_max" doc:"acks of devices that wait for a link to the node that keeps their message; beyond it they are dropped, and those devices get the message once more"`
 }
 
 // DefaultMail returns the limits of a node that nobody configured.
 func DefaultMail() MailConfig {
-	return MailConfig{InFlightMax: 50_000, InFlightBytes: 64 << 20, AnswerTimeout: 3 * time.Second, AcksMax: 20_000}
+	return MailConfig{InFlightMax: 50_000, InFlightBytes: 64 << 20, AnswerTimeout: 3 * time.Second, MissedTimeout: 250 * time.Millisecond, MissedMax: 1000, AcksMax: 20_000}
 }
 
 // ListsConfig holds the limits of what is remembered of other nodes' answers about the
@@ -178,6 +180,8 @@ func (c MailConfig) Validate() error {
 	within(&ps, "in_flight_max", c.InFlightMax, 1, 10_000_000)
 	within(&ps, "in_flight_bytes", c.InFlightBytes, 1<<20, 1<<36)
 	within(&ps, "answer_timeout", c.AnswerTimeout, 10*time.Millisecond, 10*time.Minute)
+	within(&ps, "missed_timeout", c.MissedTimeout, time.Millisecond, 10*time.Second)
+	within(&ps, "missed_max", c.MissedMax, 1, 1_000_000)
 	within(&ps, "acks_max", c.AcksMax, 1, 10_000_000)
 	return ps.err()
 }

@@ -164,6 +164,11 @@ func TestNodeValidation(t *testing.T) {
 		{"advertised without a port", func(c *Config) { c.Advertise.Links = "10.0.0.1" }, `advertise.links: found "10.0.0.1"; host:port is wanted, a name or an IP address and a number: 192.0.2.1:8080`},
 		{"own entries", func(c *Config) { c.Route.EntriesMax = 1000 }, `route.own_entries: is 1000000: it must be 0 to 999`},
 		{"drain", func(c *Config) { c.Drain.Grace = 0 }, `drain.grace: is 0s: 100ms to 1h0m0s are allowed`},
+		{"mailbox", func(c *Config) { c.Mailbox.BytesMax = c.Store.MailBytesMax }, `mailbox.bytes_max: 8589934592 does not fit within store.mail_bytes_max: the payloads, and what is noted beside them, are what is on that disk`},
+		{"silent home", func(c *Config) {
+			c.Cluster.Enabled, c.Cluster.HashKey = true, strings.Repeat("0a", 16)
+			c.Cluster.Mail.AnswerTimeout = c.API.Push.Timeout
+		}, `cluster.mail.answer_timeout: 5s is not less than api.push.timeout, which is 5s: whoever pushes would be gone before this node keeps the message in place of a home that is silent`},
 		{"reconnect", func(c *Config) { c.Drain.ReconnectMax = 0 }, `drain.reconnect_max: is 0s, less than reconnect_min (500ms)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

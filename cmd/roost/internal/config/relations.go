@@ -44,6 +44,8 @@ func (c Config) relations() Problems {
 		"every larger record would be too_large")
 	ps.less("processor.payload_bytes_max", c.Processor.PayloadBytesMax, "mailbox.device_bytes_max", c.Mailbox.DeviceBytesMax+1,
 		"no mailbox would take a larger record")
+	ps.less("mailbox.bytes_max", c.Mailbox.BytesMax, "store.mail_bytes_max", c.Store.MailBytesMax,
+		"the payloads, and what is noted beside them, are what is on that disk")
 	// A payload is longest on the socket as base64, four bytes for three, with
 	// its frame around it.
 	ps.less("deliver.payload_bytes_max", c.Deliver.PayloadBytesMax/3*4+frameBytes, "netpoll.queued_hard_bytes", c.Netpoll.QueuedHardBytes,
@@ -53,6 +55,8 @@ func (c Config) relations() Problems {
 	if c.Cluster.Enabled {
 		ps.less("topics.replay_bytes_max", c.Topics.ReplayBytesMax, "peer.frame_bytes_max", c.Peer.FrameBytesMax-frameBytes,
 			"what a node keeps of a topic would not fit into its answer to another one")
+		ps.sooner("cluster.mail.answer_timeout", c.Cluster.Mail.AnswerTimeout, "api.push.timeout", c.API.Push.Timeout,
+			"whoever pushes would be gone before this node keeps the message in place of a home that is silent")
 		c.reachableLinks(&ps)
 	}
 	return Problems(ps)

@@ -1,0 +1,115 @@
+package protocol
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/roostpush/roost/netpoll"
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/auth"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// Elsewhere knows the node that keeps the messages of an account, where that is another
+// one. It must not block.
+type Elsewhere interface {
+	// AskMissed asks it how many wait for the device, which is borrowed; false: it is this
+	// node, or not to be asked now. Else answer is called exactly once and soon, on any goroutine, also
+	// if there is no answer, then with 0.
+	AskMissed(a session.Address, answer func(missed int)) bool
+}
+
+// pendingUpgrade is the context of a connection while its upgrade waits: for the pool to
+// verify its token, or for the home of its account to say what is missed. The gate is asked
+// again then.
+type pendingUpgrade struct {
+	claims auth.Claims
+	err    error
+	remote netip.AddrPort
+	asked  bool // the home was; missed is its answer
+	missed int
+}
+
+// opening is the context of a connection between its upgrade and its greeting, if there is
+// something to remember for that.
+type opening struct {
+	session   *session.Session
+	missed    int    // at the home of the account
+	subscribe []byte // the subscribe frame that its query stands for; empty: none
+}
+
+// verifyLater sends a token to the pool; the connection is asked again when the pool
+// has its answer.
+func (g *Gate) verifyLater(c *netpoll.Conn, token []byte, remote netip.AddrPort) netpoll.Verdict {
+	p := &pendingUpgrade{remote: remote}
+	kept, id := append([]byte(nil), token...), c.ID()
+	ok := g.tokens.do(func() {
+		p.claims, p.err = g.Verifier.Verify(kept, g.Now())
+		g.reactor.Resume(id)
+	})
+	if !ok {
+		return g.refuse(503, "overloaded", "too many tokens are being verified", "Retry-After: 1\r\n")
+	}
+	c.SetContext(p)
+	return netpoll.Verdict{Pending: true}
+}
+
+// askMissed asks what the device has missed; the connection is asked again when that is
+// known. A device of roost.raw is not told.
+func (g *Gate) askMissed(c *netpoll.Conn, claims *auth.Claims, o offer, remote netip.AddrPort) bool {
+	if g.Elsewhere == nil || o.speaks&session.Raw != 0 {
+		return false
+	}
+	p, id := &pendingUpgrade{claims: *claims, remote: remote, asked: true}, c.ID()
+	asks := g.Elsewhere.AskMissed(session.Address{Account: claims.Account, Device: claims.Device}, func(missed int) {
+		p.missed = missed
+		g.reactor.Resume(id)
+	})
+	if asks {
+		c.SetContext(p)
+	}
+	return asks
+}
+
+// begun returns the session of a connection whose upgrade was answered; nil of another.
+func begun(c *netpoll.Conn) *session.Session {
+	switch x := c.Context().(type) {
+	case *session.Session:
+		return x
+	case *opening:
+		return x.session
+	}
+	return nil
+}
+
+// readTopics makes the topics of an event stream's query, separated by commas, a subscribe
+// frame, with the message that was seen last as what is missed from. It has no id: only a refusal
+// is told.
+func readTopics(list string, last session.ID) ([]byte, error) {
+	f := wire.DeviceFrame{Type: wire.FrameSubscribe}
+	for topic := range strings.SplitSeq(list, ",") {
+		f.Topics = append(f.Topics, []byte(topic))
+	}
+	if last != (session.ID{}) {
+		f.Since = []byte(last.Text())
+	}
+	text := wire.AppendDevice(nil, &f)
+	var parsed wire.DeviceFrame
+	if err := wire.ParseDevice(text, &parsed); err != nil {
+		return nil, fmt.Errorf("topics in the query: %w", err)
+	}
+	return text, nil
+}
+
+// subscribeStream subscribes an event stream to what its query has named. What it missed
+// follows by itself.
+func (g *Gate) subscribeStream(c *netpoll.Conn, s *session.Session, text []byte) {
+	var f wire.DeviceFrame
+	if err := wire.ParseDevice(text, &f); err != nil {
+		panic("protocol: readTopics has parsed it: " + err.Error())
+	}
+	if answer := g.Topics.Subscribe(nil, s, &f); len(answer) > 0 {
+		tell(c, s, wire.ServerError, answer)
+	}
+}
