@@ -94,7 +94,14 @@ type Homes struct {
 	watched map[session.ID]watchedMail // kept elsewhere, and somebody here wants to hear of them
 	acks    map[string][]wire.MailAck  // by the keeper there is no link to
 	held    int                        // acks in all
+
+	lookedMS int64 // when Tick looked after everybody last; of its goroutine
 }
+
+// lookEveryMS is how often Homes looks after everybody, whatever it is told: an open session
+// that another node's closed one hid in the table comes to light without a word, when the log
+// of that node goes.
+const lookEveryMS = 30_000
 
 // homeFlight is a message whose home has not answered yet.
 type homeFlight struct {
@@ -314,8 +321,9 @@ func (m *Homes) Unlinked(node string) {
 }
 
 // Tick stands in for homes that take too long, offers acks again to links that had no room
-// for them, and drops those for keepers that are not coming back, so that they do not take
-// the place of others for ever. Call it a few times a second, with SteadyMS.
+// for them, drops those for keepers that are not coming back, so that they do not take the
+// place of others for ever, and looks after everybody now and then. Call it a few times a
+// second, with SteadyMS.
 func (m *Homes) Tick(steadyMS int64) {
 	m.mu.Lock()
 	for node, list := range m.acks {
@@ -327,6 +335,13 @@ func (m *Homes) Tick(steadyMS int64) {
 	}
 	m.mu.Unlock()
 	m.giveUp(standLate, func(f *homeFlight) bool { return f.deadlineMS <= steadyMS })
+	if m.lookedMS == 0 {
+		m.lookedMS = steadyMS
+	}
+	if steadyMS-m.lookedMS >= lookEveryMS {
+		m.lookedMS = steadyMS
+		m.box.LookAgain()
+	}
 	for _, node := range m.keepersOfAcks() {
 		if m.ports.Links.Speaks(node) {
 			m.Linked(node)

@@ -380,6 +380,26 @@ func TestHomesStandsInInOrder(t *testing.T) {
 	}
 }
 
+// TestHomesLooksNowAndThen for devices that came without a word.
+func TestHomesLooksNowAndThen(t *testing.T) {
+	w := newTown(t, homesTest, "h")
+	w.push("h", Push{Device: "phone", Payload: []byte("x")})
+	w.work()
+	h := w.nodes["h"]
+	h.homes.Tick(w.now)
+	h.here = true
+	for _, c := range []struct {
+		later int64
+		got   int
+	}{{lookEveryMS - 1, 0}, {lookEveryMS, 1}} {
+		h.homes.Tick(w.now + c.later)
+		w.work()
+		if len(h.got) != c.got {
+			t.Errorf("after %d ms: %q", c.later, h.got)
+		}
+	}
+}
+
 // TestHomesRefused: what the home says is what the caller hears, and nobody stands in.
 func TestHomesRefused(t *testing.T) {
 	w := newTown(t, homesTest, "a", "h")

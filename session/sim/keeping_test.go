@@ -55,7 +55,7 @@ func (k *keeping) tick() {
 		k.box.Tick(k.n.nowMS())
 		k.homes.Tick(k.n.w.now / ms)
 		k.touched()
-		k.n.w.after(100*ms, k.tick)
+		k.n.w.after(200*ms, k.tick)
 	}
 }
 
