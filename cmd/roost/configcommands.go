@@ -62,7 +62,11 @@ func checkSecrets(cfg config.Config) error {
 	if err == nil {
 		verifier.Close()
 	}
-	return errors.Join(err, cfg.API.CheckSecrets())
+	sources, wrong := newSources(cfg, nil, slog.New(slog.DiscardHandler))
+	if wrong == nil {
+		sources.end()
+	}
+	return errors.Join(err, cfg.API.CheckSecrets(), wrong)
 }
 
 // badConfig prints the problems, a line each, without a prefix before the place

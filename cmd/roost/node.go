@@ -44,11 +44,14 @@ type node struct {
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
-	now      func() time.Time // may be set, by whoever sets the host's
-	began    time.Time
+
+	queuesEnded chan struct{}    // the sources have stopped
+	now         func() time.Time // may be set, by whoever sets the host's
+	began       time.Time
 
 	processor *processor.Processor
 	pusher    *recordPusher
+	sources   *sources
 }
 
 // steadyMS is a clock for how long something takes: nobody sets it.
@@ -61,7 +64,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 	if err != nil && cfg.Node == "" {
 		return nil, fmt.Errorf("the host has no name: set node: %w", err)
 	}
-	n = &node{cfg: cfg, log: log, ended: make(chan struct{}), now: now, began: time.Now()}
+	n = &node{cfg: cfg, log: log, ended: make(chan struct{}), queuesEnded: make(chan struct{}), now: now, began: time.Now()}
 	n.origin.Node = cfg.NodeID(host)
 	if cfg.Cluster.Enabled {
 		known, err := cluster.Epoch(ctx, cfg.Gossip, n.origin.Node, log)
@@ -136,6 +139,9 @@ func (n *node) connect() (err error) {
 	n.newProcessor()
 	n.newMailbox()
 	n.pusher.keeping = processor.NewKeeping(queued{n.keeper()})
+	if n.sources, err = newSources(n.cfg, n.processor, n.log); err != nil {
+		return err
+	}
 	var homes topics.Others
 	if n.cluster != nil {
 		homes = n.cluster.TopicHomes()

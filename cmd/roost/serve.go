@@ -49,6 +49,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses s
 			return errors.Join(err, n.leave())
 		}
 	}
+	n.sources.start()
 	if err := n.announce(internal.Addr().String(), addresses); err != nil {
 		log.Error("addresses file", "error", err)
 	}
@@ -173,7 +174,7 @@ func (n *node) announce(internal, file string) error {
 // API ends, and last the journal is committed.
 func (n *node) leave() error {
 	n.gate.Drain()
-	n.processor.Pause(processor.Draining)
+	n.running.Go(n.endQueues)
 	n.api.Drain()
 	if n.cluster != nil {
 		n.cluster.Drain()
@@ -186,6 +187,7 @@ func (n *node) leave() error {
 	last.Wait()
 	n.reactor.Stop()
 	n.gate.Close()
+	<-n.queuesEnded
 	close(n.ended)
 	n.running.Wait()
 	n.leaveCluster()
@@ -195,6 +197,15 @@ func (n *node) leave() error {
 	}
 	n.log.Info("node has left")
 	return nil
+}
+
+// endQueues takes nothing more from queues and finishes what is in work, beside the drain
+// of the devices; after that the processor begins nothing. What has no result by then was not
+// committed to its queue, and comes again on another node.
+func (n *node) endQueues() {
+	n.sources.stop()
+	n.processor.Pause(processor.Draining)
+	close(n.queuesEnded)
 }
 
 // lastRequests is how long requests that are under way may take when the node leaves.
@@ -231,6 +242,7 @@ func (n *node) abandon() {
 	wg.Go(func() { _ = n.reactor.Serve() })
 	n.reactor.Stop()
 	wg.Wait()
+	n.sources.end()
 	n.gate.Close()
 	n.leaveCluster()
 	n.verifier.Close()

@@ -18,6 +18,8 @@ import (
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/processor"
+	"github.com/roostpush/roost/session/processor/jetstream"
+	"github.com/roostpush/roost/session/processor/kafka"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/replica"
@@ -50,6 +52,8 @@ type Config struct {
 	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
 
 	Processor processor.Config `yaml:"processor" doc:"asynchronous push: what queues hand in, and the turns of the mailbox"`
+	Kafka     kafka.Config     `yaml:"kafka" doc:"records to push that come from Kafka topics"`
+	JetStream jetstream.Config `yaml:"jetstream" doc:"messages to push that come from a stream of NATS JetStream"`
 
 	Cluster   ClusterConfig   `yaml:"cluster" doc:"whether there are other nodes, and what all of them have in common"`
 	Advertise AdvertiseConfig `yaml:"advertise" doc:"addresses that other nodes and roost nodes show of this one, where they are not those of its listeners: behind a translation of addresses, for example"`
@@ -242,6 +246,8 @@ func Default() Config {
 		Replica:  replica.Default(),
 
 		Processor: processor.Default(),
+		Kafka:     kafka.Default(),
+		JetStream: jetstream.Default(),
 	}
 	return c.settled()
 }
