@@ -23,6 +23,9 @@ func (n *node) metrics(w io.Writer) {
 	n.sources.writeMetrics(w)
 	n.store.Metrics(w)
 	writeMetrics(w, n.store.MailStats())
+	if n.redis != nil {
+		writeMetrics(w, n.redis.Stats())
+	}
 	if n.cluster != nil {
 		for _, stats := range n.cluster.Stats() {
 			writeMetrics(w, stats)

@@ -17,6 +17,7 @@ import (
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/mailbox/redis"
 	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/processor"
 	"github.com/roostpush/roost/session/protocol"
@@ -31,6 +32,7 @@ type node struct {
 	log      *slog.Logger
 	origin   session.Origin
 	store    *store.Store
+	redis    *redis.Store     // nil: messages are kept in the store
 	cluster  *cluster.Cluster // nil: there are no others
 	sessions *session.Registry
 	verifier *auth.Verifier
@@ -66,32 +68,24 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 	}
 	n = &node{cfg: cfg, log: log, ended: make(chan struct{}), queuesEnded: make(chan struct{}), now: now, began: time.Now()}
 	n.origin.Node = cfg.NodeID(host)
-	if cfg.Cluster.Enabled {
-		known, err := cluster.Epoch(ctx, cfg.Gossip, n.origin.Node, log)
-		if err != nil {
-			return nil, err
-		}
-		cfg.Store.EpochMin = known + 1
-	}
-	if n.store, err = store.Open(cfg.Store, n.origin.Node, log, now); err != nil {
+	if err = n.openStores(ctx); err != nil {
 		return nil, err
 	}
-	n.origin.Epoch = n.store.Epoch()
 	if err = n.newCluster(); err != nil {
-		n.store.Close()
+		n.closeStores()
 		return nil, err
 	}
 	n.sessions.BeginVersions(n.store.VersionsAbove())
 	n.store.ResyncWith(liveSessions{n.sessions})
 	if n.verifier, err = auth.New(cfg.Auth, log, now); err != nil {
 		n.leaveCluster()
-		n.store.Close()
+		n.closeStores()
 		return nil, err
 	}
 	if err = n.connect(); err != nil {
 		n.verifier.Close()
 		n.leaveCluster()
-		n.store.Close()
+		n.closeStores()
 		return nil, err
 	}
 	return n, nil
@@ -109,7 +103,8 @@ func (n *node) newCluster() (err error) {
 	}
 	n.cluster, err = cluster.New(cluster.Settings{
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
-		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
+		Processor: n.cfg.Deviceless,
+		Now:       n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
 		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Mailing: cluster.Mailing(n.cfg.Cluster.Mail), Listing: cluster.Listing(n.cfg.Cluster.Lists),
 		TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
@@ -232,6 +227,11 @@ func (n *node) reasons() []api.Reason {
 	}
 	if err := n.store.Health(); err != nil {
 		list = append(list, api.Reason{Code: "store", Detail: err.Error()})
+	}
+	if n.redis != nil {
+		if err := n.mailHealth(); err != nil {
+			list = append(list, api.Reason{Code: "mailbox_store", Detail: err.Error()})
+		}
 	}
 	return list
 }

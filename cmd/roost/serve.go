@@ -26,16 +26,20 @@ import (
 //	announce     the addresses, to the log, to people and to --addresses-file
 //	leave        readiness fails, goaway, closes, the journal's last commit
 //
-// addresses names a file that gets the addresses as JSON; empty: none.
+// A processor does the same without the public listener. addresses names a file that gets the addresses as JSON; empty: none.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses string) error {
 	tuneCollector(log)
 	n, err := newNode(ctx, cfg, log, time.Now)
 	if err != nil {
 		return err
 	}
-	if err := n.reactor.Listen(cfg.Listen); err != nil {
-		n.abandon()
-		return err
+	public := ""
+	if !cfg.Deviceless {
+		if err := n.reactor.Listen(cfg.Listen); err != nil {
+			n.abandon()
+			return err
+		}
+		public = n.reactor.Addr().String()
 	}
 	internal, err := net.Listen("tcp", cfg.Internal)
 	if err != nil {
@@ -44,13 +48,13 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses s
 	}
 	failed := n.start(internal)
 	if n.cluster != nil {
-		if err := n.cluster.Start(ctx, internal.Addr().String(), n.reactor.Addr().String()); err != nil {
+		if err := n.cluster.Start(ctx, internal.Addr().String(), public); err != nil {
 			log.Error("leaving: the cluster", "error", err)
 			return errors.Join(err, n.leave())
 		}
 	}
 	n.sources.start()
-	if err := n.announce(internal.Addr().String(), addresses); err != nil {
+	if err := n.announce(public, internal.Addr().String(), addresses); err != nil {
 		log.Error("addresses file", "error", err)
 	}
 	select {
@@ -141,12 +145,15 @@ func (n *node) tick() {
 	}
 }
 
-// announce says where the node can be reached.
-func (n *node) announce(internal, file string) error {
-	public := n.reactor.Addr().String()
-	n.log.Info("node is up", "node", n.origin.Node, "epoch", n.origin.Epoch, "public", public, "internal", internal,
+// announce says where the node can be reached; public is empty if devices cannot.
+func (n *node) announce(public, internal, file string) error {
+	what := "node is up"
+	if n.cfg.Deviceless {
+		what = "processor is up"
+	}
+	n.log.Info(what, "node", n.origin.Node, "epoch", n.origin.Epoch, "public", public, "internal", internal,
 		"max_connections", n.reactor.ConnectionsMax(), "auth", n.cfg.Auth.Mode)
-	if n.cfg.Auth.Mode == auth.ModeNone {
+	if n.cfg.Auth.Mode == auth.ModeNone && !n.cfg.Deviceless {
 		// Somebody is trying the node out. The log goes to standard error, this does not.
 		hint(os.Stdout, dialable(public), dialable(internal))
 	}
@@ -192,7 +199,7 @@ func (n *node) leave() error {
 	n.running.Wait()
 	n.leaveCluster()
 	n.verifier.Close()
-	if err := n.store.Close(); err != nil {
+	if err := n.closeStores(); err != nil {
 		return err
 	}
 	n.log.Info("node has left")
@@ -246,7 +253,7 @@ func (n *node) abandon() {
 	n.gate.Close()
 	n.leaveCluster()
 	n.verifier.Close()
-	if err := n.store.Close(); err != nil {
+	if err := n.closeStores(); err != nil {
 		n.log.Error("store", "error", err)
 	}
 }
