@@ -160,7 +160,10 @@ func (n *node) announce(public, internal, file string) error {
 	if file == "" {
 		return nil
 	}
-	known := map[string]any{"public": public, "internal": internal, "pid": os.Getpid()}
+	known := map[string]any{"internal": internal, "pid": os.Getpid()}
+	if public != "" {
+		known["public"] = public
+	}
 	if n.cluster != nil {
 		known["gossip"] = n.cluster.GossipAddr()
 	}
