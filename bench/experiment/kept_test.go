@@ -14,8 +14,8 @@ import (
 // TestPledgeVerdict.
 func TestPromises(t *testing.T) {
 	p := DefaultPledge(buildRoost(t))
-	p.Pushes, p.Devices, p.Kills, p.Absent, p.Short = 2_000, 20, 2, 5, time.Second
-	p.LifeMin, p.LifeMax, p.Unacked = 200*time.Millisecond, 500*time.Millisecond, 10
+	p.Pushes, p.Devices, p.Kills, p.Absent, p.Short, p.Window = 500, 20, 2, 2, time.Second, 20
+	p.LifeMin, p.LifeMax, p.Unacked = 100*time.Millisecond, 300*time.Millisecond, 10
 	var said []string
 	r, err := Promises(context.Background(), p, func(line string) { said = append(said, line) })
 	if err != nil {

@@ -25,6 +25,9 @@ func (n *node) newMailbox() {
 		ports.Hash = n.cluster.Hash
 	}
 	n.mailbox = mailbox.New(n.cfg.Mailbox, ports)
+	if n.cluster != nil {
+		n.homes = n.cluster.Homes(mailbox.HomesConfig(n.cfg.Cluster.Mail), n.mailbox)
+	}
 }
 
 // keeper keeps messages until their devices have them: this node's mailbox, or that of
@@ -35,8 +38,8 @@ type keeper interface {
 }
 
 func (n *node) keeper() keeper {
-	if n.cluster != nil {
-		return n.cluster.Mail()
+	if n.homes != nil {
+		return n.homes
 	}
 	return n.mailbox
 }

@@ -40,6 +40,7 @@ type node struct {
 	reactor  *netpoll.Reactor
 	router   *deliver.Router
 	mailbox  *mailbox.Mailbox
+	homes    *mailbox.Homes // nil: there are no other nodes
 	relay    *relay.Relay[*deliver.Delivery]
 	topics   *topics.Broker
 	presence *presence.Presence
@@ -105,7 +106,7 @@ func (n *node) newCluster() (err error) {
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
 		Processor: n.cfg.Deviceless,
 		Now:       n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
-		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Mailing: cluster.Mailing(n.cfg.Cluster.Mail), Listing: cluster.Listing(n.cfg.Cluster.Lists),
+		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Listing: cluster.Listing(n.cfg.Cluster.Lists),
 		TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
 	if err == nil {
@@ -164,7 +165,7 @@ func (n *node) connect() (err error) {
 		Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {
-		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Topics: n.topics, Mailbox: n.mailbox, Presence: n.presence})
+		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Topics: n.topics, Presence: n.presence})
 		self.Cluster = n.cluster
 	}
 	n.api, err = api.New(n.cfg.API, self)

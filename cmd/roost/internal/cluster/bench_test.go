@@ -53,7 +53,7 @@ func newNode(b *testing.B, origin session.Origin, entries int, join ...string) *
 
 func startNode(b *testing.B, c *Cluster) {
 	sockets := unsocketed{b}
-	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets, Store: c.node.Store, Topics: c.node.Topics, Mailbox: c.node.Mailbox})
+	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets, Store: c.node.Store, Topics: c.node.Topics})
 	if err := c.Start(context.Background(), "127.0.0.1:1", "127.0.0.1:1"); err != nil {
 		b.Fatal(err)
 	}

@@ -30,7 +30,6 @@ type Settings struct {
 	Route   route.Config
 	Replica replica.Config
 	Keeping Keeping
-	Mailing Mailing
 	Listing Listing
 
 	Now             func() time.Time // the node's clock, which may be set
@@ -52,7 +51,6 @@ type Node struct {
 	Router   *deliver.Router
 	Sockets  Sockets
 	Store    *store.Store
-	Mailbox  *mailbox.Mailbox
 	Topics   *topics.Broker
 	Presence Watching // nil: nobody watches
 }
@@ -73,7 +71,7 @@ type Cluster struct {
 	homes    *homes
 	moving   sync.Mutex // held from a change of members until everybody concerned knows
 	keeper   *keeper
-	mail     *Mail
+	mail     *mailbox.Homes // set once, before Attach
 	handing  handing
 	auditing auditing
 	ready    chan struct{} // closed once gossip is there
@@ -117,8 +115,6 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.lists.init(s.Listing)
 	c.keeper = newKeeper(s.Keeping, self.Node, c.homes)
 	c.keeper.due = c.handing.due
-	c.mail = newMail(s.Mailing, self.Node, c.homes)
-	c.mail.nowMS, c.mail.steadyMS, c.mail.ask = c.nowMS, s.SteadyMS, c.askKeeper
 	c.replies.New = func() any { return new(reply) }
 	c.buffers.New = func() any { return new([]byte) }
 	if c.table, err = route.New(s.Route); err != nil {
@@ -142,8 +138,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
-	c.keeper.send, c.mail.send = c.pool.Control, c.pool.Control
-	c.mail.speaks = func(node string) bool { return c.pool.Speaks(node, wire.LinkTypeMail) }
+	c.keeper.send = c.pool.Control
 	return c, nil
 }
 
@@ -151,10 +146,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 
 // Attach gives the cluster the rest of the node. It comes before Start.
-func (c *Cluster) Attach(n Node) { c.node, c.keeper.store, c.mail.box = n, n.Store, n.Mailbox }
-
-// Mail is what keeps messages at the homes of their accounts.
-func (c *Cluster) Mail() *Mail { return c.mail }
+func (c *Cluster) Attach(n Node) { c.node, c.keeper.store = n, n.Store }
 
 // Start opens the listeners for links and gossip and looks for other nodes. internal and
 // public are the addresses of those listeners, public empty if there is none. It fails when others could not dial this
@@ -273,7 +265,7 @@ func (c *Cluster) tick() {
 		case <-t.C:
 			c.replica.Tick(c.nowMS())
 			c.watchRoom()
-			c.mail.tick(c.settings.SteadyMS())
+			c.mail.Tick(c.settings.SteadyMS())
 			c.keeper.tick(c.handing.pending(), c.settings.SteadyMS())
 			if n := c.node.Store.Resyncs(); n != resyncs {
 				resyncs = n

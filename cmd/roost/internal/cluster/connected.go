@@ -86,7 +86,7 @@ func (c *Cluster) changed(_ string, changes []wire.Change) {
 		c.muchChanged(true) // its set was swapped
 		return
 	}
-	c.mail.online(changes)
+	c.mail.Online(changes)
 	for i := range changes {
 		e := &changes[i]
 		c.lists.changed(e.Account)
@@ -100,7 +100,7 @@ func (c *Cluster) changed(_ string, changes []wire.Change) {
 // never heard of.
 func (c *Cluster) muchChanged(unnamed bool) {
 	c.lists.clear()
-	c.mail.lookAgain()
+	c.mail.LookAgain()
 	if c.node.Presence != nil {
 		c.node.Presence.Sweep(unnamed)
 	}

@@ -30,7 +30,8 @@ func start(t *testing.T, node string, join ...string) *Cluster {
 		t.Fatal(err)
 	}
 	box := mailbox.New(mailbox.Default(), mailbox.Ports{NewID: func() session.ID { return session.ID{Origin: self} }, Now: s.SteadyMS, Hash: c.Hash}) // nothing waits in it
-	c.Attach(Node{Mailbox: box, Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c), Store: openStore(t, node), Topics: topics.New(topics.Default(), true, nil, c.TopicHomes())})
+	c.Homes(mailbox.HomesConfig{}, box)
+	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c), Store: openStore(t, node), Topics: topics.New(topics.Default(), true, nil, c.TopicHomes())})
 	if err := c.Start(context.Background(), "127.0.0.1:8081", "127.0.0.1:8080"); err != nil {
 		t.Fatal(err)
 	}

@@ -213,16 +213,16 @@ func (i incoming) Keep(from session.Origin, k *wire.Keep) {
 func (i incoming) Kept(from session.Origin, a *wire.Kept) { i.c.keeper.kept(from.Node, a) }
 
 // Mail takes a message that this node is to keep, Mailed what became of one that it sent.
-func (i incoming) Mail(from session.Origin, m *wire.Mail)      { i.c.mail.take(from.Node, m) }
-func (i incoming) Mailed(_ session.Origin, m *wire.Mailed)     { i.c.mail.mailed(m) }
-func (i incoming) MailFate(_ session.Origin, f *wire.MailFate) { i.c.mail.fate(f) }
-func (i incoming) MailAck(_ session.Origin, a *wire.MailAck)   { i.c.mail.acked(a) }
+func (i incoming) Mail(from session.Origin, m *wire.Mail)      { i.c.mail.Take(from.Node, m) }
+func (i incoming) Mailed(_ session.Origin, m *wire.Mailed)     { i.c.mail.Mailed(m) }
+func (i incoming) MailFate(_ session.Origin, f *wire.MailFate) { i.c.mail.Fate(f) }
+func (i incoming) MailAck(_ session.Origin, a *wire.MailAck)   { i.c.mail.AckedElsewhere(a) }
 
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)
 	i.c.keeper.linked(to.Node, i.c.pool.Speaks(to.Node, wire.LinkTypeKeep))
 	i.c.handing.again()
-	i.c.mail.linked(to.Node)
+	i.c.mail.Linked(to.Node)
 	if i.c.pool.Speaks(to.Node, wire.LinkTypeInterest) {
 		i.c.telling.linked(to.Node)
 	}
@@ -233,7 +233,7 @@ func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
 	i.c.log.Info("link down", "node", to.Node, "epoch", to.Epoch, "reason", why.String())
 	i.c.replica.Unlinked(to.Node)
 	i.c.keeper.linked(to.Node, false)
-	i.c.mail.unlinked(to.Node)
+	i.c.mail.Unlinked(to.Node)
 	i.c.telling.unlinked(to.Node)
 	i.c.node.Topics.Unlinked(to.Node)
 	if m, ok := i.c.doubted.take(to); ok {

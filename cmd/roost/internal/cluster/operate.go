@@ -197,7 +197,7 @@ func (c *Cluster) Disconnect(a session.Address, o session.Origin, number uint64,
 
 // Stats returns what the parts have counted, each with metric tags.
 func (c *Cluster) Stats() []any {
-	stats := []any{c.table.Stats(), c.replica.Stats(), c.keepStats(), c.mail.stats(), c.lists.stats()}
+	stats := []any{c.table.Stats(), c.replica.Stats(), c.keepStats(), c.mail.Stats(), c.lists.stats()}
 	if c.isStarted() {
 		stats = append(stats, c.pool.Stats(), c.gossip.Stats())
 	}

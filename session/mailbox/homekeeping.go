@@ -1,29 +1,25 @@
-package cluster
+package mailbox
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/roostpush/roost/session"
-	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/wire"
 )
 
-// take keeps a message of another node, which is borrowed.
-func (m *Mail) take(from string, f *wire.Mail) {
+// Take keeps a message of another node, which is borrowed.
+func (m *Homes) Take(from string, f *wire.Mail) {
 	m.count.received.Add(1)
-	m.box.Post(&mailbox.Push{
+	m.box.Post(&Push{
 		Account: f.Account, Device: f.Device, Except: f.Except, Kind: f.Kind, Payload: f.Payload, From: f.From,
-		SentMS: f.SentMS, ExpiresMS: m.nowMS() + f.LeftMS, Priority: f.Priority, Collapse: f.Collapse, First: f.First,
+		SentMS: f.SentMS, ExpiresMS: m.ports.NowMS() + f.LeftMS, Priority: f.Priority, Collapse: f.Collapse, First: f.First,
 		Trace: f.Trace, Brief: !f.Watch,
 	}, &teller{m, from, f.Ref})
 }
 
-// teller tells another node what becomes of a message it gave this one (mailbox.Watcher).
+// teller tells another node what becomes of a message it gave this one (Watcher).
 type teller struct {
-	mail *Mail
+	mail *Homes
 	node string
 	ref  uint64
 }
@@ -32,7 +28,7 @@ type teller struct {
 func (t *teller) Kept(id session.ID, devices int, refused session.Outcome, why string) {
 	var room [256]byte
 	a := wire.Mailed{Ref: t.ref, ID: id, Devices: devices, Refused: refused, Why: why}
-	if !t.mail.send(t.node, wire.LinkTypeMailed, wire.AppendMailed(room[:0], &a)) {
+	if !t.mail.ports.Links.Send(t.node, wire.LinkTypeMailed, wire.AppendMailed(room[:0], &a)) {
 		t.mail.count.answersLost.Add(1)
 	}
 }
@@ -42,13 +38,13 @@ func (t *teller) Kept(id session.ID, devices int, refused session.Outcome, why s
 func (t *teller) Became(id session.ID, device string, o session.Outcome) {
 	var room [256]byte
 	f := wire.MailFate{ID: id, Device: device, Outcome: o}
-	if !t.mail.send(t.node, wire.LinkTypeMailFate, wire.AppendMailFate(room[:0], &f)) {
+	if !t.mail.ports.Links.Send(t.node, wire.LinkTypeMailFate, wire.AppendMailFate(room[:0], &f)) {
 		t.mail.count.answersLost.Add(1)
 	}
 }
 
-// mailed is the answer of a home.
-func (m *Mail) mailed(a *wire.Mailed) {
+// Mailed is the answer of a home.
+func (m *Homes) Mailed(a *wire.Mailed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.endLocked(a.Ref)
@@ -65,8 +61,8 @@ func (m *Mail) mailed(a *wire.Mailed) {
 	}
 }
 
-// fate is what a home says of a device.
-func (m *Mail) fate(f *wire.MailFate) {
+// Fate is what a home says of a device.
+func (m *Homes) Fate(f *wire.MailFate) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w, ok := m.watched[f.ID]
@@ -84,72 +80,30 @@ func (m *Mail) fate(f *wire.MailFate) {
 	m.watched[f.ID] = w
 }
 
-// acked is an ack that a device gave to another node.
-func (m *Mail) acked(a *wire.MailAck) {
+// AckedElsewhere is an ack that a device gave to another node.
+func (m *Homes) AckedElsewhere(a *wire.MailAck) {
 	m.count.acksReceived.Add(1)
 	m.box.Acked(session.Address{Account: a.Account, Device: a.Device}, a.ID)
 }
 
 // Fates asks the keeper of a message what has become of it. It waits for a disk.
-func (m *Mail) Fates(id session.ID) ([]mailbox.Fate, bool, error) {
-	if id.Node == m.self {
+func (m *Homes) Fates(id session.ID) ([]Fate, bool, error) {
+	if id.Node == m.ports.Self {
 		return m.box.Fates(id)
 	}
-	return m.ask(wire.QuestionFates, id)
+	return m.ports.Ask(wire.QuestionFates, id)
 }
 
-// Cancel has the keeper of a message withdraw it; see mailbox.Mailbox's Cancel.
-func (m *Mail) Cancel(id session.ID) ([]mailbox.Fate, bool, error) {
-	if id.Node == m.self {
+// Cancel has the keeper of a message withdraw it; see Mailbox's Cancel.
+func (m *Homes) Cancel(id session.ID) ([]Fate, bool, error) {
+	if id.Node == m.ports.Self {
 		return m.box.Cancel(id)
 	}
-	return m.ask(wire.QuestionCancel, id)
+	return m.ports.Ask(wire.QuestionCancel, id)
 }
 
-func (c *Cluster) askKeeper(kind wire.QuestionKind, id session.ID) (list []mailbox.Fate, found bool, err error) {
-	if !c.homes.knows(id.Node) {
-		return nil, false, nil
-	}
-	done := make(chan struct{})
-	c.pool.Ask(id.Node, &wire.LinkQuestion{Kind: kind, Body: []byte(id.Text())}, questionTimeout, func(a *wire.LinkAnswer, failed error) {
-		defer close(done)
-		if err = failed; err == nil && a.Error != "" {
-			err = errors.New(a.Error)
-		}
-		if found = err == nil && a.Held; found {
-			err = json.Unmarshal(a.Body, &list)
-		}
-	})
-	<-done
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %s keeps the message: %v", ErrUnreachable, id.Node, err)
-	}
-	return list, found, nil
-}
-
-// answerFates answers askKeeper of another node. It waits for the disk.
-func (c *Cluster) answerFates(q *wire.LinkQuestion) *wire.LinkAnswer {
-	id, ok := session.ParseMessageID(string(q.Body))
-	if !ok {
-		return &wire.LinkAnswer{Error: "that is no message's id"}
-	}
-	ask := c.mail.box.Fates
-	if q.Kind == wire.QuestionCancel {
-		ask = c.mail.box.Cancel
-	}
-	list, found, err := ask(id)
-	if err != nil {
-		return &wire.LinkAnswer{Error: err.Error()}
-	}
-	body, err := json.Marshal(list)
-	if err != nil {
-		return &wire.LinkAnswer{Error: err.Error()}
-	}
-	return &wire.LinkAnswer{Held: found, Body: body}
-}
-
-// MailStats is what became of messages that belong to another node, or came from one.
-type MailStats struct {
+// HomesStats is what became of messages that belong to another node, or came from one.
+type HomesStats struct {
 	InFlight     int        `metric:"roost_mail_in_flight" doc:"messages that wait for the home of their account to say that it keeps them"`
 	AcksHeld     int        `metric:"roost_mail_acks_held" doc:"acks that wait for a link to the keeper of their message"`
 	Sent         uint64     `metric:"roost_mail_sent_total" doc:"messages sent to the homes of their accounts"`
@@ -164,22 +118,31 @@ type MailStats struct {
 	AcksLost     uint64     `metric:"roost_mail_acks_lost_total" doc:"acks dropped because too many waited for a link: those devices get the message once more"`
 }
 
-type mailCounts struct {
+// ByStanding is one counter for each reason to stand in.
+type ByStanding [standings]uint64
+
+// Label is the value of the label reason for the counter i.
+func (ByStanding) Label(i int) string {
+	return [standings]string{"unlinked", "queue_full", "late"}[i]
+}
+
+type homesCounts struct {
 	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost atomic.Uint64
 
 	stoodIn [standings]atomic.Uint64
 }
 
-func (m *Mail) stats() MailStats {
+// Stats returns the counters.
+func (m *Homes) Stats() HomesStats {
 	n := &m.count
 	m.mu.Lock()
-	s := MailStats{InFlight: len(m.flights), AcksHeld: m.held}
+	s := HomesStats{InFlight: len(m.flights), AcksHeld: m.held}
 	m.mu.Unlock()
 	s.Sent, s.Received, s.Unsure, s.LateAnswers = n.sent.Load(), n.received.Load(), n.unsure.Load(), n.lateAnswers.Load()
 	s.Overloaded, s.AnswersLost = n.overloaded.Load(), n.answersLost.Load()
 	s.AcksSent, s.AcksReceived, s.AcksLost = n.acksSent.Load(), n.acksReceived.Load(), n.acksLost.Load()
 	for i := range s.StoodIn {
-		s.StoodIn[i] = n.stoodIn[i+1].Load()
+		s.StoodIn[i] = n.stoodIn[i].Load()
 	}
 	return s
 }
