@@ -117,7 +117,7 @@ func (s *sources) keepRunning(one *source) {
 		begun, err := s.run(one)
 		if s.ctx.Err() != nil {
 			if err != nil {
-				s.log.Warn("a source did not end well; what was in work comes again", "source", one.kind, "error", err)
+				s.log.Warn("a source did not end well; what was in work comes again", "source", one.kind.String(), "error", err)
 			}
 			return
 		}
@@ -129,7 +129,7 @@ func (s *sources) keepRunning(one *source) {
 			said, pause = "", sourceRetryMin
 		}
 		if text := err.Error(); text != said {
-			s.log.Error("a source cannot run; it is tried again, and the rest of the node does not wait for it", "source", one.kind, "error", err)
+			s.log.Error("a source cannot run; it is tried again, and the rest of the node does not wait for it", "source", one.kind.String(), "error", err)
 			said = text
 		}
 		select {
@@ -157,7 +157,7 @@ func (s *sources) run(one *source) (begun bool, err error) {
 		case <-f.Begun():
 			begun = true
 			one.up.Store(true)
-			s.log.Info("a source is up", "source", one.kind)
+			s.log.Info("a source is up", "source", one.kind.String())
 		case <-ended:
 		}
 	})
