@@ -86,8 +86,8 @@ func TestDeviceFrames(t *testing.T) {
 		{"foreign ack", `{"type":"ack","ids":["n1.1.zz"]}`, map[string]any{"type": "error", "code": "unknown_message"}},
 		{"ack of nothing", `{"type":"ack","ids":[]}`, map[string]any{"type": "error", "code": "bad_value"}},
 		{"subscribe", `{"type":"subscribe","id":5,"topics":["a.b"]}`, map[string]any{"type": "result", "ref": 5, "status": "ok"}},
-		{"presence", `{"type":"subscribe","id":5,"presence":true}`, map[string]any{"type": "error", "ref": 5, "code": "unsupported"}},
 		{"token in mode none", `{"type":"token","id":6,"token":"x"}`, map[string]any{"type": "result", "ref": 6, "status": "ok"}},
+		{"presence", `{"type":"subscribe","id":5,"presence":true}`, map[string]any{"type": "result", "ref": 5, "status": "ok"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			phone.say(tc.say)

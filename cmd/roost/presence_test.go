@@ -44,7 +44,7 @@ func TestPresenceAcrossNodes(t *testing.T) {
 	phone.hears("tv online")
 	tablet := nodes[2].connect("alice", "tablet")
 	phone.hears("tablet online")
-	tablet.say(`{"type":"subscribe","presence":true}`)
+	tablet.say(`{"type":"subscribe","id":9,"presence":true}`)
 	tablet.expect(map[string]any{"type": "result"})
 	tablet.hears("tv online", "phone online")
 	// A move is no event: what comes later, after the same grace, comes next.
@@ -77,11 +77,11 @@ func TestPresenceAcrossNodes(t *testing.T) {
 func TestPresenceAfterAHeal(t *testing.T) {
 	n1 := startClusterNode(t, "n1", nil, graceful)
 	phone := n1.connect("alice", "phone")
-	phone.say(`{"type":"subscribe","presence":true}`)
+	phone.say(`{"type":"subscribe","id":9,"presence":true}`)
 	phone.expect(map[string]any{"type": "result"})
 	n2 := startClusterNode(t, "n2", nil, graceful)
 	tv := n2.connect("alice", "tv")
-	tv.say(`{"type":"subscribe","presence":true}`)
+	tv.say(`{"type":"subscribe","id":9,"presence":true}`)
 	tv.expect(map[string]any{"type": "result"})
 	startClusterNode(t, "n3", []string{n1.node.cluster.GossipAddr(), n2.node.cluster.GossipAddr()}, graceful)
 	phone.hears("tv online")
@@ -106,7 +106,7 @@ func TestPresenceOnOneNode(t *testing.T) {
 	phone.conn.Close()
 	n.eventually("there is no watcher", func() bool { return n.metric("roost_presence_watchers") == 0 })
 	last := n.connect("alice", "last")
-	last.say(`{"type":"subscribe","presence":true}`)
+	last.say(`{"type":"subscribe","id":9,"presence":true}`)
 	last.expect(map[string]any{"type": "result"})
 }
 
