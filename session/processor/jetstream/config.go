@@ -115,7 +115,7 @@ func (c Config) Validate() error {
 			seen[subject] = l.setting
 		}
 	}
-	check(len(seen) > 0, "high_subjects, normal_subjects and low_subjects are all empty: there is nothing to consume")
+	check(len(seen) > 0, "high_subjects is empty, and so are normal_subjects and low_subjects: there is nothing to consume")
 	check(len(seen) <= subjectsMax, "there are %d subjects: at most %d are allowed", len(seen), subjectsMax)
 	if d := c.DeadLetterSubject; d != "" {
 		check(isSubject(d, false), "dead_letter_subject is %.80q: parts joined by '.', without wildcards", d)

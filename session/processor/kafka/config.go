@@ -131,7 +131,7 @@ func (c Config) checkTopics(p *problems) {
 	topics("high_topics", c.HighTopics...)
 	topics("normal_topics", c.NormalTopics...)
 	topics("low_topics", c.LowTopics...)
-	p.check(len(seen) > 0 || len(*p) > 0, "high_topics, normal_topics and low_topics are all empty: there is nothing to consume")
+	p.check(len(seen) > 0 || len(*p) > 0, "high_topics is empty, and so are normal_topics and low_topics: there is nothing to consume")
 	p.check(len(seen) <= topicsMax, "there are %d topics: at most %d are allowed", len(seen), topicsMax)
 	if c.DeadLetterTopic != "" {
 		topics("dead_letter_topic", c.DeadLetterTopic)

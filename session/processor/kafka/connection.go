@@ -64,7 +64,7 @@ func (c ConnectionConfig) Check() error {
 	p.check((c.TLSCertFile == "") == (c.TLSKeyFile == ""), "tls_cert_file and tls_key_file belong together: one is set, the other is not")
 	switch c.SASL {
 	case SASLNone:
-		p.check(c.User == "" && c.Password == "" && c.PasswordFile == "", "user or password is set, but sasl is none: write plain, scram-sha-256 or scram-sha-512")
+		p.check(c.User == "" && c.Password == "" && c.PasswordFile == "", "sasl is none, but user or password is set: write plain, scram-sha-256 or scram-sha-512")
 	case SASLPlain, SASLScramSHA256, SASLScramSHA512:
 		p.check(c.User != "", "sasl is %s, which needs user", c.SASL)
 		p.check(c.Password != "" || c.PasswordFile != "", "sasl is %s, which needs password or password_file", c.SASL)
