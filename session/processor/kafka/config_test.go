@@ -41,7 +41,7 @@ func TestValidate(t *testing.T) {
 		{"two passwords", func(c *Config) {
 			c.Connection.SASL, c.Connection.User, c.Connection.Password, c.Connection.PasswordFile = SASLPlain, "x", "y", "z"
 		}, "both set"},
-		{"a user without sasl", func(c *Config) { c.Connection.User = "x" }, "but sasl is none"},
+		{"a user without sasl", func(c *Config) { c.Connection.User = "x" }, "sasl is none, but user or password is set"},
 		{"no group", func(c *Config) { c.Group = "" }, "group is"},
 		{"long instance", func(c *Config) { c.Instance = strings.Repeat("x", 250) }, "instance is 250 bytes long"},
 		{"start", func(c *Config) { c.Start = "now" }, `start is "now": write earliest or latest`},
