@@ -13,6 +13,7 @@ import (
 // example that can be pasted.
 type commands struct {
 	Serve         serveCommand         `cmd:"" help:"Run a node."`
+	Processor     processorCommand     `cmd:"" help:"Run a member of the cluster that pushes what queues hold, and takes no devices."`
 	Push          pushCommand          `cmd:"" help:"Push a message to a device, an account or everybody."`
 	Message       messageCommand       `cmd:"" help:"Say what has become of a message that is kept."`
 	Cancel        cancelCommand        `cmd:"" help:"Withdraw a message that is kept."`

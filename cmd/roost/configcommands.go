@@ -15,6 +15,7 @@ import (
 type checkConfigCommand struct {
 	File        string   `arg:"" help:"The YAML file."`
 	Environment bool     `help:"Apply the ROOST_... variables too, as serve does."`
+	Processor   bool     `help:"Check it for roost processor, which holds no devices."`
 	Set         []string `sep:"none" placeholder:"KEY=VALUE" help:"Apply settings as serve's --set does, repeatable."`
 }
 
@@ -29,7 +30,7 @@ Example:
 
 // Run checks the file.
 func (c checkConfigCommand) Run(t terminal) error {
-	sources := config.Sources{File: c.File}
+	sources := config.Sources{File: c.File, Deviceless: c.Processor}
 	if c.Environment {
 		sources.Environ = t.environ
 	}
@@ -62,7 +63,11 @@ func checkSecrets(cfg config.Config) error {
 	if err == nil {
 		verifier.Close()
 	}
-	return errors.Join(err, cfg.API.CheckSecrets())
+	sources, wrong := newSources(cfg, nil, slog.New(slog.DiscardHandler))
+	if wrong == nil {
+		sources.end()
+	}
+	return errors.Join(err, cfg.API.CheckSecrets(), wrong)
 }
 
 // badConfig prints the problems, a line each, without a prefix before the place

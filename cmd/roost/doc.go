@@ -1,4 +1,5 @@
-// Command roost is the server and the operator's commands: serve runs a node;
+// Command roost is the server and the operator's commands: serve runs a node,
+// processor one without devices;
 // push, devices and disconnect talk to its internal HTTP API; connect is a
 // device for people; kafka-produce fills a queue; token, check-config,
 // default-config and version need no node.

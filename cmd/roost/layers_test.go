@@ -76,11 +76,12 @@ var layers = map[string]layer{
 	"cmd/roost":                  mains,
 	"cmd/roost-bench":            mains,
 
-	"netpoll/netpolltest":               kit,
-	"netpoll/netpolltest/clients":       kit,
-	"session/processor/kafka/kafkatest": kit,
-	"session/processor/processortest":   kit,
-	"session/sim":                       kit,
+	"netpoll/netpolltest":                       kit,
+	"netpoll/netpolltest/clients":               kit,
+	"session/processor/jetstream/jetstreamtest": kit,
+	"session/processor/kafka/kafkatest":         kit,
+	"session/processor/processortest":           kit,
+	"session/sim":                               kit,
 }
 
 // loadTester is one thing in several folders, which import each other as they
@@ -101,7 +102,7 @@ var outside = []struct {
 	{"github.com/cockroachdb/pebble", []string{"store"}, false},
 	{"github.com/hashicorp/memberlist", []string{"session/gossip"}, false},
 	{"github.com/twmb/franz-go", []string{"session/processor/kafka/..."}, false},
-	{"github.com/nats-io", []string{"session/processor/jetstream"}, false},
+	{"github.com/nats-io", []string{"session/processor/jetstream/..."}, false},
 	{"github.com/redis", []string{"session/mailbox/redis"}, false},
 	{"github.com/gobwas/", []string{"netpoll", "bench/...", "cmd/roost"}, true}, // cmd/roost: connect is a device
 	{"github.com/VictoriaMetrics/metrics", []string{"session/*", "store", "bench/...", "cmd/..."}, false},

@@ -12,7 +12,7 @@ import (
 // newMailbox makes what waits for devices, of the parts that exist before it.
 func (n *node) newMailbox() {
 	ports := mailbox.Ports{
-		Store:     mailStore{n.store},
+		Store:     n.mailStore(),
 		Router:    n.router,
 		Presence:  n.onlines(),
 		Directory: deviceNames{n.addressees(), n.cfg.Mailbox.AccountDevicesMax},

@@ -20,8 +20,12 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.mailbox.Stats())
 	writeMetrics(w, n.presence.Stats())
 	writeMetrics(w, n.processor.Stats())
+	n.sources.writeMetrics(w)
 	n.store.Metrics(w)
 	writeMetrics(w, n.store.MailStats())
+	if n.redis != nil {
+		writeMetrics(w, n.redis.Stats())
+	}
 	if n.cluster != nil {
 		for _, stats := range n.cluster.Stats() {
 			writeMetrics(w, stats)

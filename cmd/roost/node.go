@@ -17,6 +17,7 @@ import (
 	"github.com/roostpush/roost/session/auth"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/mailbox/redis"
 	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/processor"
 	"github.com/roostpush/roost/session/protocol"
@@ -31,6 +32,7 @@ type node struct {
 	log      *slog.Logger
 	origin   session.Origin
 	store    *store.Store
+	redis    *redis.Store     // nil: messages are kept in the store
 	cluster  *cluster.Cluster // nil: there are no others
 	sessions *session.Registry
 	verifier *auth.Verifier
@@ -45,11 +47,14 @@ type node struct {
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
-	now      func() time.Time // may be set, by whoever sets the host's
-	began    time.Time
+
+	queuesEnded chan struct{}    // the sources have stopped
+	now         func() time.Time // may be set, by whoever sets the host's
+	began       time.Time
 
 	processor *processor.Processor
 	pusher    *recordPusher
+	sources   *sources
 }
 
 // steadyMS is a clock for how long something takes: nobody sets it.
@@ -62,34 +67,26 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 	if err != nil && cfg.Node == "" {
 		return nil, fmt.Errorf("the host has no name: set node: %w", err)
 	}
-	n = &node{cfg: cfg, log: log, ended: make(chan struct{}), now: now, began: time.Now()}
+	n = &node{cfg: cfg, log: log, ended: make(chan struct{}), queuesEnded: make(chan struct{}), now: now, began: time.Now()}
 	n.origin.Node = cfg.NodeID(host)
-	if cfg.Cluster.Enabled {
-		known, err := cluster.Epoch(ctx, cfg.Gossip, n.origin.Node, log)
-		if err != nil {
-			return nil, err
-		}
-		cfg.Store.EpochMin = known + 1
-	}
-	if n.store, err = store.Open(cfg.Store, n.origin.Node, log, now); err != nil {
+	if err = n.openStores(ctx); err != nil {
 		return nil, err
 	}
-	n.origin.Epoch = n.store.Epoch()
 	if err = n.newCluster(); err != nil {
-		n.store.Close()
+		n.closeStores()
 		return nil, err
 	}
 	n.sessions.BeginVersions(n.store.VersionsAbove())
 	n.store.ResyncWith(liveSessions{n.sessions})
 	if n.verifier, err = auth.New(cfg.Auth, log, now); err != nil {
 		n.leaveCluster()
-		n.store.Close()
+		n.closeStores()
 		return nil, err
 	}
 	if err = n.connect(); err != nil {
 		n.verifier.Close()
 		n.leaveCluster()
-		n.store.Close()
+		n.closeStores()
 		return nil, err
 	}
 	return n, nil
@@ -107,7 +104,8 @@ func (n *node) newCluster() (err error) {
 	}
 	n.cluster, err = cluster.New(cluster.Settings{
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
-		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
+		Processor: n.cfg.Deviceless,
+		Now:       n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
 		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Listing: cluster.Listing(n.cfg.Cluster.Lists),
 		TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
@@ -137,6 +135,9 @@ func (n *node) connect() (err error) {
 	n.newProcessor()
 	n.newMailbox()
 	n.pusher.keeping = processor.NewKeeping(queued{n.keeper()})
+	if n.sources, err = newSources(n.cfg, n.processor, n.log); err != nil {
+		return err
+	}
 	var homes topics.Others
 	if n.cluster != nil {
 		homes = n.cluster.TopicHomes()
@@ -235,6 +236,11 @@ func (n *node) reasons() []api.Reason {
 	}
 	if err := n.store.Health(); err != nil {
 		list = append(list, api.Reason{Code: "store", Detail: err.Error()})
+	}
+	if n.redis != nil {
+		if err := n.mailHealth(); err != nil {
+			list = append(list, api.Reason{Code: "mailbox_store", Detail: err.Error()})
+		}
 	}
 	return list
 }

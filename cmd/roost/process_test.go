@@ -32,7 +32,19 @@ type process struct {
 // startProcess runs this test binary as roost serve, with a descriptor limit, until it is up.
 func startProcess(t *testing.T, descriptors int, args ...string) *process {
 	t.Helper()
-	p := runProcess(t, descriptors, args...)
+	return runProcess(t, descriptors, args...).up()
+}
+
+// startProcessor runs it as roost processor, until it is up.
+func startProcessor(t *testing.T, args ...string) *process {
+	t.Helper()
+	return runCommand(t, 1024, "processor", args...).up()
+}
+
+// up waits until the process is up.
+func (p *process) up() *process {
+	t := p.t
+	t.Helper()
 	eventually(t, "the addresses file", func() bool {
 		select {
 		case <-p.ended:
@@ -53,6 +65,12 @@ func startProcess(t *testing.T, descriptors int, args ...string) *process {
 // runProcess runs it, whether it comes up or not. Later arguments are stronger.
 func runProcess(t *testing.T, descriptors int, args ...string) *process {
 	t.Helper()
+	return runCommand(t, descriptors, "serve", append([]string{"--auth", "none", "--listen", "127.0.0.1:0"}, args...)...)
+}
+
+// runCommand runs roost serve or roost processor.
+func runCommand(t *testing.T, descriptors int, command string, args ...string) *process {
+	t.Helper()
 	dir := t.TempDir()
 	roost := filepath.Join(dir, "roost") // by this name the test binary is the command
 	exe, err := os.Executable()
@@ -62,8 +80,8 @@ func runProcess(t *testing.T, descriptors int, args ...string) *process {
 	if err := os.Symlink(exe, roost); err != nil {
 		t.Fatal(err)
 	}
-	all := append([]string{"-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, descriptors), roost, "serve", "--auth", "none",
-		"--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", "--data", filepath.Join(dir, "data"), "--addresses-file", filepath.Join(dir, "addresses.json")}, args...)
+	all := append([]string{"-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, descriptors), roost, command,
+		"--internal", "127.0.0.1:0", "--data", filepath.Join(dir, "data"), "--addresses-file", filepath.Join(dir, "addresses.json")}, args...)
 	p := &process{t: t, dir: dir, cmd: exec.Command("sh", all...), ended: make(chan struct{})}
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {

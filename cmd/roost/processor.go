@@ -45,7 +45,7 @@ func (n *node) tickProcessor() {
 		case <-tick.C:
 			n.processor.Tick()
 			n.pusher.sweep()
-			if n.store.Health() != nil {
+			if n.mailHealth() != nil {
 				n.processor.Pause(processor.StoreStalled)
 			} else {
 				n.processor.Resume(processor.StoreStalled)

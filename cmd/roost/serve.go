@@ -26,16 +26,20 @@ import (
 //	announce     the addresses, to the log, to people and to --addresses-file
 //	leave        readiness fails, goaway, closes, the journal's last commit
 //
-// addresses names a file that gets the addresses as JSON; empty: none.
+// A processor does the same without the public listener. addresses names a file that gets the addresses as JSON; empty: none.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses string) error {
 	tuneCollector(log)
 	n, err := newNode(ctx, cfg, log, time.Now)
 	if err != nil {
 		return err
 	}
-	if err := n.reactor.Listen(cfg.Listen); err != nil {
-		n.abandon()
-		return err
+	public := ""
+	if !cfg.Deviceless {
+		if err := n.reactor.Listen(cfg.Listen); err != nil {
+			n.abandon()
+			return err
+		}
+		public = n.reactor.Addr().String()
 	}
 	internal, err := net.Listen("tcp", cfg.Internal)
 	if err != nil {
@@ -44,12 +48,13 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, addresses s
 	}
 	failed := n.start(internal)
 	if n.cluster != nil {
-		if err := n.cluster.Start(ctx, internal.Addr().String(), n.reactor.Addr().String()); err != nil {
+		if err := n.cluster.Start(ctx, internal.Addr().String(), public); err != nil {
 			log.Error("leaving: the cluster", "error", err)
 			return errors.Join(err, n.leave())
 		}
 	}
-	if err := n.announce(internal.Addr().String(), addresses); err != nil {
+	n.sources.start()
+	if err := n.announce(public, internal.Addr().String(), addresses); err != nil {
 		log.Error("addresses file", "error", err)
 	}
 	select {
@@ -140,19 +145,25 @@ func (n *node) tick() {
 	}
 }
 
-// announce says where the node can be reached.
-func (n *node) announce(internal, file string) error {
-	public := n.reactor.Addr().String()
-	n.log.Info("node is up", "node", n.origin.Node, "epoch", n.origin.Epoch, "public", public, "internal", internal,
+// announce says where the node can be reached; public is empty if devices cannot.
+func (n *node) announce(public, internal, file string) error {
+	what := "node is up"
+	if n.cfg.Deviceless {
+		what = "processor is up"
+	}
+	n.log.Info(what, "node", n.origin.Node, "epoch", n.origin.Epoch, "public", public, "internal", internal,
 		"max_connections", n.reactor.ConnectionsMax(), "auth", n.cfg.Auth.Mode)
-	if n.cfg.Auth.Mode == auth.ModeNone {
+	if n.cfg.Auth.Mode == auth.ModeNone && !n.cfg.Deviceless {
 		// Somebody is trying the node out. The log goes to standard error, this does not.
 		hint(os.Stdout, dialable(public), dialable(internal))
 	}
 	if file == "" {
 		return nil
 	}
-	known := map[string]any{"public": public, "internal": internal, "pid": os.Getpid()}
+	known := map[string]any{"internal": internal, "pid": os.Getpid()}
+	if public != "" {
+		known["public"] = public
+	}
 	if n.cluster != nil {
 		known["gossip"] = n.cluster.GossipAddr()
 	}
@@ -173,7 +184,7 @@ func (n *node) announce(internal, file string) error {
 // API ends, and last the journal is committed.
 func (n *node) leave() error {
 	n.gate.Drain()
-	n.processor.Pause(processor.Draining)
+	n.running.Go(n.endQueues)
 	n.api.Drain()
 	if n.cluster != nil {
 		n.cluster.Drain()
@@ -186,15 +197,25 @@ func (n *node) leave() error {
 	last.Wait()
 	n.reactor.Stop()
 	n.gate.Close()
+	<-n.queuesEnded
 	close(n.ended)
 	n.running.Wait()
 	n.leaveCluster()
 	n.verifier.Close()
-	if err := n.store.Close(); err != nil {
+	if err := n.closeStores(); err != nil {
 		return err
 	}
 	n.log.Info("node has left")
 	return nil
+}
+
+// endQueues takes nothing more from queues and finishes what is in work, beside the drain
+// of the devices; after that the processor begins nothing. What has no result by then was not
+// committed to its queue, and comes again on another node.
+func (n *node) endQueues() {
+	n.sources.stop()
+	n.processor.Pause(processor.Draining)
+	close(n.queuesEnded)
 }
 
 // lastRequests is how long requests that are under way may take when the node leaves.
@@ -231,10 +252,11 @@ func (n *node) abandon() {
 	wg.Go(func() { _ = n.reactor.Serve() })
 	n.reactor.Stop()
 	wg.Wait()
+	n.sources.end()
 	n.gate.Close()
 	n.leaveCluster()
 	n.verifier.Close()
-	if err := n.store.Close(); err != nil {
+	if err := n.closeStores(); err != nil {
 		n.log.Error("store", "error", err)
 	}
 }

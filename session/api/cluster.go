@@ -33,7 +33,7 @@ type Member struct {
 	Node     string `json:"node"`
 	Epoch    uint64 `json:"epoch"`
 	Self     bool   `json:"self"`
-	State    string `json:"state"`    // active, draining, leaving
+	State    string `json:"state"`    // active, draining, leaving, or processor: active, and without devices
 	Linked   bool   `json:"linked"`   // messages reach it
 	Sessions int    `json:"sessions"` // that the table has of it
 	Public   string `json:"public,omitempty"`

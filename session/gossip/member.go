@@ -49,7 +49,7 @@ type Member struct {
 	PublicAddr   string // host:port for devices; empty: not told
 
 	State     State
-	Processor bool // takes part in asynchronous delivery
+	Processor bool // takes records from queues and nothing else: it holds no devices and keeps no accounts
 }
 
 // Origin returns the node and its epoch, which name the process.

@@ -11,6 +11,7 @@
 //     (message.go). Not a stream, because a stream takes ids in rising order only, and two that
 //     are posted at the same moment may come the other way round;
 //   - <prefix>:<node>:mail:<address>, a hash: from such a member to the message;
+//   - <prefix>:<node>:epoch: the last one that the node has run with, which is in its ids;
 //   - <prefix>:<node>:fate:<id>, a hash: the outcome for each device. It goes some time
 //     after the last of them is final.
 //

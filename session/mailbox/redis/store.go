@@ -121,6 +121,29 @@ func (s *Store) Close() error {
 	return s.redis.Close()
 }
 
+// LastEpoch returns the highest epoch that the node has begun with here; 0: none. It blocks
+// for Config.CallTimeout at most.
+func (s *Store) LastEpoch() (uint64, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.CallTimeout)
+	defer cancel()
+	epoch, err := s.redis.Get(ctx, s.prefix+"epoch").Uint64()
+	if err != nil && !errors.Is(err, client.Nil) {
+		return 0, fmt.Errorf("redis: the node's last epoch: %w", err)
+	}
+	return epoch, nil
+}
+
+// Begin notes the epoch of this process, so that one with a new disk does not give ids again
+// under which messages wait here. It comes before the first Post and blocks like LastEpoch.
+func (s *Store) Begin(epoch uint64) error {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.CallTimeout)
+	defer cancel()
+	if err := s.redis.Set(ctx, s.prefix+"epoch", epoch, 0).Err(); err != nil {
+		return fmt.Errorf("redis: the node's epoch was not noted: %w", err)
+	}
+	return nil
+}
+
 // Health says what keeps the store from making promises; empty: nothing.
 func (s *Store) Health() string {
 	s.mu.Lock()

@@ -47,7 +47,7 @@ type ConnectionConfig struct {
 	ReconnectWait time.Duration `yaml:"reconnect_wait" doc:"pause before a server is tried again; it is tried for ever"`
 
 	User            string `yaml:"user" doc:"user, for servers with passwords"`
-	Password        string `yaml:"password" secret:"true" doc:"password of user"`
+	Password        string `yaml:"password" secret:"true" doc:"password of user, for servers with passwords"`
 	Token           string `yaml:"token" secret:"true" doc:"token, for servers with one"`
 	CredentialsFile string `yaml:"credentials_file" doc:"file with JWT and seed as nsc writes them (.creds), for servers with accounts"`
 
@@ -102,8 +102,8 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("jetstream: "+format, args...))
 		}
 	}
-	if err := c.Connection.Validate(); err != nil {
-		errs = append(errs, err)
+	if err := c.Connection.Check(); err != nil {
+		errs = append(errs, errors.New(strings.ReplaceAll(err.Error(), "jetstream: ", "jetstream: connection.")))
 	}
 	check(isName(c.Stream), "stream is %.80q: 1 to %d bytes without spaces, '.', '*', '>', '/' and '\\' are allowed", c.Stream, nameBytesMax)
 	check(isName(c.Durable), "durable is %.80q: 1 to %d bytes without spaces, '.', '*', '>', '/' and '\\' are allowed", c.Durable, nameBytesMax)
@@ -115,7 +115,7 @@ func (c Config) Validate() error {
 			seen[subject] = l.setting
 		}
 	}
-	check(len(seen) > 0, "high_subjects, normal_subjects and low_subjects are all empty: there is nothing to consume")
+	check(len(seen) > 0, "high_subjects is empty, and so are normal_subjects and low_subjects: there is nothing to consume")
 	check(len(seen) <= subjectsMax, "there are %d subjects: at most %d are allowed", len(seen), subjectsMax)
 	if d := c.DeadLetterSubject; d != "" {
 		check(isSubject(d, false), "dead_letter_subject is %.80q: parts joined by '.', without wildcards", d)
@@ -155,8 +155,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate reports everything that is wrong, each with the setting's name.
-func (c ConnectionConfig) Validate() error {
+// Check reports everything that is wrong, each with the setting's name. It is not called
+// Validate, so that nobody asks the section of a source that is not enabled.
+func (c ConnectionConfig) Check() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -179,7 +180,7 @@ func (c ConnectionConfig) Validate() error {
 			ways++
 		}
 	}
-	check(ways <= 1, "more than one of user, token and credentials_file is set: use one")
+	check(ways <= 1, "user, token and credentials_file: more than one is set, use one")
 	check(c.User != "" || c.Password == "", "password is set, user is not")
 	check((c.TLSCertFile == "") == (c.TLSKeyFile == ""), "tls_cert_file and tls_key_file belong together: one is set, the other is not")
 	return errors.Join(errs...)

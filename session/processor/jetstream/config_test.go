@@ -34,7 +34,7 @@ func TestValidate(t *testing.T) {
 		{"no name", func(c *Config) { c.Connection.Name = "" }, "name is"},
 		{"dial timeout", func(c *Config) { c.Connection.DialTimeout = 0 }, "dial_timeout is 0s"},
 		{"reconnect wait", func(c *Config) { c.Connection.ReconnectWait = 0 }, "reconnect_wait is 0s"},
-		{"two ways in", func(c *Config) { c.Connection.User, c.Connection.Token = "x", "y" }, "more than one of user, token and credentials_file"},
+		{"two ways in", func(c *Config) { c.Connection.User, c.Connection.Token = "x", "y" }, "user, token and credentials_file: more than one is set"},
 		{"a password of nobody", func(c *Config) { c.Connection.Password = "x" }, "password is set, user is not"},
 		{"certificate without key", func(c *Config) { c.Connection.TLSCertFile = "x" }, "belong together"},
 		{"no stream", func(c *Config) { c.Stream = "" }, "stream is"},

@@ -28,6 +28,7 @@ type Source struct {
 	acks    queue               // flights that are final or given back
 	letters queue               // flights that can never succeed
 	over    <-chan struct{}     // closed when Run is to end
+	begun   chan struct{}       // closed once Run has found everything and consumes
 
 	count counters
 }
@@ -58,6 +59,7 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 	}
 	s := &Source{
 		cfg: cfg, sink: sink, log: newComplaints(log, cfg.LogEvery), seed: maphash.MakeSeed(),
+		begun: make(chan struct{}),
 	}
 	s.acks.wake, s.letters.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	for _, l := range cfg.subjects() {
@@ -65,6 +67,9 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 	}
 	return s, nil
 }
+
+// Begun is closed once Run has found everything that it needs, and consumes.
+func (s *Source) Begun() <-chan struct{} { return s.begun }
 
 // Run consumes until ctx ends; then it waits for what is in work, at most
 // Config.StopTimeout, gives the rest back and returns nil. It returns an error at once if
@@ -79,6 +84,7 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 	defer s.conn.Close()
 	s.over = ctx.Done()
+	close(s.begun)
 	var lanes, tenders sync.WaitGroup
 	for p := range s.lanes {
 		if l := &s.lanes[p]; l.consumer != nil {

@@ -31,7 +31,7 @@ type Config struct {
 	Group    string `yaml:"group" doc:"the consumer group; all nodes that share the topics have the same one, and each partition is on one of them"`
 	Instance string `yaml:"instance" doc:"static id of this member (KIP-345), unique in the group: a restart within session_timeout gets its partitions back without a rebalance; empty: none"`
 	Start    string `yaml:"start" doc:"where a group begins that has committed nothing: earliest or latest"`
-	Order    string `yaml:"order" doc:"what is kept in order: device (records for one device among themselves, those for a whole account among themselves), account (all of an account: one slow device holds up its siblings), or partition (one record after the other, which is slow)"`
+	Order    string `yaml:"order" doc:"what is kept in order: account (all records of an account, so that each device gets those of a partition in their order, those for the whole account included; one slow device holds up its siblings), device (records for one device among themselves, and those for a whole account among themselves), or partition (one record after the other, which is slow)"`
 
 	HighTopics   []string `yaml:"high_topics" doc:"topics whose records have priority high"`
 	NormalTopics []string `yaml:"normal_topics" doc:"topics whose records have priority normal"`
@@ -57,7 +57,7 @@ type Config struct {
 	StopTimeout      time.Duration `yaml:"stop_timeout" doc:"the same at the end of Run; also for each of the last commit and the farewell to the group"`
 	StartTimeout     time.Duration `yaml:"start_timeout" doc:"time for the brokers to answer when the source starts; after that they may come and go"`
 	ReportTimeout    time.Duration `yaml:"report_timeout" doc:"time for a dead letter or result to be acknowledged by its broker, before it is sent again"`
-	ReportRetry      time.Duration `yaml:"report_retry" doc:"pause before that"`
+	ReportRetry      time.Duration `yaml:"report_retry" doc:"pause before a dead letter or result that no broker took is sent again"`
 	LagInterval      time.Duration `yaml:"lag_interval" doc:"time between two questions for the ends of the partitions, from which the lag follows"`
 	LogEvery         time.Duration `yaml:"log_every" doc:"time before the same complaint is logged again"`
 }
@@ -68,7 +68,7 @@ func Default() Config {
 		Connection:             DefaultConnection(),
 		Group:                  "roost",
 		Start:                  StartEarliest,
-		Order:                  OrderDevice,
+		Order:                  OrderAccount,
 		HeldMax:                2048,
 		HeldBytesMax:           16 << 20,
 		WindowMax:              10_000,
@@ -97,13 +97,13 @@ func (c Config) Validate() error {
 		return nil
 	}
 	var p problems
-	if err := c.Connection.Validate(); err != nil {
-		p = append(p, err)
+	if err := c.Connection.Check(); err != nil {
+		p = append(p, errors.New(strings.ReplaceAll(err.Error(), "kafka: ", "kafka: connection.")))
 	}
 	p.check(c.Group != "" && len(c.Group) <= nameBytesMax, "group is %.80q: 1 to %d bytes are allowed", c.Group, nameBytesMax)
 	p.check(len(c.Instance) <= nameBytesMax, "instance is %d bytes long, at most %d are allowed", len(c.Instance), nameBytesMax)
 	p.check(c.Start == StartEarliest || c.Start == StartLatest, "start is %q: write earliest or latest", c.Start)
-	p.check(slices.Contains([]string{OrderDevice, OrderAccount, OrderPartition}, c.Order), "order is %q: write device, account or partition", c.Order)
+	p.check(slices.Contains([]string{OrderDevice, OrderAccount, OrderPartition}, c.Order), "order is %q: write account, device or partition", c.Order)
 	c.checkTopics(&p)
 	for _, n := range c.counts() {
 		p.check(n.v >= n.low && n.v <= n.high, "%s is %d: %d to %d are allowed", n.name, n.v, n.low, n.high)
@@ -131,7 +131,7 @@ func (c Config) checkTopics(p *problems) {
 	topics("high_topics", c.HighTopics...)
 	topics("normal_topics", c.NormalTopics...)
 	topics("low_topics", c.LowTopics...)
-	p.check(len(seen) > 0 || len(*p) > 0, "high_topics, normal_topics and low_topics are all empty: there is nothing to consume")
+	p.check(len(seen) > 0 || len(*p) > 0, "high_topics is empty, and so are normal_topics and low_topics: there is nothing to consume")
 	p.check(len(seen) <= topicsMax, "there are %d topics: at most %d are allowed", len(seen), topicsMax)
 	if c.DeadLetterTopic != "" {
 		topics("dead_letter_topic", c.DeadLetterTopic)

@@ -41,11 +41,11 @@ func TestValidate(t *testing.T) {
 		{"two passwords", func(c *Config) {
 			c.Connection.SASL, c.Connection.User, c.Connection.Password, c.Connection.PasswordFile = SASLPlain, "x", "y", "z"
 		}, "both set"},
-		{"a user without sasl", func(c *Config) { c.Connection.User = "x" }, "but sasl is none"},
+		{"a user without sasl", func(c *Config) { c.Connection.User = "x" }, "sasl is none, but user or password is set"},
 		{"no group", func(c *Config) { c.Group = "" }, "group is"},
 		{"long instance", func(c *Config) { c.Instance = strings.Repeat("x", 250) }, "instance is 250 bytes long"},
 		{"start", func(c *Config) { c.Start = "now" }, `start is "now": write earliest or latest`},
-		{"order", func(c *Config) { c.Order = "none" }, `order is "none": write device, account or partition`},
+		{"order", func(c *Config) { c.Order = "none" }, `order is "none": write account, device or partition`},
 		{"no topics", func(c *Config) { c.NormalTopics = nil }, "there is nothing to consume"},
 		{"bad topic", func(c *Config) { c.LowTopics = []string{"a b"} }, `low_topics: topic "a b"`},
 		{"dots", func(c *Config) { c.LowTopics = []string{".."} }, `low_topics: topic ".."`},

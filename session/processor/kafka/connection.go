@@ -38,8 +38,8 @@ type ConnectionConfig struct {
 	TLSServerName string `yaml:"tls_server_name" doc:"name that the brokers' certificates must have; empty: the host of the broker's address"`
 
 	SASL         string `yaml:"sasl" doc:"none, plain, scram-sha-256 or scram-sha-512; plain shows the password to whoever listens unless tls is on"`
-	User         string `yaml:"user" doc:"user for sasl"`
-	Password     string `yaml:"password" secret:"true" doc:"password for sasl"`
+	User         string `yaml:"user" doc:"user as whom the brokers know this client, for sasl"`
+	Password     string `yaml:"password" secret:"true" doc:"password of that user; in the file of the settings it is in the clear, password_file is the other way"`
 	PasswordFile string `yaml:"password_file" doc:"file with the password instead, without a final line end"`
 }
 
@@ -49,8 +49,9 @@ func DefaultConnection() ConnectionConfig {
 	return ConnectionConfig{ClientID: "roost", DialTimeout: 5 * time.Second, SASL: SASLNone}
 }
 
-// Validate reports everything that is wrong, each with the setting's name.
-func (c ConnectionConfig) Validate() error {
+// Check reports everything that is wrong, each with the setting's name. It is not called
+// Validate, so that nobody asks the section of a source that is not enabled.
+func (c ConnectionConfig) Check() error {
 	var p problems
 	p.check(len(c.Brokers) > 0, "brokers is empty: host:port of one broker is needed")
 	for _, b := range c.Brokers {
@@ -63,7 +64,7 @@ func (c ConnectionConfig) Validate() error {
 	p.check((c.TLSCertFile == "") == (c.TLSKeyFile == ""), "tls_cert_file and tls_key_file belong together: one is set, the other is not")
 	switch c.SASL {
 	case SASLNone:
-		p.check(c.User == "" && c.Password == "" && c.PasswordFile == "", "user or password is set, but sasl is none: write plain, scram-sha-256 or scram-sha-512")
+		p.check(c.User == "" && c.Password == "" && c.PasswordFile == "", "sasl is none, but user or password is set: write plain, scram-sha-256 or scram-sha-512")
 	case SASLPlain, SASLScramSHA256, SASLScramSHA512:
 		p.check(c.User != "", "sasl is %s, which needs user", c.SASL)
 		p.check(c.Password != "" || c.PasswordFile != "", "sasl is %s, which needs password or password_file", c.SASL)

@@ -31,7 +31,7 @@ type Producer struct {
 
 // NewProducer returns a producer that is not connected yet.
 func NewProducer(cfg ConnectionConfig) (*Producer, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	p := &Producer{cfg: cfg}

@@ -33,6 +33,7 @@ type Source struct {
 	resume     chan struct{}   // holds one: a paused window has become short
 	committing sync.Mutex      // held during a commit, so that commits of a partition only go forward
 	over       <-chan struct{} // closed when Run is to end
+	begun      chan struct{}   // closed once Run has found everything and consumes
 
 	mu      sync.Mutex
 	windows map[assignment]*window
@@ -58,7 +59,7 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 	s := &Source{
 		cfg: cfg, sink: sink, log: newComplaints(log, cfg.LogEvery),
 		priorities: map[string]session.Priority{}, seed: maphash.MakeSeed(),
-		resume: make(chan struct{}, 1), windows: map[assignment]*window{},
+		resume: make(chan struct{}, 1), begun: make(chan struct{}), windows: map[assignment]*window{},
 	}
 	s.flights.New = func() any { return newFlight(s) }
 	opts, err := cfg.Connection.options(&s.dialer)
@@ -76,6 +77,9 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 	}
 	return s, nil
 }
+
+// Begun is closed once Run has found everything that it needs, and consumes.
+func (s *Source) Begun() <-chan struct{} { return s.begun }
 
 // Run consumes until ctx ends; then it waits for what is in work, at most
 // Config.StopTimeout, commits, leaves the group and returns nil. It returns an error at
@@ -95,6 +99,7 @@ func (s *Source) Run(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	s.client, s.over = client, ctx.Done()
+	close(s.begun)
 
 	var feeders, tenders sync.WaitGroup
 	for p := range s.lanes {

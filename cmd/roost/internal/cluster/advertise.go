@@ -28,7 +28,7 @@ func advertised(host netip.Addr, listen, set Addresses) (told Addresses, err err
 		{&told.Internal, listen.Internal, set.Internal, "internal", "internal"},
 		{&told.Links, listen.Links, set.Links, "links", "peer.listen"},
 	} {
-		if *a.told = a.set; a.set != "" {
+		if *a.told = a.set; a.set != "" || a.listen == "" {
 			continue
 		}
 		at, err := netip.ParseAddrPort(a.listen)

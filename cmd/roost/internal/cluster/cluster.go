@@ -36,6 +36,8 @@ type Settings struct {
 	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
 	TopicAskTimeout time.Duration    // topics.Config's
 
+	Processor bool // this node takes records from queues only: no devices, nobody's home
+
 	Advertise Addresses // what the others are told instead of the listeners' addresses
 }
 
@@ -110,7 +112,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.telling.init()
 	c.handing.wake = make(chan struct{}, 1)
 	c.auditing.wake = make(chan struct{}, 1)
-	c.homes = newHomes(s.Key, self.Node)
+	c.homes = newHomes(s.Key, self.Node, s.Processor)
 	c.lists.init(s.Listing)
 	c.keeper = newKeeper(s.Keeping, self.Node, c.homes)
 	c.keeper.due = c.handing.due
@@ -148,7 +150,7 @@ func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 func (c *Cluster) Attach(n Node) { c.node, c.keeper.store = n, n.Store }
 
 // Start opens the listeners for links and gossip and looks for other nodes. internal and
-// public are the addresses of those listeners. It fails when others could not dial this
+// public are the addresses of those listeners, public empty if there is none. It fails when others could not dial this
 // node.
 func (c *Cluster) Start(ctx context.Context, internal, public string) (err error) {
 	addr, err := c.pool.Listen()
@@ -165,7 +167,7 @@ func (c *Cluster) Start(ctx context.Context, internal, public string) (err error
 	}
 	g, err := gossip.Start(ctx, c.settings.Gossip, gossip.Member{
 		Node: c.self.Node, Epoch: c.self.Epoch,
-		PeerAddr: told.Links, InternalAddr: told.Internal, PublicAddr: told.Public,
+		PeerAddr: told.Links, InternalAddr: told.Internal, PublicAddr: told.Public, Processor: c.settings.Processor,
 	}, members{c}, c.log)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 // homes says which node keeps the records of an account: the one of the active members
-// that rendezvous hashing names (DESIGN.md decision 7). Any goroutine may ask.
+// that rendezvous hashing names, processors not among them (DESIGN.md decision 7). Any goroutine may ask.
 type homes struct {
 	key  route.Key
 	self string
@@ -23,13 +23,19 @@ type homes struct {
 
 	mu     sync.Mutex
 	others map[string]gossip.Member
-	active []string         // the names of members, sorted
-	leaves bool             // this node sees its devices out and keeps nothing new
-	absent map[string]int64 // nodes that are gone, and since when
+	active []string           // the names of members, sorted
+	leaves bool               // this node is nobody's home: it sees its devices out, or is a processor
+	absent map[string]absence // nodes that are gone
 }
 
-func newHomes(key route.Key, self string) *homes {
-	h := &homes{key: key, self: self, others: map[string]gossip.Member{}, absent: map[string]int64{}}
+// absence is a node's that was a member.
+type absence struct {
+	sinceMS int64
+	records bool // it may have records that nobody else has
+}
+
+func newHomes(key route.Key, self string, processor bool) *homes {
+	h := &homes{key: key, self: self, leaves: processor, others: map[string]gossip.Member{}, absent: map[string]absence{}}
 	h.refreshLocked(0)
 	return h
 }
@@ -73,7 +79,7 @@ func (h *homes) remove(m gossip.Member, why gossip.Reason, nowMS int64) (living 
 		delete(h.others, m.Node)
 	}
 	if why != gossip.Replaced {
-		h.absent[m.Node] = nowMS
+		h.absent[m.Node] = absence{sinceMS: nowMS, records: !m.Processor}
 	}
 	return h.refreshLocked(nowMS)
 }
@@ -92,7 +98,7 @@ func (h *homes) refreshLocked(nowMS int64) (living []session.Origin, moved bool)
 	var names []string
 	for _, m := range h.others {
 		living = append(living, m.Origin())
-		if m.State == gossip.Active {
+		if m.State == gossip.Active && !m.Processor {
 			names = append(names, m.Node)
 		}
 	}
@@ -124,11 +130,13 @@ func (h *homes) sinceChange(nowMS int64) time.Duration {
 func (h *homes) isMissing(nowMS int64, most time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for node, since := range h.absent {
-		if nowMS-since < most.Milliseconds() {
-			return true
+	missing := false
+	for node, a := range h.absent {
+		if nowMS-a.sinceMS >= most.Milliseconds() {
+			delete(h.absent, node)
+		} else if a.records {
+			missing = true
 		}
-		delete(h.absent, node)
 	}
-	return false
+	return missing
 }

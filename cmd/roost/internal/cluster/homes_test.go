@@ -11,7 +11,7 @@ import (
 // TestHomesAreTheActiveMembers: who drains keeps nothing new, and who comes, goes or
 // drains moves homes; who only changes its addresses does not.
 func TestHomesAreTheActiveMembers(t *testing.T) {
-	h := newHomes(route.Key{}, "n1")
+	h := newHomes(route.Key{}, "n1", false)
 	if h.of("a") != "n1" || h.sinceChange(1_000_000) < time.Minute {
 		t.Error("a node alone is everybody's home, and always was")
 	}
@@ -58,6 +58,29 @@ func TestHomesAreTheActiveMembers(t *testing.T) {
 	h.remove(n2, gossip.Replaced, 72_000)
 	if !homes()["n2"] || h.isMissing(72_000, time.Hour) {
 		t.Error("n2 runs with a newer epoch")
+	}
+}
+
+// TestProcessorIsNoHome: neither for itself nor for the others, and its going leaves no
+// gap in anybody's records.
+func TestProcessorIsNoHome(t *testing.T) {
+	p, n1 := newHomes(route.Key{}, "p1", true), newHomes(route.Key{}, "n1", false)
+	if p.of("a") != "p1" {
+		t.Error("with nobody else a processor keeps what has to be kept")
+	}
+	p.update(gossip.Member{Node: "n1", Epoch: 1}, 1000)
+	self := gossip.Member{Node: "p1", Epoch: 1, Processor: true}
+	if _, moved := n1.update(self, 1000); moved {
+		t.Error("homes move when a processor joins")
+	}
+	for i := range 200 {
+		account := string(rune('a' + i))
+		if p.of(account) != "n1" || n1.of(account) != "n1" {
+			t.Fatalf("the home of %s is %s and %s", account, p.of(account), n1.of(account))
+		}
+	}
+	if _, moved := n1.remove(self, gossip.Dead, 2000); moved || n1.isMissing(2000, time.Minute) || !n1.knows("p1") {
+		t.Error("a dead processor is missed for more than what it stood in for")
 	}
 }
 

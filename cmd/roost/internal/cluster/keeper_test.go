@@ -58,7 +58,7 @@ func newBench(t testing.TB, dir string) *bench {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	b := &bench{t: t, store: s, room: true, nowMS: 1_000_000}
-	b.keeper = newKeeper(Keeping{QueueBytes: 4 << 10, BatchBytes: 1 << 10, AckTimeout: time.Second}, "n1", newHomes(route.Key{}, "n1"))
+	b.keeper = newKeeper(Keeping{QueueBytes: 4 << 10, BatchBytes: 1 << 10, AckTimeout: time.Second}, "n1", newHomes(route.Key{}, "n1", false))
 	b.keeper.store = s
 	b.keeper.due = func() { b.dues++ }
 	b.keeper.send = func(node string, typ wire.LinkType, body []byte) bool {

@@ -7,6 +7,7 @@ import (
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/api"
 	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/wire"
@@ -30,7 +31,7 @@ func (c *Cluster) Members() []api.Member {
 		}
 		l, linked := links[m.Node]
 		list = append(list, api.Member{
-			Node: m.Node, Epoch: m.Epoch, State: m.State.String(), Linked: linked && l.To.Epoch == m.Epoch,
+			Node: m.Node, Epoch: m.Epoch, State: stateOf(m), Linked: linked && l.To.Epoch == m.Epoch,
 			Sessions: c.sessionsOf(m.Origin()), Public: m.PublicAddr, Internal: m.InternalAddr, Links: m.PeerAddr,
 			QueuedBytes: l.QueuedBytes, InFlight: l.InFlight,
 		})
@@ -44,7 +45,15 @@ func (c *Cluster) Self() (m api.Member, ok bool) {
 		return m, false
 	}
 	g := c.gossip.Self()
-	return api.Member{Public: g.PublicAddr, Internal: g.InternalAddr, Links: g.PeerAddr, State: g.State.String()}, true
+	return api.Member{Public: g.PublicAddr, Internal: g.InternalAddr, Links: g.PeerAddr, State: stateOf(g)}, true
+}
+
+// stateOf is the word that people see. A processor says that it is one while it is active.
+func stateOf(m gossip.Member) string {
+	if m.Processor && m.State == gossip.Active {
+		return "processor"
+	}
+	return m.State.String()
 }
 
 // sessionsOf is how many devices the table has of a node.

@@ -15,9 +15,12 @@ import (
 	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/lifecycle"
 	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/mailbox/redis"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/presence"
 	"github.com/roostpush/roost/session/processor"
+	"github.com/roostpush/roost/session/processor/jetstream"
+	"github.com/roostpush/roost/session/processor/kafka"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/replica"
@@ -43,6 +46,10 @@ type Config struct {
 	Relay    relay.Config    `yaml:"relay" doc:"messages between the devices of an account"`
 	Topics   topics.Config   `yaml:"topics" doc:"what devices may subscribe to, and what is kept of it"`
 	Mailbox  mailbox.Config  `yaml:"mailbox" doc:"messages that are kept until their device has acknowledged them"`
+
+	MailboxStore string       `yaml:"mailbox_store" doc:"where those messages are: disk, in the store under data, or redis, for clusters in which they must survive the loss of a node's disk. Changing it moves nothing: what waits in the other one waits until it is changed back"`
+	Redis        redis.Config `yaml:"redis" doc:"the Redis server of mailbox_store redis, which counts only then"`
+
 	Presence presence.Config `yaml:"presence" doc:"what devices are told of others of their account that come and go"`
 	Deliver  deliver.Config  `yaml:"deliver" doc:"messages on their way to devices"`
 	API      api.Config      `yaml:"api" doc:"the internal listener"`
@@ -50,6 +57,11 @@ type Config struct {
 	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
 
 	Processor processor.Config `yaml:"processor" doc:"asynchronous push: what queues hand in, and the turns of the mailbox"`
+	Kafka     kafka.Config     `yaml:"kafka" doc:"records to push that come from Kafka topics"`
+	JetStream jetstream.Config `yaml:"jetstream" doc:"messages to push that come from a stream of NATS JetStream"`
+
+	// Deviceless is set by roost processor, which holds no devices, and by nothing else.
+	Deviceless bool `yaml:"-"`
 
 	Cluster   ClusterConfig   `yaml:"cluster" doc:"whether there are other nodes, and what all of them have in common"`
 	Advertise AdvertiseConfig `yaml:"advertise" doc:"addresses that other nodes and roost nodes show of this one, where they are not those of its listeners: behind a translation of addresses, for example"`
@@ -58,6 +70,12 @@ type Config struct {
 	Route     route.Config    `yaml:"route" doc:"the table: which node every device is on"`
 	Replica   replica.Config  `yaml:"replica" doc:"how the table is kept alike on all nodes"`
 }
+
+// Where messages for devices are kept (Config.MailboxStore).
+const (
+	MailboxStoreDisk  = "disk"
+	MailboxStoreRedis = "redis"
+)
 
 // moved names the settings of packages that the node sets under another key,
 // because flags and people use that one. Their own keys do not exist.
@@ -234,6 +252,7 @@ func Default() Config {
 		Relay:    relay.Default(),
 		Topics:   topics.Default(),
 		Mailbox:  mailbox.Default(),
+		Redis:    redis.Default(),
 		Presence: presence.Default(),
 		Deliver:  deliver.Default(),
 		API:      api.Default(),
@@ -245,7 +264,11 @@ func Default() Config {
 		Route:    route.Default(),
 		Replica:  replica.Default(),
 
+		MailboxStore: MailboxStoreDisk,
+
 		Processor: processor.Default(),
+		Kafka:     kafka.Default(),
+		JetStream: jetstream.Default(),
 	}
 	return c.settled()
 }

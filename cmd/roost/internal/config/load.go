@@ -1,10 +1,14 @@
 package config
 
+import "github.com/roostpush/roost/session/auth"
+
 // Sources are the places that settings come from, in rising order of strength.
 type Sources struct {
 	File    string   // path of the YAML file; empty: none
 	Environ []string // os.Environ(): NAME=value
 	Flags   []Flag   // the command line's
+
+	Deviceless bool // the node is to be a processor (Config.Deviceless)
 }
 
 // Origins says where each setting that is not a default came from: a place in a
@@ -17,6 +21,9 @@ type Origins map[string]string
 // relations between values are not judged while some of them are unknown.
 func Load(s Sources) (Config, Origins, error) {
 	c := Default()
+	if c.Deviceless = s.Deviceless; c.Deviceless {
+		c.Auth.Mode = auth.ModeNone // nobody can connect, so that no keys are wanted
+	}
 	origins, problems := apply(tree(&c), s)
 	if len(problems) == 0 {
 		c = c.settled()

@@ -17,16 +17,15 @@ func (c Config) relations() Problems {
 			ps.add("node", "%s", err)
 		}
 	}
-	ps.listener("listen", c.Listen)
 	ps.listener("internal", c.Internal)
-	if c.Listen == c.Internal && !strings.HasSuffix(c.Listen, ":0") {
-		ps.add("internal", "%s is the public listener too; services and operators need their own", c.Internal)
+	ps.oneOf("mailbox_store", c.MailboxStore, MailboxStoreDisk, MailboxStoreRedis)
+	if c.Deviceless {
+		c.processorRelations(&ps)
+	} else {
+		c.listenerRelations(&ps)
 	}
 	if c.Data == "" {
 		ps.add("data", "is empty; a directory is wanted: ./data")
-	}
-	if err := c.Auth.CheckListener(c.Listen); err != nil {
-		ps.add("auth.mode", "%s", strings.TrimPrefix(err.Error(), "auth: "))
 	}
 	ps.less("auth.token_bytes_max", c.Auth.TokenBytesMax, "netpoll.request_bytes_max", c.Netpoll.RequestBytesMax,
 		"the token is part of the request")
@@ -60,6 +59,27 @@ func (c Config) relations() Problems {
 		c.reachableLinks(&ps)
 	}
 	return Problems(ps)
+}
+
+// listenerRelations are those of the public listener.
+func (c Config) listenerRelations(ps *checks) {
+	ps.listener("listen", c.Listen)
+	if c.Listen == c.Internal && !strings.HasSuffix(c.Listen, ":0") {
+		ps.add("internal", "%s is the public listener too; services and operators need their own", c.Internal)
+	}
+	if err := c.Auth.CheckListener(c.Listen); err != nil {
+		ps.add("auth.mode", "%s", strings.TrimPrefix(err.Error(), "auth: "))
+	}
+}
+
+// processorRelations are what a processor needs: records, and others to push them to.
+func (c Config) processorRelations(ps *checks) {
+	if !c.Cluster.Enabled {
+		ps.add("cluster.enabled", "is false; a processor holds no devices, so that it needs the nodes of a cluster that do")
+	}
+	if !c.Kafka.Enabled && !c.JetStream.Enabled {
+		ps.add("kafka.enabled", "is false, and jetstream.enabled is too; a processor without a queue has nothing to do")
+	}
 }
 
 // reachableLinks wants links to be where gossip is: a node that listens for others on all
