@@ -27,7 +27,12 @@ type item struct {
 // box is what waits for one device. It is guarded by its shard's mutex, but for address,
 // which stays as it is while anybody has a hold on the box: pending, working or due.
 type box struct {
-	shard   *shard
+	shard *shard // never changes, though a box begins anew for another device
+	contents
+}
+
+// contents is what changes of a box.
+type contents struct {
 	address session.Address
 	hash    uint64 // of the address, if there is a Hasher
 	items   []item // in the order of ids

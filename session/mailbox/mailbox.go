@@ -194,7 +194,7 @@ func (s *shard) releaseLocked(b *box) {
 	if cap(items) > 16 {
 		items = nil
 	}
-	*b = box{shard: s, life: b.life + 1, items: items}
+	b.contents = contents{life: b.life + 1, items: items}
 	if len(s.spare) < spareMax {
 		s.spare = append(s.spare, b)
 	}
