@@ -19,6 +19,7 @@ type item struct {
 	told      session.Outcome // Queued or Written; Pending: neither yet
 	first     bool            // the first device's ack takes it from the account's others
 	watched   bool            // somebody may want to hear what becomes of it
+	traced    bool            // it came with a traceparent
 	known     bool            // all of this is true; otherwise only number, origin, expiry and collapse are
 }
 

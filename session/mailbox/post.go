@@ -92,6 +92,7 @@ func (m *Mailbox) newPost(p *Push, w Watcher) *post {
 		Collapse: strings.Clone(p.Collapse), First: p.First, Trace: strings.Clone(p.Trace),
 	}
 	q.message.Account, q.device, q.except = p.Account, p.Device, p.Except // borrowed, see joinLocked
+	q.note(session.StepAccepted, session.Pending)
 	return q
 }
 
@@ -171,6 +172,7 @@ func (q *post) store(why string) {
 // refuse says that there is no promise, and ends the post.
 func (q *post) refuse(o session.Outcome, why string) {
 	q.mailbox.count.refused.Add(1)
+	q.note(session.StepRefused, o)
 	if q.watcher != nil {
 		q.watcher.Kept(q.id, 0, o, why)
 	}
@@ -208,6 +210,7 @@ func (q *post) whenStored(err error) {
 func (q *post) keepLocked() {
 	m, s := q.mailbox, q.shard
 	m.count.kept.Add(uint64(len(q.list)))
+	q.note(session.StepStored, session.Pending)
 	if q.watcher != nil {
 		q.watcher.Kept(q.id, len(q.list), session.Pending, "")
 		for _, device := range q.refused {
@@ -221,6 +224,7 @@ func (q *post) keepLocked() {
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
 		sinceMS: q.message.SentMS, collapse: q.message.Collapse, bytes: uint32(len(q.payload)),
 		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil && !q.brief, known: true,
+		traced: q.message.Trace != "",
 	}
 	for i := range q.places {
 		p := &q.places[i]
