@@ -21,6 +21,9 @@ func (n *node) newMailbox() {
 		NewID:     n.router.NewID,
 		Now:       func() int64 { return n.now().UnixMilli() },
 	}
+	if n.trace != nil {
+		ports.Tracer = n.trace
+	}
 	if n.cluster != nil {
 		ports.Hash = n.cluster.Hash
 	}

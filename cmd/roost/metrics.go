@@ -20,6 +20,7 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.mailbox.Stats())
 	writeMetrics(w, n.presence.Stats())
 	writeMetrics(w, n.processor.Stats())
+	writeMetrics(w, n.trace.Stats())
 	n.store.Metrics(w)
 	writeMetrics(w, n.store.MailStats())
 	if n.cluster != nil {

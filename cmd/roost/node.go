@@ -22,6 +22,7 @@ import (
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/topics"
+	"github.com/roostpush/roost/session/trace"
 	"github.com/roostpush/roost/store"
 )
 
@@ -41,6 +42,7 @@ type node struct {
 	relay    *relay.Relay[*deliver.Delivery]
 	topics   *topics.Broker
 	presence *presence.Presence
+	trace    *trace.Ring // nil: off
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
@@ -74,6 +76,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 		return nil, err
 	}
 	n.origin.Epoch = n.store.Epoch()
+	n.trace = trace.New(cfg.Trace, func() int64 { return now().UnixMicro() })
 	if err = n.newCluster(); err != nil {
 		n.store.Close()
 		return nil, err
@@ -108,7 +111,7 @@ func (n *node) newCluster() (err error) {
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
 		Now: n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
 		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Mailing: cluster.Mailing(n.cfg.Cluster.Mail), Listing: cluster.Listing(n.cfg.Cluster.Lists),
-		TopicAskTimeout: n.cfg.Topics.AskTimeout,
+		Tracer: n.trace, TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -133,6 +136,9 @@ func (n *node) connect() (err error) {
 		journal = cluster.Journal{Own: n.store, Others: n.cluster}
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
+	if n.trace != nil { // an interface that holds a nil pointer would not be nil
+		n.router.AttachTracer(n.trace)
+	}
 	n.newProcessor()
 	n.newMailbox()
 	n.pusher.keeping = processor.NewKeeping(queued{n.keeper()})
@@ -160,11 +166,11 @@ func (n *node) connect() (err error) {
 	self := api.Node{
 		Origin: n.origin, Sessions: n.sessions, Pusher: n.router, Records: n.store, Sockets: n.reactor,
 		Keeper: n.keeper(), Presence: n.onlines(),
-		Ready: n.reasons, Log: n.log, Version: version(),
+		Tracer: n.trace, Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {
 		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Topics: n.topics, Mailbox: n.mailbox, Presence: n.presence})
-		self.Cluster = n.cluster
+		self.Cluster, self.Traces = n.cluster, n.cluster
 	}
 	n.api, err = api.New(n.cfg.API, self)
 	if err != nil {

@@ -173,7 +173,7 @@ func TestLinkRefused(t *testing.T) {
 		{"kind", CodeValue, parseForward(&Forward{Account: "a", Kind: 3})},
 		{"wait", CodeValue, parseForward(&Forward{Account: "a", Wait: 3})},
 		{"more flags of nothing", CodeValue, single(ParseForward)([]byte{0x80, 0, 0, 0}, new(Forward))},
-		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 8, 0, 0}, new(Forward))},
+		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 16, 0, 0}, new(Forward))},
 		{"topic and all", CodeValue, parseForward(&Forward{Topic: "t", All: true})},
 		{"topic and device", CodeValue, parseForward(&Forward{Topic: "t", Device: "d"})},
 		{"topic out of pattern", CodeValue, parseForward(&Forward{Topic: "t..u"})},

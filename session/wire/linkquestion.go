@@ -22,6 +22,7 @@ const (
 	QuestionFates                              // what has become of the message whose id is Body?
 	QuestionCancel                             // withdraw the message whose id is Body, and say what has become of it
 	QuestionConnected                          // which devices of Account are connected to you? The answer's body is Names
+	QuestionTrace                              // what do you remember of the way of the message whose id is Body?
 )
 
 // LinkQuestion asks another node something that its memory can answer. Strings and

@@ -18,6 +18,7 @@ import (
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/topics"
+	"github.com/roostpush/roost/session/trace"
 	"github.com/roostpush/roost/session/wire"
 	"github.com/roostpush/roost/store"
 )
@@ -36,6 +37,8 @@ type Settings struct {
 	Now             func() time.Time // the node's clock, which may be set
 	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
 	TopicAskTimeout time.Duration    // topics.Config's
+
+	Tracer *trace.Ring // nil: nothing is remembered of messages
 
 	Advertise Addresses // what the others are told instead of the listeners' addresses
 }
@@ -116,6 +119,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.keeper = newKeeper(s.Keeping, self.Node, c.homes)
 	c.keeper.due = c.handing.due
 	c.mail = newMail(s.Mailing, self.Node, c.homes)
+	c.mail.tracer = s.Tracer
 	c.mail.nowMS, c.mail.steadyMS, c.mail.ask = c.nowMS, s.SteadyMS, c.askKeeper
 	c.replies.New = func() any { return new(reply) }
 	c.buffers.New = func() any { return new([]byte) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/trace"
 	"github.com/roostpush/roost/session/wire"
 )
 
@@ -42,6 +43,7 @@ type Mail struct {
 	nowMS    func() int64 // the node's clock
 	steadyMS func() int64
 	ask      func(kind wire.QuestionKind, id session.ID) ([]mailbox.Fate, bool, error)
+	tracer   *trace.Ring // nil: nothing is noted
 	count    mailCounts
 
 	box *mailbox.Mailbox // set once, before the first session
@@ -173,6 +175,7 @@ func (m *Mail) Acked(a session.Address, id session.ID) bool {
 	if !m.homes.knows(id.Node) {
 		return false
 	}
+	m.tracer.Note(session.Event{ID: id, Step: session.StepAckedHere, Device: a.Device, Peer: id.Node})
 	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device}
 	var room [512]byte
 	if m.send(id.Node, wire.LinkTypeMailAck, wire.AppendMailAck(room[:0], &ack)) {

@@ -18,7 +18,7 @@ func (m *Mail) take(from string, f *wire.Mail) {
 		Account: f.Account, Device: f.Device, Except: f.Except, Kind: f.Kind, Payload: f.Payload, From: f.From,
 		SentMS: f.SentMS, ExpiresMS: m.nowMS() + f.LeftMS, Priority: f.Priority, Collapse: f.Collapse, First: f.First,
 		Trace: f.Trace, Brief: !f.Watch,
-	}, &teller{m, from, f.Ref})
+	}, &teller{m, from, f.Ref, f.Trace != ""})
 }
 
 // teller tells another node what becomes of a message it gave this one (mailbox.Watcher).
@@ -26,10 +26,13 @@ type teller struct {
 	mail *Mail
 	node string
 	ref  uint64
+
+	traced bool
 }
 
 // Kept answers the node. If it cannot be told it stands in, and the message is kept twice.
 func (t *teller) Kept(id session.ID, devices int, refused session.Outcome, why string) {
+	t.mail.tracer.Note(session.Event{ID: id, Step: session.StepTaken, Traced: t.traced, Peer: t.node})
 	var room [256]byte
 	a := wire.Mailed{Ref: t.ref, ID: id, Devices: devices, Refused: refused, Why: why}
 	if !t.mail.send(t.node, wire.LinkTypeMailed, wire.AppendMailed(room[:0], &a)) {
@@ -55,6 +58,9 @@ func (m *Mail) mailed(a *wire.Mailed) {
 	if f == nil {
 		m.count.lateAnswers.Add(1) // it is kept here as well
 		return
+	}
+	if a.Refused == session.Pending {
+		m.tracer.Note(session.Event{ID: a.ID, Step: session.StepKept, Traced: f.push.Trace != "", Devices: uint32(a.Devices), Device: f.push.Device, Peer: f.node})
 	}
 	if f.watcher == nil {
 		return

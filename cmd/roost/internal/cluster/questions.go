@@ -40,6 +40,9 @@ func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
 		kept := *q
 		kept.Body = append([]byte(nil), q.Body...) // borrowed
 		c.answerLater(way, func() *wire.LinkAnswer { return c.answerFates(&kept) })
+	case wire.QuestionTrace:
+		id, ok := session.ParseMessageID(string(q.Body))
+		c.answerLater(way, func() *wire.LinkAnswer { return c.answerTrace(id, ok) })
 	case wire.QuestionReplay:
 		c.answerReplay(q, way)
 	default:

@@ -23,6 +23,7 @@ import (
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/topics"
+	"github.com/roostpush/roost/session/trace"
 	"github.com/roostpush/roost/store"
 )
 
@@ -49,6 +50,7 @@ type Config struct {
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
 	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
 
+	Trace     trace.Config     `yaml:"trace" doc:"what the node remembers of where messages were"`
 	Processor processor.Config `yaml:"processor" doc:"asynchronous push: what queues hand in, and the turns of the mailbox"`
 
 	Cluster   ClusterConfig   `yaml:"cluster" doc:"whether there are other nodes, and what all of them have in common"`
@@ -241,6 +243,7 @@ func Default() Config {
 		Route:    route.Default(),
 		Replica:  replica.Default(),
 
+		Trace:     trace.Default(),
 		Processor: processor.Default(),
 	}
 	return c.settled()
