@@ -94,6 +94,7 @@ var linkCodecs = []linkCodec{
 	codec("outcomes-collision", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Misrouted}}, Final: true, Collision: true}, AppendOutcomes, single(ParseOutcomes)),
 	codec("forward-kept", Forward{Ref: 3, ID: 4, Origin: session.Origin{Node: "b", Epoch: 200}, Account: "alice", Device: "tv", Ack: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
 	codec("forward-first", Forward{Ref: 3, ID: 4, Account: "alice", Wait: session.WaitAcked, First: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
+	codec("forward-traced", Forward{Ref: 3, ID: 4, Account: "alice", Device: "tv", Payload: []byte("1"), SentMS: 5, Trace: traceparent}, AppendForward, single(ParseForward)),
 	codec("forward-cancel", Forward{ID: 4, Origin: session.Origin{Node: "b", Epoch: 200}, Account: "alice", Device: "tv", Cancel: true, Payload: []byte{}}, AppendForward, single(ParseForward)),
 }
 
@@ -174,6 +175,7 @@ func TestLinkRefused(t *testing.T) {
 		{"wait", CodeValue, parseForward(&Forward{Account: "a", Wait: 3})},
 		{"more flags of nothing", CodeValue, single(ParseForward)([]byte{0x80, 0, 0, 0}, new(Forward))},
 		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 16, 0, 0}, new(Forward))},
+		{"no traceparent", CodeValue, parseForward(&Forward{Account: "a", Trace: "00-"})},
 		{"topic and all", CodeValue, parseForward(&Forward{Topic: "t", All: true})},
 		{"topic and device", CodeValue, parseForward(&Forward{Topic: "t", Device: "d"})},
 		{"topic out of pattern", CodeValue, parseForward(&Forward{Topic: "t..u"})},
