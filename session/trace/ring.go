@@ -53,8 +53,8 @@ type slot struct {
 }
 
 // New returns a ring of valid configuration; nil when that is off. All of its memory is
-// taken at once. nowUS is the node's clock in Unix microseconds; it is called with a lock
-// held.
+// taken at once. nowUS is the node's clock in Unix microseconds, and most of what a note
+// costs; any goroutine may call it.
 func New(cfg Config, nowUS func() int64) *Ring {
 	if cfg.Mode == ModeOff {
 		return nil
@@ -72,11 +72,12 @@ func (r *Ring) Note(e session.Event) {
 	if r == nil || r.mode == ModeTraced && !e.Traced {
 		return
 	}
+	atUS := r.nowUS()
 	sh := &r.shards[e.ID.Number%ringShards]
 	sh.mu.Lock()
 	s := &sh.slots[sh.noted%uint64(len(sh.slots))]
 	sh.noted++
-	s.atUS = r.nowUS()
+	s.atUS = atUS
 	s.number, s.epoch, s.devices = e.ID.Number, e.ID.Epoch, e.Devices
 	s.step, s.outcome = e.Step, e.Outcome
 	s.nodeLen = uint8(copy(s.node[:], e.ID.Node))

@@ -193,7 +193,7 @@ func TestLinkRefused(t *testing.T) {
 		{"acked by two ways", CodeValue, parseForward(&Forward{Account: "a", Ack: true, Wait: session.WaitAcked})},
 		{"first of none", CodeValue, parseForward(&Forward{Account: "a", First: true})},
 		{"origin", CodeValue, parseForward(&Forward{Account: "a", Origin: session.Origin{Node: "NO", Epoch: 1}})},
-		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 8, 0}, new(Forward))},
+		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 16, 0}, new(Forward))},
 		{"no more flags", CodeValue, single(ParseForward)([]byte{0x80, 0, 0}, new(Forward))},
 		{"long account", CodeLimit, parseForward(&Forward{Account: long})},
 		{"control character", CodeValue, parseForward(&Forward{Account: "a\x01"})},
