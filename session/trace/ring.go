@@ -66,6 +66,9 @@ func New(cfg Config, nowUS func() int64) *Ring {
 	return r
 }
 
+// NowUS is the clock of the events, Unix microseconds. The ring is not nil.
+func (r *Ring) NowUS() int64 { return r.nowUS() }
+
 // Note remembers an event, as of now. It copies what it keeps, blocks for no more than
 // another Note and allocates nothing.
 func (r *Ring) Note(e session.Event) {

@@ -17,7 +17,13 @@ type tracedHere struct {
 	Events []trace.Event `json:"events"`
 }
 
-func (c *Cluster) nowUS() int64 { return c.settings.Now().UnixMicro() }
+// nowUS is the clock of this node's events.
+func (c *Cluster) nowUS() int64 {
+	if c.settings.Tracer == nil {
+		return c.settings.Now().UnixMicro()
+	}
+	return c.settings.Tracer.NowUS()
+}
 
 // answerTrace says what this node remembers of a message.
 func (c *Cluster) answerTrace(id session.ID, ok bool) *wire.LinkAnswer {
