@@ -49,4 +49,5 @@ type Message struct {
 	SentMS  int64  // Unix time in milliseconds at the accepting node
 	Ack     bool   // the sender waits for the device's ack
 	Topic   string // of a message to a topic; else empty
+	Trace   string // W3C traceparent, well-formed; empty: none
 }

@@ -16,6 +16,7 @@ type commands struct {
 	Processor     processorCommand     `cmd:"" help:"Run a member of the cluster that pushes what queues hold, and takes no devices."`
 	Push          pushCommand          `cmd:"" help:"Push a message to a device, an account or everybody."`
 	Message       messageCommand       `cmd:"" help:"Say what has become of a message that is kept."`
+	Trace         traceCommand         `cmd:"" help:"Show where a message was, and when."`
 	Cancel        cancelCommand        `cmd:"" help:"Withdraw a message that is kept."`
 	Devices       devicesCommand       `cmd:"" help:"List an account's devices."`
 	Disconnect    disconnectCommand    `cmd:"" help:"Close a device's connection."`

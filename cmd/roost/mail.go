@@ -22,6 +22,9 @@ func (n *node) newMailbox() {
 		Now:       func() int64 { return n.now().UnixMilli() },
 		Seed:      uint64(n.now().UnixNano()),
 	}
+	if n.trace != nil {
+		ports.Tracer = n.trace
+	}
 	if n.cluster != nil {
 		ports.Hash = n.cluster.Hash
 	}

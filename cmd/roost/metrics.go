@@ -21,6 +21,7 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.presence.Stats())
 	writeMetrics(w, n.processor.Stats())
 	n.sources.writeMetrics(w)
+	writeMetrics(w, n.trace.Stats())
 	n.store.Metrics(w)
 	writeMetrics(w, n.store.MailStats())
 	if n.redis != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/cmd/roost/internal/cluster"
@@ -23,6 +24,7 @@ import (
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/topics"
+	"github.com/roostpush/roost/session/trace"
 	"github.com/roostpush/roost/store"
 )
 
@@ -44,6 +46,8 @@ type node struct {
 	relay    *relay.Relay[*deliver.Delivery]
 	topics   *topics.Broker
 	presence *presence.Presence
+	trace    *trace.Ring  // nil: off
+	aheadUS  atomic.Int64 // of the time since began, the node's clock; see traceUS
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
@@ -60,6 +64,15 @@ type node struct {
 // steadyMS is a clock for how long something takes: nobody sets it.
 func (n *node) steadyMS() int64 { return time.Since(n.began).Milliseconds() + 1 }
 
+// traceUS is the node's clock for events, in Unix microseconds. To ask for how long
+// something takes costs half of what the time of day does, and an event costs little more.
+func (n *node) traceUS() int64 { return n.aheadUS.Load() + time.Since(n.began).Microseconds() }
+
+// setTraceClock follows a clock that was set. Call it about once a second.
+func (n *node) setTraceClock() {
+	n.aheadUS.Store(n.now().UnixMicro() - time.Since(n.began).Microseconds())
+}
+
 // newNode opens the store and makes the parts; nothing listens yet. now is the node's
 // clock, which other nodes' need not agree with.
 func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (n *node, err error) {
@@ -72,6 +85,8 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 	if err = n.openStores(ctx); err != nil {
 		return nil, err
 	}
+	n.setTraceClock()
+	n.trace = trace.New(cfg.Trace, n.traceUS)
 	if err = n.newCluster(); err != nil {
 		n.closeStores()
 		return nil, err
@@ -107,7 +122,7 @@ func (n *node) newCluster() (err error) {
 		Processor: n.cfg.Deviceless,
 		Now:       n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
 		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Listing: cluster.Listing(n.cfg.Cluster.Lists),
-		TopicAskTimeout: n.cfg.Topics.AskTimeout,
+		Tracer: n.trace, TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -132,6 +147,9 @@ func (n *node) connect() (err error) {
 		journal = cluster.Journal{Own: n.store, Others: n.cluster}
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
+	if n.trace != nil { // an interface that holds a nil pointer would not be nil
+		n.router.AttachTracer(n.trace)
+	}
 	n.newProcessor()
 	n.newMailbox()
 	n.pusher.keeping = processor.NewKeeping(queued{n.keeper()})
@@ -162,11 +180,11 @@ func (n *node) connect() (err error) {
 	self := api.Node{
 		Origin: n.origin, Sessions: n.sessions, Pusher: n.router, Records: n.store, Sockets: n.reactor,
 		Keeper: n.keeper(), Presence: n.onlines(),
-		Ready: n.reasons, Log: n.log, Version: version(),
+		Tracer: n.trace, Ready: n.reasons, Log: n.log, Version: version(),
 	}
 	if n.cluster != nil {
 		n.cluster.Attach(cluster.Node{Router: n.router, Sockets: n.reactor, Store: n.store, Topics: n.topics, Presence: n.presence})
-		self.Cluster = n.cluster
+		self.Cluster, self.Traces = n.cluster, n.cluster
 	}
 	n.api, err = api.New(n.cfg.API, self)
 	if err != nil {

@@ -137,6 +137,7 @@ func (n *node) tick() {
 			n.relay.Sweep(n.now().UnixMilli())
 			n.mailbox.Tick(n.now().UnixMilli())
 		case <-pace.C:
+			n.setTraceClock()
 			n.router.Tick(n.steadyMS())
 			n.topics.Tick(n.steadyMS())
 		case <-watch.C:

@@ -127,7 +127,7 @@ func TestPushAllocations(t *testing.T) {
 	var out []byte
 	now := n.now()
 	got := testing.AllocsPerRun(1000, func() {
-		n.begin(sl, done, line, "", false, now)
+		n.begin(sl, done, line, "", "", false, now)
 		<-done
 		a := n.finish(sl, false)
 		if a.status != 200 {

@@ -31,6 +31,7 @@ const (
 	codeNotKept          = "not_kept"                  // 503: the push could not be stored, and is not
 	codeKeepTimeout      = "keep_timeout"              // 503: the disk has not said in time whether it has the push
 	codeMessageUnknown   = "message_unknown"           // 404: no such message is kept, or its outcome is forgotten
+	codeTraceUnknown     = "trace_unknown"             // 404: no node remembers an event of the message
 	codeTimeoutRange     = "timeout_out_of_range"      // 422
 	codePayloadInvalid   = "payload_invalid"           // 400: not what its content type says
 	codeKeyReused        = "idempotency_key_reused"    // 409

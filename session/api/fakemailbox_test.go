@@ -23,12 +23,14 @@ type fakeMailbox struct {
 	watched map[session.ID]mailbox.Watcher
 	last    mailbox.Push // strings and payload cloned
 	newest  session.ID
+	traces  []string // of all pushes
 }
 
 func (b *fakeMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	devices := b.devices(p)
 	b.mu.Lock()
 	b.last = *p
+	b.traces = append(b.traces, strings.Clone(p.Trace))
 	b.last.Account, b.last.Device, b.last.Collapse = strings.Clone(p.Account), strings.Clone(p.Device), strings.Clone(p.Collapse)
 	b.last.Payload = []byte(string(p.Payload))
 	b.mu.Unlock()

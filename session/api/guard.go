@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/roostpush/roost/session"
 )
 
 // ServeHTTP lets a request in and sees it out. In order: note the time, find the
@@ -22,7 +24,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	if trace := r.Header.Get("Traceparent"); validTraceparent(trace) {
+	if trace := traceOf(r); trace != "" {
 		w.Header().Set("Traceparent", trace)
 	}
 	if p == nil {
@@ -155,28 +157,11 @@ func (s *Server) answerIn(w http.ResponseWriter, d time.Duration) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
 }
 
-// validTraceparent checks the header's form (W3C Trace Context section 3.2): one
-// that is not well-formed is ignored, as the recommendation asks.
-func validTraceparent(t string) bool {
-	if len(t) < 55 || t[2] != '-' || t[35] != '-' || t[52] != '-' || t[:2] == "ff" {
-		return false
+// traceOf returns the request's traceparent; empty: it has none, or one that is not
+// well-formed and therefore ignored (W3C Trace Context section 3.2).
+func traceOf(r *http.Request) string {
+	if trace := r.Header.Get("Traceparent"); session.ValidTraceparent(trace) {
+		return trace
 	}
-	if t[:2] == "00" && len(t) != 55 || len(t) > 55 && t[55] != '-' || len(t) > 256 {
-		return false
-	}
-	var trace, parent byte
-	for i := range 55 {
-		c := t[i]
-		switch {
-		case i == 2 || i == 35 || i == 52:
-			continue
-		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
-			return false
-		case i < 35 && i > 2:
-			trace |= c ^ '0'
-		case i < 52 && i > 35:
-			parent |= c ^ '0'
-		}
-	}
-	return trace != 0 && parent != 0
+	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -269,7 +270,9 @@ func TestTraceparent(t *testing.T) {
 		"00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01":   false,
 		"00-0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331-01":   false,
 	} {
-		if got := validTraceparent(trace); got != want {
+		r := httptest.NewRequest("POST", "/v1/messages", nil)
+		r.Header.Set("Traceparent", trace)
+		if got := traceOf(r); got != "" != want {
 			t.Errorf("%q: %v", trace, got)
 		}
 	}

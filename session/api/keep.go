@@ -73,13 +73,14 @@ func (s *Server) keep(sl *slot) {
 		Account: sl.account, Device: sl.device,
 		Kind: sl.push.Kind, Payload: sl.push.Payload,
 		SentMS: sl.push.SentMS, ExpiresMS: sl.push.SentMS + m.ttlMS,
-		Priority: m.priority, Collapse: m.collapse, First: sl.push.AcksFirst,
+		Priority: m.priority, Collapse: m.collapse, First: sl.push.AcksFirst, Trace: sl.push.Trace,
 		// Who waits for nothing is answered with Kept. A home elsewhere would tell of the devices
 		// for as long as the message waits: it does not hear that nobody listens any more.
 		Brief: sl.push.Wait == session.WaitNone,
 	}
 	s.node.Keeper.Post(&m.post, sl)
 	m.post, m.collapse, sl.push.Payload = mailbox.Push{}, "", nil
+	sl.push.Trace = ""
 }
 
 // Kept is the mailbox's word that the push is a promise, or why not (mailbox.Watcher).

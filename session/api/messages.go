@@ -42,7 +42,7 @@ func (s *Server) postMessages(w http.ResponseWriter, r *http.Request) *Problem {
 	if async {
 		w.Header().Set("Preference-Applied", "respond-async") // RFC 7240 section 3
 	}
-	s.begin(sl, done, b.bytes, key, async, s.now())
+	s.begin(sl, done, b.bytes, key, traceOf(r), async, s.now())
 	b.release() // what is still needed was copied
 	return s.respond(w, sl, done)
 }

@@ -69,8 +69,9 @@ const (
 
 // begin reads one JSON push and sends it on its way. From then on the slot is
 // pending or done; a push that is refused is done at once. raw and header (the
-// Idempotency-Key; may be empty) are borrowed until begin returns. async overrules wait.
-func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, async bool, now time.Time) {
+// Idempotency-Key; may be empty) are borrowed until begin returns. trace is the request's
+// traceparent, for a push that has none of its own. async overrules wait.
+func (s *Server) begin(sl *slot, w waiter, raw []byte, header, trace string, async bool, now time.Time) {
 	sl.reset(w, now)
 	f := &sl.frame
 	if err := wire.ParsePush(raw, f); err != nil {
@@ -95,7 +96,10 @@ func (s *Server) begin(sl *slot, w waiter, raw []byte, header string, async bool
 		Wait:    f.Wait,
 		SentMS:  now.UnixMilli(),
 
-		AcksFirst: f.AcksFirst,
+		AcksFirst: f.AcksFirst, Trace: trace,
+	}
+	if len(f.Trace) > 0 {
+		sl.push.Trace = wire.Borrow(f.Trace)
 	}
 	sl.mail.ttlMS, sl.mail.priority, sl.mail.collapse = f.TTLMS, f.Priority, wire.Borrow(f.Collapse)
 	s.launch(sl, "", raw)
@@ -125,7 +129,7 @@ func (s *Server) launch(sl *slot, scope string, raw []byte) {
 	sl.push.TimeoutMS = uint32(min(sl.timeout.Milliseconds(), wire.TimeoutMSMax))
 	sl.delivery.Reset(sl.push.Wait, sl.hook)
 	sl.id = s.node.Pusher.Deliver(&sl.push, &sl.delivery)
-	sl.push.Payload = nil
+	sl.push.Payload, sl.push.Trace = nil, ""
 	if sl.push.Wait == session.WaitNone {
 		sl.settle() // deliver calls nobody then
 	}

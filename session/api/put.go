@@ -51,6 +51,7 @@ func (s *Server) putMessage(w http.ResponseWriter, r *http.Request) *Problem {
 		Kind:    kind,
 		Payload: b.bytes,
 		SentMS:  sl.began.UnixMilli(),
+		Trace:   traceOf(r),
 	}
 	if prefers(r, "respond-async") {
 		sl.push.Wait = session.WaitNone

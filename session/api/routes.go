@@ -35,6 +35,7 @@ func routes() []*route {
 		{name: "push", method: "POST", pattern: "/v1/messages", serve: (*Server).postMessages},
 		{name: "message", method: "GET", pattern: "/v1/messages/{id}", serve: (*Server).getMessage},
 		{name: "cancel", method: "DELETE", pattern: "/v1/messages/{id}", serve: (*Server).deleteMessage},
+		{name: "trace", method: "GET", pattern: "/v1/trace/{id}", serve: (*Server).getTrace},
 		{name: "put", method: "PUT", pattern: "/v1/accounts/{account}/devices/{device}/messages", serve: (*Server).putMessage},
 		{name: "devices", method: "GET", pattern: "/v1/accounts/{account}/devices", serve: (*Server).getDevices},
 		{name: "device", method: "GET", pattern: "/v1/accounts/{account}/devices/{device}", serve: (*Server).getDevice},

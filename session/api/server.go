@@ -68,6 +68,8 @@ type Node struct {
 	Presence Presence
 	Records  Records
 	Sockets  Sockets
+	Tracer   Tracer          // what this node remembers of messages; nil: nothing
+	Traces   Traces          // and what the others do; nil: there are none
 	Cluster  Cluster         // the other nodes; nil: there are none
 	Ready    func() []Reason // empty: may take traffic. Any goroutine; must not block. nil: always
 	Log      *slog.Logger    // nil: slog.Default

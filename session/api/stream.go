@@ -37,6 +37,8 @@ type stream struct {
 	rc  *http.ResponseController
 	r   *http.Request
 
+	trace string // the request's traceparent; empty: none
+
 	wake chan struct{} // to the writer: look again
 	room chan struct{} // to the reader: look again
 	done chan struct{} // the writer has returned
@@ -82,7 +84,7 @@ func (s *Server) postStream(w http.ResponseWriter, r *http.Request) *Problem {
 
 func newStream(s *Server, w http.ResponseWriter, r *http.Request) *stream {
 	return &stream{
-		s: s, cfg: &s.cfg.Stream, w: w, rc: http.NewResponseController(w), r: r,
+		s: s, cfg: &s.cfg.Stream, w: w, rc: http.NewResponseController(w), r: r, trace: traceOf(r),
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
 		slots:      make([]*slot, s.cfg.Stream.Window),
 		readerWait: stoppedTimer(),

@@ -94,7 +94,7 @@ func (st *stream) one(line []byte, now time.Time) *Problem {
 		sl.refuse(problem(http.StatusRequestEntityTooLarge, codeLineTooLong, fmt.Sprintf("the line is longer than %d bytes (api.stream.line_bytes_max)", st.cfg.LineBytesMax)))
 	} else {
 		st.pending.Add(1)
-		st.s.begin(sl, st, line, "", false, now)
+		st.s.begin(sl, st, line, "", st.trace, false, now)
 		if sl.refused || sl.repeats() {
 			st.pending.Add(-1) // no delivery that settles
 		}

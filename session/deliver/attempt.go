@@ -39,7 +39,7 @@ func (r *Router) Attempt(m *session.Kept, version uint64, heard func(session.Out
 	a.push = Push{
 		To:   To{Account: m.Account, Device: m.Device},
 		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS,
-		Wait: session.WaitWritten, ack: true, origin: m.Origin, version: version,
+		Wait: session.WaitWritten, Trace: m.Trace, ack: true, origin: m.Origin, version: version,
 	}
 	a.delivery.Reset(session.WaitWritten, a.call)
 	r.one(m.Number, &a.push, &a.delivery)

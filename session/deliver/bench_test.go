@@ -41,12 +41,14 @@ func TestDeliverAllocatesNothing(t *testing.T) {
 		t.Skip("pools forget at random under the race detector")
 	}
 	r, reg := instantNode(1, 3)
+	r.AttachTracer(new(lastEvent))
 	var d Delivery
 	call := func(*Delivery) {}
 	device := To{Account: "account-0", Device: "device-0"}
 	s := reg.Lookup("account-0", "device-0")
 	for name, p := range map[string]Push{
 		"written":       {To: device, Payload: []byte(`{"a":1}`), From: "tv", Wait: session.WaitWritten},
+		"traced":        {To: device, Payload: []byte(`{"a":1}`), Wait: session.WaitWritten, Trace: traceparent},
 		"none":          {To: device, Payload: []byte(`{"a":1}`), Wait: session.WaitNone},
 		"acked":         {To: device, Payload: []byte(`{"a":1}`), Wait: session.WaitAcked},
 		"offline":       {To: To{Account: "account-0", Device: "nobody"}, Payload: []byte(`{"a":1}`), Wait: session.WaitWritten},

@@ -69,6 +69,7 @@ type Delivery struct {
 	looks     bool  // and is looked for
 	looked    bool  // or was
 
+	quiet     bool     // another delivery of the message leaves its events
 	nodes     []string // buffer
 	timeoutMS uint32
 }
@@ -117,6 +118,7 @@ func (d *Delivery) Reset(wait session.Wait, call func(*Delivery)) {
 	d.router, d.to, d.message, d.index = nil, To{}, session.Message{}, nil
 	d.local, d.place, d.asked, d.timeoutMS = false, Place{}, 0, 0
 	d.first, d.won, d.sent = false, false, 0
+	d.quiet = false
 	d.collision, d.awaits, d.lacks, d.looks, d.looked = false, false, false, false, false
 	clear(d.remotes)
 	d.remotes = d.remotes[:0]
@@ -241,12 +243,13 @@ func (d *Delivery) begin(r *Router, id session.MessageID, p *Push) {
 		d.payload = append(d.payload, p.Payload...)
 	}
 	d.message.Payload = d.payload
+	d.noteBegin(p)
 }
 
 // keepNames copies what the message's names are, one behind the other.
 func (d *Delivery) keepNames(p *Push) {
 	d.names = append(append(append(append(append(d.names, p.From...), p.To.Device...), p.To.Account...), p.To.Except...), p.To.Topic...)
-	d.names = append(d.names, p.origin.Node...)
+	d.names = append(append(d.names, p.origin.Node...), p.Trace...)
 	rest := wire.Borrow(d.names)
 	next := func(n int) (name string) {
 		name, rest = rest[:n], rest[n:]
@@ -259,6 +262,7 @@ func (d *Delivery) keepNames(p *Push) {
 	if p.origin.Node != "" {
 		d.origin.Node = next(len(p.origin.Node))
 	}
+	d.message.Trace = next(len(p.Trace))
 }
 
 // end lets go of what begin began.
@@ -278,6 +282,7 @@ func (d *Delivery) unlock() {
 		return
 	}
 	d.sayCancelled()
+	d.noteEnd()
 	d.merge()
 	if d.awaits {
 		d.router.acks.forget(d.key())

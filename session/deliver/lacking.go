@@ -22,6 +22,7 @@ func (d *Delivery) lookFurther() {
 		d.router.count.seekingRefused.Add(1)
 		return
 	}
+	d.note(session.StepSought)
 	d.looks = true
 	d.open++ // it is not settled
 }

@@ -45,6 +45,7 @@ func (d *Delivery) seek(gone *session.Session) {
 	case (p.State == Nowhere || p.State == Unsure) && d.asked == 0:
 		d.settleAbsent(p)
 	case d.router.seeking.enter(d):
+		d.note(session.StepSought)
 	default:
 		d.router.count.seekingRefused.Add(1)
 		d.settleAbsent(p)
@@ -141,7 +142,9 @@ func (d *Delivery) forwardTo(node string, tag uint64) {
 		Kind: d.message.Kind, Wait: d.wait, Payload: d.message.Payload, From: d.message.From,
 		SentMS: d.message.SentMS, TimeoutMS: d.timeoutMS,
 		Origin: r.foreign(d.origin), Ack: d.message.Ack && d.wait != session.WaitAcked, First: d.first,
+		Trace: d.message.Trace,
 	}
+	d.noteNode(session.StepForwarded, node)
 	d.holds++
 	d.mu.Unlock()
 	r.cluster.Forward(node, f, d, tag)
@@ -215,6 +218,7 @@ func (d *Delivery) answeredMany(r *remote, o *wire.Outcomes) {
 	}
 	r.answered = true
 	d.open--
+	d.noteAnswer(r.node, o)
 	for outcome, n := range o.Counts {
 		d.remoteCount(session.Outcome(outcome), int(n))
 	}

@@ -44,7 +44,11 @@ type Push struct {
 	// acked by then is Cancelled and told that it need not show the message.
 	AcksFirst bool
 
+	// Trace is the W3C traceparent that the sender gave, well-formed; empty: none.
+	Trace string
+
 	local  bool           // it came over a link
+	link   string         // to that node
 	ack    bool           // the message asks for an ack that this delivery does not wait for
 	origin session.Origin // of its id; zero: this node's
 
@@ -60,6 +64,7 @@ type Router struct {
 	sockets  Sockets
 	cluster  Cluster
 	topics   Topics
+	tracer   Tracer // nil: nobody wants to know
 	seeking  seeking
 	_        [64]byte      // what every push writes does not share a cache line with what none does
 	newest   atomic.Uint64 // message id
@@ -204,12 +209,16 @@ func (r *Router) tell(id session.MessageID, p *Push, d *Delivery) {
 			r.scratch.Put(b)
 		}
 	}
+	if r.tracer != nil {
+		r.noteTold(id, p, o)
+	}
 	if o == session.Pending {
 		r.count.untracked.Add(1)
 	} else {
 		r.count.outcomes[o].Add(1)
 	}
 	if d != nil {
+		d.quiet = true
 		d.begin(r, id, p)
 		d.address(s)
 		d.untracked(1, o)
@@ -226,6 +235,7 @@ func (r *Router) tellMany(id session.MessageID, p *Push, d *Delivery) {
 	written.Wait = session.WaitWritten
 	n, o := r.many(id, &written, own)
 	if d != nil {
+		d.quiet = true
 		d.begin(r, id, p)
 		d.untracked(n, o)
 		d.end()
@@ -241,6 +251,7 @@ func (r *Router) tellElsewhere(id session.MessageID, p *Push, d *Delivery) {
 	written.Wait = session.WaitWritten
 	r.one(id, &written, own)
 	if d != nil {
+		d.quiet = true
 		d.begin(r, id, p)
 		d.address(nil)
 		d.untracked(1, session.Pending)
@@ -254,7 +265,7 @@ func (r *Router) tellElsewhere(id session.MessageID, p *Push, d *Delivery) {
 func (r *Router) Relay(to session.Address, m *session.Message, wait session.Wait, d *Delivery) session.MessageID {
 	p := Push{
 		To:   To{Account: to.Account, Device: to.Device},
-		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS, Wait: wait,
+		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS, Wait: wait, Trace: m.Trace,
 	}
 	switch {
 	case m.Topic != "":
@@ -292,7 +303,7 @@ func (r *Router) Tick(nowMS int64) {
 }
 
 func (p *Push) message(id session.MessageID) session.Message {
-	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, Topic: p.To.Topic, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked || p.ack}
+	return session.Message{ID: id, Kind: p.Kind, Payload: p.Payload, From: p.From, Topic: p.To.Topic, SentMS: p.SentMS, Ack: p.Wait == session.WaitAcked || p.ack, Trace: p.Trace}
 }
 
 // opOf returns the opcode that carries a payload bare.

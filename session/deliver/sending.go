@@ -44,6 +44,7 @@ func (d *Delivery) send(i int) {
 	d.next = max(d.next, i+1)
 	d.inFlight++
 	d.holds++
+	d.noteSent(i, 1)
 	sockets, tag := d.router.sockets, d.tag(i)
 	d.mu.Unlock()
 	sockets.Send(netpoll.ConnID(s.Conn), op, frame, d, tag)
@@ -87,6 +88,7 @@ func (d *Delivery) pump() {
 		d.next = to
 		d.inFlight += to - from
 		tag := d.tag(from)
+		d.noteSent(from, to-from)
 		d.mu.Unlock()
 		d.router.sockets.SendMany(d.ids, op, frame, d, tag)
 		if raw && d.message.Ack {
@@ -156,6 +158,7 @@ func (d *Delivery) sendAgain(i int) {
 	}
 	t.session, t.moved = s, true
 	d.router.count.moved.Add(1)
+	d.note(session.StepMoved)
 	d.send(i)
 }
 

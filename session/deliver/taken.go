@@ -46,6 +46,7 @@ const takenTimeoutMS = 5000
 // borrows f until it returns. A cancel is passed on and not replied to. nowMS is the clock of Tick.
 func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS int64) {
 	r.count.taken.Add(1)
+	link := from.Node
 	if f.Origin != (session.Origin{}) {
 		from = f.Origin
 	}
@@ -56,7 +57,7 @@ func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS
 	p := Push{
 		To:   To{Account: f.Account, Device: f.Device, Except: f.Except, All: f.All, Topic: f.Topic},
 		Kind: f.Kind, Payload: f.Payload, Wait: f.Wait, From: f.From, SentMS: f.SentMS, TimeoutMS: f.TimeoutMS,
-		AcksFirst: f.First, ack: f.Ack, local: true, origin: from,
+		AcksFirst: f.First, Trace: f.Trace, ack: f.Ack, local: true, link: link, origin: from,
 	}
 	if p.Wait == session.WaitNone {
 		p.Wait = session.WaitWritten // whoever forwards wants to know if it went astray

@@ -91,6 +91,7 @@ func (d *Delivery) settle(i int, o session.Outcome) {
 	}
 	t.outcome = o
 	d.open--
+	d.noteOutcome(i, o)
 	d.counts[o]++
 	d.router.count.outcomes[o].Add(1)
 }

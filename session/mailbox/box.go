@@ -21,6 +21,7 @@ type item struct {
 	first     bool            // the first device's ack takes it from the account's others
 	watched   bool            // somebody may want to hear what becomes of it
 	passed    bool            // it has gone to that session so long ago that the window does not count it any more
+	traced    bool            // it came with a traceparent
 	known     bool            // all of this is true; otherwise only number, origin, expiry and collapse are
 }
 

@@ -14,7 +14,7 @@ func (m *Homes) Take(from string, f *wire.Mail) {
 		Account: f.Account, Device: f.Device, Except: f.Except, Kind: f.Kind, Payload: f.Payload, From: f.From,
 		SentMS: f.SentMS, ExpiresMS: m.ports.NowMS() + f.LeftMS, Priority: f.Priority, Collapse: f.Collapse, First: f.First,
 		Trace: f.Trace, Brief: !f.Watch,
-	}, &teller{m, from, f.Ref})
+	}, &teller{m, from, f.Ref, f.Trace != ""})
 }
 
 // teller tells another node what becomes of a message it gave this one (Watcher).
@@ -22,10 +22,15 @@ type teller struct {
 	mail *Homes
 	node string
 	ref  uint64
+
+	traced bool
 }
 
 // Kept answers the node. If it cannot be told it stands in, and the message is kept twice.
 func (t *teller) Kept(id session.ID, devices int, refused session.Outcome, why string) {
+	if refused == session.Pending {
+		t.mail.note(session.Event{ID: id, Step: session.StepTaken, Traced: t.traced, Peer: t.node})
+	}
 	var room [256]byte
 	a := wire.Mailed{Ref: t.ref, ID: id, Devices: devices, Refused: refused, Why: why}
 	if !t.mail.ports.Links.Send(t.node, wire.LinkTypeMailed, wire.AppendMailed(room[:0], &a)) {
@@ -51,6 +56,9 @@ func (m *Homes) Mailed(a *wire.Mailed) {
 	if f == nil {
 		m.count.lateAnswers.Add(1) // it is kept here as well
 		return
+	}
+	if a.Refused == session.Pending {
+		m.note(session.Event{ID: a.ID, Step: session.StepKept, Traced: f.push.Trace != "", Devices: uint32(a.Devices), Device: f.push.Device, Peer: f.node})
 	}
 	if f.watcher == nil {
 		return

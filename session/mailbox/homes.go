@@ -37,6 +37,7 @@ type HomesPorts struct {
 	// AskMissed asks a node how many messages wait there for a device, within MissedTimeout. It
 	// does not block; answer is called once.
 	AskMissed func(node string, a session.Address, answer func(missed int, err error))
+	Tracer    Tracer // nil: nothing is noted
 	// NowMS is the node's clock in Unix milliseconds, which may be set; SteadyMS one that is not.
 	NowMS, SteadyMS func() int64
 }
@@ -235,6 +236,7 @@ func (m *Homes) acknowledge(a session.Address, id session.ID, through bool) bool
 	case !m.ports.Members.Knows(id.Node):
 		return false
 	}
+	m.note(session.Event{ID: id, Step: session.StepAckedHere, Device: a.Device, Peer: id.Node})
 	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device, Through: through}
 	var room [512]byte
 	if m.ports.Links.Send(id.Node, wire.LinkTypeMailAck, wire.AppendMailAck(room[:0], &ack)) {
@@ -255,6 +257,12 @@ func (m *Homes) acknowledge(a session.Address, id session.ID, through bool) bool
 	m.held++
 	m.acks[ack.ID.Node] = append(m.acks[ack.ID.Node], ack)
 	return true
+}
+
+func (m *Homes) note(e session.Event) {
+	if m.ports.Tracer != nil {
+		m.ports.Tracer.Note(e)
+	}
 }
 
 // Missed is how many messages wait for a device on this node.

@@ -162,7 +162,7 @@ func (s *shard) mergeLocked(b *box, k *session.Kept) {
 	if it.known {
 		return
 	}
-	it.bytes, it.priority, it.first, it.known = uint32(n), k.Priority, k.First, true
+	it.bytes, it.priority, it.first, it.traced, it.known = uint32(n), k.Priority, k.First, k.Trace != "", true
 	b.bytes += n
 	m.waitingBytes.Add(int64(n))
 }

@@ -24,6 +24,7 @@ type Mailbox struct {
 	directory Directory
 	canceller Canceller
 	turns     Turns
+	tracer    Tracer
 	newID     func() session.ID
 	hash      session.Hasher
 	now       func() int64
@@ -75,7 +76,7 @@ func New(cfg Config, p Ports) *Mailbox { return newMailbox(cfg, p, shardCount) }
 func newMailbox(cfg Config, p Ports, shards int) *Mailbox {
 	m := &Mailbox{
 		cfg: cfg, store: p.Store, router: p.Router, presence: p.Presence, directory: p.Directory,
-		hash: p.Hash, canceller: p.Canceller, turns: p.Turns, newID: p.NewID, now: p.Now,
+		hash: p.Hash, canceller: p.Canceller, turns: p.Turns, tracer: p.Tracer, newID: p.NewID, now: p.Now,
 		began: p.NewID(), seed: maphash.MakeSeed(), shards: make([]shard, shards), why: newReasons(cfg),
 	}
 	nowMS := m.now()

@@ -10,7 +10,8 @@ type Ports struct {
 	Presence  Presence
 	Directory Directory
 	Canceller Canceller
-	Turns     Turns // nil: a device is drained as soon as a worker is free
+	Turns     Turns  // nil: a device is drained as soon as a worker is free
+	Tracer    Tracer // nil: nothing is noted
 
 	// NewID makes the id of a message: this node's, of this run, each higher than the one before,
 	// also than those of messages that are not kept. It is the clock too by which the mailbox
@@ -46,6 +47,12 @@ type Store interface {
 	// Fates returns the account that the message was for and what is noted for each
 	// device. It blocks, and may not see yet what was settled a moment ago.
 	Fates(id session.ID) (account string, list []Fate, found bool, err error)
+}
+
+// Tracer remembers where messages were; package trace's Ring is one. It is called with
+// locks held: it must not call back. The strings of e are borrowed.
+type Tracer interface {
+	Note(e session.Event)
 }
 
 // Router tries to deliver; package deliver's Router is one.

@@ -91,6 +91,7 @@ func (m *Mailbox) newPost(p *Push, w Watcher) *post {
 		Collapse: strings.Clone(p.Collapse), First: p.First, Trace: strings.Clone(p.Trace),
 	}
 	q.message.Account, q.device, q.except = p.Account, p.Device, p.Except // borrowed, see joinLocked
+	q.note(session.StepAccepted, session.Pending)
 	return q
 }
 
@@ -170,6 +171,7 @@ func (q *post) store(why string) {
 // refuse says that there is no promise, and ends the post.
 func (q *post) refuse(o session.Outcome, why string) {
 	q.mailbox.count.refused.Add(1)
+	q.note(session.StepRefused, o)
 	if q.watcher != nil {
 		q.watcher.Kept(q.id, 0, o, why)
 	}
@@ -207,6 +209,7 @@ func (q *post) whenStored(err error) {
 func (q *post) keepLocked() {
 	m, s := q.mailbox, q.shard
 	m.count.kept.Add(uint64(len(q.list)))
+	q.note(session.StepStored, session.Pending)
 	if q.watcher != nil {
 		if !q.brief { // before Kept tells the id, so that Unwatch finds it
 			m.watches.add(q.id, q.watcher, len(q.list))
@@ -220,6 +223,7 @@ func (q *post) keepLocked() {
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
 		sinceMS: q.message.SentMS, collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),
 		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil && !q.brief, known: true,
+		traced: q.message.Trace != "",
 	}
 	for i := range q.places {
 		p := &q.places[i]

@@ -55,6 +55,9 @@ func (s *shard) tellLocked(b *box, it *item, o session.Outcome) {
 		return
 	}
 	it.told, it.sinceMS = o, s.mailbox.now()
+	if o == session.Queued { // of what was written the router knows more
+		s.noteLocked(b, it, o)
+	}
 	if it.watched {
 		s.mailbox.watches.tell(b.id(it), b.address.Device, o, false)
 	}
@@ -69,6 +72,7 @@ func (s *shard) finishLocked(b *box, i int, o session.Outcome) {
 	m.waiting.Add(-1)
 	m.waitingBytes.Add(-int64(it.bytes))
 	m.count.outcomes[o].Add(1)
+	s.noteLocked(b, &it, o)
 	s.settleLocked(b, id, o)
 	if it.watched {
 		m.watches.tell(id, b.address.Device, o, true)

@@ -94,6 +94,9 @@ func (p *Pool) Send(node string, m *wire.Forward, r Receipt, tag uint64) {
 	}
 }
 
+// forwardTraceMinor is the minor version from which on a forward may carry a traceparent.
+const forwardTraceMinor = 2
+
 func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session.Outcome {
 	if !m.Valid() {
 		p.count.invalid.Add(1)
@@ -107,6 +110,11 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 	if pr.minor < m.Minor() {
 		p.count.older.Add(1)
 		return session.Unreachable // by this message: the link would end if it went out
+	}
+	if m.Trace != "" && pr.minor < forwardTraceMinor {
+		untraced := *m
+		untraced.Trace = ""
+		m = &untraced
 	}
 	timeout := p.cfg.MessageTimeout
 	if m.TimeoutMS > 0 {

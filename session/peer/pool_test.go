@@ -172,8 +172,10 @@ func TestControl(t *testing.T) {
 func TestOlderNode(t *testing.T) {
 	b := start(t, "b", 1)
 	var theirs wire.LinkHello
+	var messages *raw
 	for _, channel := range []wire.LinkChannel{wire.ChannelControl, wire.ChannelMessages} {
 		r := dialRaw(t, b.addr)
+		messages = r
 		hello := Identity{Cluster: "test", Node: "a", Epoch: 1}.hello(&b.cfg, channel, 1)
 		hello.Minor, hello.Challenge = 0, theirs.Challenge
 		r.say(t, hello)
@@ -195,6 +197,20 @@ func TestOlderNode(t *testing.T) {
 	b.Send("a", &wire.Forward{Account: "alice", Device: "tv", Ack: true, Payload: []byte("1")}, m, 3)
 	if o := <-m.final; o != session.Unreachable || b.Stats().Older != 1 {
 		t.Error("a message that a does not understand is sent to it")
+	}
+	// A traceparent is left out for it, and the message is not.
+	traced := wire.Forward{Account: "alice", Device: "tv", Payload: []byte("1"), Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+	b.Send("a", &traced, nil, 0)
+	typ, body, err := messages.next()
+	for err == nil && typ != wire.LinkTypeForward {
+		typ, body, err = messages.next()
+	}
+	var f wire.Forward
+	if err == nil {
+		_, err = wire.ParseForward(body, &f)
+	}
+	if err != nil || f.Trace != "" || string(f.Payload) != "1" || traced.Trace == "" {
+		t.Errorf("sent %+v: %v", f, err)
 	}
 	e := expecting(1)
 	b.Send("a", &wire.Forward{Topic: "news"}, e, 0)

@@ -67,7 +67,7 @@ func NewDirect[D Delivery[D]](cfg Config, router Router[D], fresh func() D) *Dir
 func (d *Direct[D]) Push(r *Record, nowMS int64, done func(Result)) {
 	f := d.spare.Get().(*flight[D])
 	f.done, f.deadlineMS, f.refs = done, nowMS+d.timeoutMS, 2
-	f.message = session.Message{Kind: r.Kind, Payload: r.Payload, Topic: r.Topic, SentMS: r.SentMS}
+	f.message = session.Message{Kind: r.Kind, Payload: r.Payload, Topic: r.Topic, SentMS: r.SentMS, Trace: r.Trace}
 	to := session.Address{Account: r.Account, Device: r.Device}
 	f.delivery.Reset(session.WaitWritten, f.call)
 	d.router.Relay(to, &f.message, session.WaitWritten, f.delivery)

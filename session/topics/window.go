@@ -20,8 +20,9 @@ type Retained struct {
 
 func newRetained(from session.Origin, m *session.Message) *Retained {
 	r := &Retained{Origin: from, Message: *m}
-	names := m.Topic + from.Node // one string for both
-	r.Topic, r.Origin.Node = names[:len(m.Topic)], names[len(m.Topic):]
+	names := m.Topic + from.Node + m.Trace // one string for all
+	r.Topic, names = names[:len(m.Topic)], names[len(m.Topic):]
+	r.Origin.Node, r.Trace = names[:len(from.Node)], names[len(from.Node):]
 	r.Payload = slices.Clone(m.Payload)
 	return r
 }
@@ -29,7 +30,7 @@ func newRetained(from session.Origin, m *session.Message) *Retained {
 // retainedBytes is about what a Retained takes beside its payload and topic.
 const retainedBytes = 200
 
-func (r *Retained) size() int { return retainedBytes + len(r.Payload) + len(r.Topic) }
+func (r *Retained) size() int { return retainedBytes + len(r.Payload) + len(r.Topic) + len(r.Trace) }
 
 // window is what was published lately to the topics whose home this node is: of each the
 // newest messages, in the order in which they came here. Any goroutine may call any

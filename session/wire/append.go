@@ -26,6 +26,9 @@ func AppendMessage(dst []byte, o session.Origin, m *session.Message) []byte {
 	if m.Ack {
 		dst = append(dst, `,"ack":true`...)
 	}
+	if m.Trace != "" {
+		dst = appendString(dst, `,"traceparent":`, m.Trace)
+	}
 	return append(dst, '}')
 }
 

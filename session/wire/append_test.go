@@ -30,6 +30,8 @@ var serverFrames = []struct {
 		ServerFrame{Type: ServerMessage, ID: []byte("node-1.7.1"), Kind: session.Text, Payload: []byte("l1\nl2\t\"q\" \\ \x00 é 😀"), SentMS: 5}},
 	{"message-binary", AppendMessage(nil, origin, &session.Message{ID: 1, Kind: session.Binary, Payload: []byte{0, 255, 254, 1}, SentMS: 5}),
 		ServerFrame{Type: ServerMessage, ID: []byte("node-1.7.1"), Kind: session.Binary, Payload: []byte{0, 255, 254, 1}, SentMS: 5}},
+	{"message-traced", AppendMessage(nil, origin, &session.Message{ID: 1, Payload: []byte(`1`), SentMS: 5, Ack: true, Trace: traceparent}),
+		ServerFrame{Type: ServerMessage, ID: []byte("node-1.7.1"), Payload: []byte(`1`), SentMS: 5, Ack: true, Trace: []byte(traceparent)}},
 	{"result", AppendResult(nil, []byte(`"r-1"`), session.Written.String()),
 		ServerFrame{Type: ServerResult, Ref: []byte(`"r-1"`), Status: []byte("written")}},
 	{"result-outcomes", AppendResultClose(AppendResultOutcome(AppendResultOutcome(AppendResultOpen(nil, []byte("17"), StatusOK), "tv", session.Written), "watch", session.Lost)),

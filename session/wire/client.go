@@ -98,5 +98,8 @@ func AppendPush(dst []byte, p *PushFrame) []byte {
 	if p.AcksFirst {
 		dst = append(dst, `,"acks":"first"`...)
 	}
+	if p.Trace != nil {
+		dst = appendString(dst, `,"traceparent":`, Borrow(p.Trace))
+	}
 	return append(dst, '}')
 }

@@ -94,6 +94,7 @@ var linkCodecs = []linkCodec{
 	codec("outcomes-collision", Outcomes{Ref: 9, Devices: []DeviceOutcome{{"", session.Misrouted}}, Final: true, Collision: true}, AppendOutcomes, single(ParseOutcomes)),
 	codec("forward-kept", Forward{Ref: 3, ID: 4, Origin: session.Origin{Node: "b", Epoch: 200}, Account: "alice", Device: "tv", Ack: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
 	codec("forward-first", Forward{Ref: 3, ID: 4, Account: "alice", Wait: session.WaitAcked, First: true, Payload: []byte("1"), SentMS: 5}, AppendForward, single(ParseForward)),
+	codec("forward-traced", Forward{Ref: 3, ID: 4, Account: "alice", Device: "tv", Payload: []byte("1"), SentMS: 5, Trace: traceparent}, AppendForward, single(ParseForward)),
 	codec("forward-cancel", Forward{ID: 4, Origin: session.Origin{Node: "b", Epoch: 200}, Account: "alice", Device: "tv", Cancel: true, Payload: []byte{}}, AppendForward, single(ParseForward)),
 }
 
@@ -173,7 +174,8 @@ func TestLinkRefused(t *testing.T) {
 		{"kind", CodeValue, parseForward(&Forward{Account: "a", Kind: 3})},
 		{"wait", CodeValue, parseForward(&Forward{Account: "a", Wait: 3})},
 		{"more flags of nothing", CodeValue, single(ParseForward)([]byte{0x80, 0, 0, 0}, new(Forward))},
-		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 8, 0, 0}, new(Forward))},
+		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 16, 0, 0}, new(Forward))},
+		{"no traceparent", CodeValue, parseForward(&Forward{Account: "a", Trace: "00-"})},
 		{"topic and all", CodeValue, parseForward(&Forward{Topic: "t", All: true})},
 		{"topic and device", CodeValue, parseForward(&Forward{Topic: "t", Device: "d"})},
 		{"topic out of pattern", CodeValue, parseForward(&Forward{Topic: "t..u"})},
@@ -191,7 +193,7 @@ func TestLinkRefused(t *testing.T) {
 		{"acked by two ways", CodeValue, parseForward(&Forward{Account: "a", Ack: true, Wait: session.WaitAcked})},
 		{"first of none", CodeValue, parseForward(&Forward{Account: "a", First: true})},
 		{"origin", CodeValue, parseForward(&Forward{Account: "a", Origin: session.Origin{Node: "NO", Epoch: 1}})},
-		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 8, 0}, new(Forward))},
+		{"more flags", CodeValue, single(ParseForward)([]byte{0x80, 16, 0}, new(Forward))},
 		{"no more flags", CodeValue, single(ParseForward)([]byte{0x80, 0, 0}, new(Forward))},
 		{"long account", CodeLimit, parseForward(&Forward{Account: long})},
 		{"control character", CodeValue, parseForward(&Forward{Account: "a\x01"})},

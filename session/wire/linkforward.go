@@ -35,11 +35,13 @@ type Forward struct {
 	Ack    bool // the frame asks for an ack that is not waited for with this message: it comes by another way
 	First  bool // the first device's ack settles the others as cancelled
 	Cancel bool // no message: the one of that id need not be shown any more
+
+	Trace string // W3C traceparent; empty: none. A node of before 1.2 is sent the message without
 }
 
 // The first byte of an entry: 1 All, 2 and 4 Kind, 8 and 16 Wait, 32 Ack, 64 Origin
 // follows, 128 a second byte follows: 1 First, 2 Cancel, 4 that a topic stands in the place
-// of the account. The others are 0.
+// of the account, 8 that a traceparent stands before the payload. The others are 0.
 const (
 	forwardAll    = 1
 	forwardKind   = 1
@@ -51,13 +53,15 @@ const (
 	forwardFirst        = 1
 	forwardCancel       = 2
 	forwardTopic        = 4
-	forwardMoreReserved = 0xf8
+	forwardTrace        = 8
+	forwardMoreReserved = 0xf0
 )
 
 // forwardFixedBytes is more than an entry takes beside its names and payload.
-const forwardFixedBytes = 2 + 8 + 10 + 10 + 5 + 4*2 + 10 + 11
+const forwardFixedBytes = 2 + 8 + 10 + 10 + 5 + 5*2 + 10 + 11
 
-// Minor returns the minor version of nodes that understand the entry.
+// Minor returns the minor version of nodes that understand the entry, apart from Trace,
+// which is left out for others.
 func (f *Forward) Minor() uint16 {
 	if f.Ack || f.First || f.Cancel || f.Topic != "" || f.Origin != (session.Origin{}) {
 		return 2
@@ -67,7 +71,7 @@ func (f *Forward) Minor() uint16 {
 
 // SizeMax returns an upper bound of what AppendForward appends.
 func (f *Forward) SizeMax() int {
-	return forwardFixedBytes + len(f.Origin.Node) + len(f.Account) + len(f.Topic) + len(f.Device) + len(f.Except) + len(f.From) + len(f.Payload)
+	return forwardFixedBytes + len(f.Origin.Node) + len(f.Account) + len(f.Topic) + len(f.Device) + len(f.Except) + len(f.From) + len(f.Trace) + len(f.Payload)
 }
 
 // AppendForward appends one entry of a forward frame. The payload is last: what
@@ -105,6 +109,9 @@ func AppendForward(dst []byte, f *Forward) []byte {
 	dst = appendText(dst, f.Device)
 	dst = appendText(dst, f.Except)
 	dst = appendText(dst, f.From)
+	if f.Trace != "" {
+		dst = appendText(dst, f.Trace)
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(f.Payload)))
 	return append(dst, f.Payload...)
 }
@@ -119,6 +126,9 @@ func (f *Forward) more() (more byte) {
 	}
 	if f.Topic != "" {
 		more |= forwardTopic
+	}
+	if f.Trace != "" {
+		more |= forwardTrace
 	}
 	return more
 }
@@ -163,6 +173,9 @@ func ParseForward(b []byte, f *Forward) (rest []byte, err error) {
 	f.Device = r.name("device")
 	f.Except = r.name("except")
 	f.From = r.name("from")
+	if f.Trace = ""; more&forwardTrace != 0 {
+		f.Trace = r.traceparent("trace")
+	}
 	f.Payload = r.bytes("payload", len(b))
 	if r.err == nil {
 		if wrong := f.wrong(); wrong != "" {
@@ -203,5 +216,18 @@ func (f *Forward) wrong() string {
 func (f *Forward) Valid() bool {
 	return f.wrong() == "" && f.SentMS >= 0 && f.TimeoutMS <= TimeoutMSMax &&
 		(f.Origin == (session.Origin{}) || session.CheckNode(f.Origin.Node) == nil) &&
+		(f.Trace == "" || isTrace(f.Trace)) &&
 		isName(f.Account) && (f.Topic == "" || session.CheckTopic(f.Topic) == nil) && isName(f.Device) && isName(f.Except) && isName(f.From)
 }
+
+// traceparent reads a well-formed one.
+func (r *linkBody) traceparent(what string) string {
+	s := Borrow(r.bytes(what, MailTraceBytesMax))
+	if r.err == nil && !isTrace(s) {
+		r.fail(CodeValue, what+" is no traceparent")
+	}
+	return s
+}
+
+// isTrace reports whether nodes pass the traceparent on.
+func isTrace(s string) bool { return len(s) <= MailTraceBytesMax && session.ValidTraceparent(s) }

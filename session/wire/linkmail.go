@@ -32,8 +32,8 @@ type Mail struct {
 	Payload  []byte
 }
 
-// MailTraceBytesMax bounds a traceparent (W3C Trace Context: 55 bytes in version 00).
-const MailTraceBytesMax = 128
+// MailTraceBytesMax bounds a traceparent.
+const MailTraceBytesMax = session.TraceparentBytesMax
 
 // The flags of a Mail.
 const (

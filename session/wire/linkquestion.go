@@ -23,6 +23,7 @@ const (
 	QuestionCancel                             // withdraw the message whose id is Body, and say what has become of it
 	QuestionConnected                          // which devices of Account are connected to you? The answer's body is Names
 	QuestionMissed                             // how many messages wait for Account/Device? The answer's Version says it
+	QuestionTrace                              // what do you remember of the way of the message whose id is Body?
 )
 
 // LinkQuestion asks another node something that its memory can answer. Strings and

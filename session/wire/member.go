@@ -44,6 +44,7 @@ const (
 	memberReconnectMS
 	memberCode
 	memberDetail
+	memberTraceparent
 
 	memberCount
 )
@@ -53,7 +54,7 @@ var names = [memberCount]string{
 	"token", "topics", "topic", "presence", "since", "account", "device", "devices",
 	"all", "priority", "timeout_ms", "collapse", "acks", "session", "node", "ping_ms",
 	"max_payload", "expires_ms", "missed", "from", "sent_ms", "ack", "ref", "status",
-	"state", "at_ms", "reason", "reconnect_ms", "code", "detail",
+	"state", "at_ms", "reason", "reconnect_ms", "code", "detail", "traceparent",
 }
 
 // memberNamed returns the member of that name. The compiler turns the switch into
@@ -138,6 +139,8 @@ func memberNamed(name []byte) member {
 		return memberCode
 	case "detail":
 		return memberDetail
+	case "traceparent":
+		return memberTraceparent
 	}
 	return memberUnknown
 }

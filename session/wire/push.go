@@ -34,6 +34,7 @@ type PushFrame struct {
 	Priority  session.Priority
 	Wait      session.Wait
 	Collapse  []byte // nil: none
+	Trace     []byte // W3C traceparent, well-formed; nil: none
 	AcksFirst bool   // the first device's ack is enough, and takes the message from the others
 
 	top, to reader
@@ -51,6 +52,9 @@ func ParsePush(b []byte, p *PushFrame) error {
 	p.TimeoutMS = r.integer(memberTimeoutMS, 1, TimeoutMSMax, 0)
 	p.parseWords()
 	p.Collapse = r.name(memberCollapse, checkCollapse)
+	if p.Trace = r.text(memberTraceparent, len(b)); !session.ValidTraceparent(Borrow(p.Trace)) {
+		p.Trace = nil // ignored, as the recommendation asks (W3C Trace Context section 3.2)
+	}
 	return r.result()
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/roostpush/roost/session"
 )
 
+const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 var pushFrames = []struct {
 	name  string
 	frame PushFrame
@@ -18,6 +20,7 @@ var pushFrames = []struct {
 	{"all", PushFrame{All: true, Payload: []byte(`1`), Wait: session.WaitNone, Priority: session.PriorityHigh}},
 	{"everything", PushFrame{Account: []byte("a\"lice"), Device: []byte("phone"), Payload: []byte("a\nb"), Kind: session.Text,
 		ID: []byte("order 17"), TTLMS: 86400000, TimeoutMS: 5000, Priority: session.PriorityHigh, Wait: session.WaitAcked, Collapse: []byte("cart_-9"), AcksFirst: true}},
+	{"traced", PushFrame{Account: []byte("alice"), Payload: []byte(`1`), Trace: []byte(traceparent)}},
 	{"empty", PushFrame{Account: []byte("alice"), Kind: session.Binary, Payload: []byte{}}},
 	{"binary", PushFrame{Account: []byte("alice"), Device: []byte("phone"), Kind: session.Binary, Payload: []byte{0, 255}}},
 }
@@ -118,6 +121,16 @@ func BenchmarkParsePush(b *testing.B) {
 	for b.Loop() {
 		if err := ParsePush(in, &p); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A traceparent that is not well-formed is ignored, and the push is not.
+func TestPushWithoutATrace(t *testing.T) {
+	for _, trace := range []string{`""`, `"00-"`, `"` + traceparent + `-x"`, `null`} {
+		var f PushFrame
+		if err := ParsePush([]byte(`{"to":{"account":"a"},"payload":1,"traceparent":`+trace+`}`), &f); err != nil || f.Trace != nil {
+			t.Errorf("%s: %q %v", trace, f.Trace, err)
 		}
 	}
 }

@@ -45,6 +45,7 @@ type ServerFrame struct {
 	ID, Payload, From, Topic       []byte // message
 	Kind                           session.Kind
 	Ack                            bool     // message: the sender waits for an ack
+	Trace                          []byte   // message: the sender's traceparent; nil: none
 	Status, State, Reason          []byte   // result, presence, goaway
 	Devices                        []byte   // result: the JSON array, as it came; nil: none
 	Topics                         []byte   // result: likewise
@@ -83,6 +84,7 @@ func (f *ServerFrame) parseMembers() {
 		f.ExpiresMS, f.Missed = number(memberExpiresMS), number(memberMissed)
 	case ServerMessage:
 		f.ID, f.Topic, f.SentMS, f.Ack = any(memberID), any(memberTopic), number(memberSentMS), r.boolean(memberAck)
+		f.Trace = any(memberTraceparent)
 		f.Payload, f.Kind = r.payload()
 		if r.has(memberFrom) {
 			f.from.readMember(r, memberFrom)

@@ -18,6 +18,7 @@ import (
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/topics"
+	"github.com/roostpush/roost/session/trace"
 	"github.com/roostpush/roost/session/wire"
 	"github.com/roostpush/roost/store"
 )
@@ -37,6 +38,8 @@ type Settings struct {
 	TopicAskTimeout time.Duration    // topics.Config's
 
 	Processor bool // this node takes records from queues only: no devices, nobody's home
+
+	Tracer *trace.Ring // nil: nothing is remembered of messages
 
 	Advertise Addresses // what the others are told instead of the listeners' addresses
 }

@@ -15,10 +15,18 @@ import (
 func (c *Cluster) Homes(cfg mailbox.HomesConfig, box *mailbox.Mailbox) *mailbox.Homes {
 	c.missedTimeout = cfg.MissedTimeout
 	c.mail = mailbox.NewHomes(cfg, box, mailbox.HomesPorts{
-		Self: c.self.Node, Members: mailHomes{c}, Links: mailLinks{c}, Ask: c.askKeeper, AskMissed: c.missedAt,
+		Self: c.self.Node, Members: mailHomes{c}, Links: mailLinks{c}, Ask: c.askKeeper, AskMissed: c.missedAt, Tracer: c.tracer(),
 		NowMS: c.nowMS, SteadyMS: c.settings.SteadyMS,
 	})
 	return c.mail
+}
+
+// tracer is the ring, if there is one: an interface that holds a nil pointer would not be nil.
+func (c *Cluster) tracer() mailbox.Tracer {
+	if c.settings.Tracer == nil {
+		return nil
+	}
+	return c.settings.Tracer
 }
 
 // mailHomes knows who keeps what (mailbox.Members).

@@ -42,6 +42,9 @@ func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
 		c.answerLater(way, func() *wire.LinkAnswer { return c.answerFates(&kept) })
 	case wire.QuestionMissed:
 		way.Answer(&wire.LinkAnswer{Version: uint64(c.mail.Missed(session.Address{Account: q.Account, Device: q.Device}))})
+	case wire.QuestionTrace:
+		id, ok := session.ParseMessageID(string(q.Body))
+		c.answerLater(way, func() *wire.LinkAnswer { return c.answerTrace(id, ok) })
 	case wire.QuestionReplay:
 		c.answerReplay(q, way)
 	default:

@@ -26,6 +26,7 @@ import (
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/topics"
+	"github.com/roostpush/roost/session/trace"
 	"github.com/roostpush/roost/store"
 )
 
@@ -56,6 +57,7 @@ type Config struct {
 	Netpoll  netpoll.Config  `yaml:"netpoll" doc:"the reactor: event loops, and the limits of one connection"`
 	Store    store.Config    `yaml:"store" doc:"what is kept on disk, and how it gets there"`
 
+	Trace     trace.Config     `yaml:"trace" doc:"what the node remembers of where messages were"`
 	Processor processor.Config `yaml:"processor" doc:"asynchronous push: what queues hand in, and the turns of the mailbox"`
 	Kafka     kafka.Config     `yaml:"kafka" doc:"records to push that come from Kafka topics"`
 	JetStream jetstream.Config `yaml:"jetstream" doc:"messages to push that come from a stream of NATS JetStream"`
@@ -266,6 +268,7 @@ func Default() Config {
 
 		MailboxStore: MailboxStoreDisk,
 
+		Trace:     trace.Default(),
 		Processor: processor.Default(),
 		Kafka:     kafka.Default(),
 		JetStream: jetstream.Default(),

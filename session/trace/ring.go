@@ -1,0 +1,158 @@
+// HOT PATH
+
+package trace
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/roostpush/roost/session"
+)
+
+// ringShards spreads messages over rings, so that loops do not wait for one another. Ids
+// are counted up: their lowest bits spread evenly.
+const ringShards = 32
+
+// deviceBytesMax is how much of a device's name is remembered; cut says that there is more.
+const (
+	deviceBytesMax = 32
+	cut            = "…"
+)
+
+// Ring is the last events of a node. Any goroutine may call any method. A nil Ring
+// remembers nothing.
+type Ring struct {
+	mode   string
+	nowUS  func() int64
+	shards [ringShards]shard
+}
+
+// shard has the events of some messages, all that there are of each.
+type shard struct {
+	mu    sync.Mutex
+	slots []slot
+	noted uint64 // events ever; the next goes to this modulo len(slots)
+	_     [24]byte
+}
+
+// slot is one event. It holds no pointer, so that the collector has nothing to look at.
+type slot struct {
+	atUS    int64
+	number  session.MessageID
+	epoch   uint64
+	devices uint32
+	node    [session.NodeBytesMax]byte
+	peer    [session.NodeBytesMax]byte
+	device  [deviceBytesMax]byte
+
+	step                        session.Step
+	outcome                     session.Outcome
+	nodeLen, peerLen, deviceLen uint8
+	deviceIsCut                 bool
+}
+
+// New returns a ring of valid configuration; nil when that is off. All of its memory is
+// taken at once. nowUS is the node's clock in Unix microseconds, and most of what a note
+// costs; any goroutine may call it.
+func New(cfg Config, nowUS func() int64) *Ring {
+	if cfg.Mode == ModeOff {
+		return nil
+	}
+	r := &Ring{mode: cfg.Mode, nowUS: nowUS}
+	for i := range r.shards {
+		r.shards[i].slots = make([]slot, (cfg.Events+ringShards-1)/ringShards)
+	}
+	return r
+}
+
+// NowUS is the clock of the events, Unix microseconds. The ring is not nil.
+func (r *Ring) NowUS() int64 { return r.nowUS() }
+
+// Note remembers an event, as of now. It copies what it keeps, blocks for no more than
+// another Note and allocates nothing.
+func (r *Ring) Note(e session.Event) {
+	if r == nil || r.mode == ModeTraced && !e.Traced {
+		return
+	}
+	atUS := r.nowUS()
+	sh := &r.shards[e.ID.Number%ringShards]
+	sh.mu.Lock()
+	s := &sh.slots[sh.noted%uint64(len(sh.slots))]
+	sh.noted++
+	s.atUS = atUS
+	s.number, s.epoch, s.devices = e.ID.Number, e.ID.Epoch, e.Devices
+	s.step, s.outcome = e.Step, e.Outcome
+	s.nodeLen = uint8(copy(s.node[:], e.ID.Node))
+	s.peerLen = uint8(copy(s.peer[:], e.Peer))
+	s.deviceLen = uint8(copy(s.device[:], e.Device))
+	s.deviceIsCut = len(e.Device) > deviceBytesMax
+	sh.mu.Unlock()
+}
+
+// Event is an event that was noted. It owns its strings.
+type Event struct {
+	session.Event
+	AtUS int64 // Unix microseconds, by this node's clock
+}
+
+// Events returns what is remembered of a message, in the order in which it was noted. It
+// looks through a part of the ring with a lock held that notes wait for: for a person, some
+// ten microseconds of a ring of the default size.
+func (r *Ring) Events(id session.ID) []Event {
+	if r == nil {
+		return nil
+	}
+	var list []Event
+	sh := &r.shards[id.Number%ringShards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	n := uint64(len(sh.slots))
+	for i := sh.noted - min(sh.noted, n); i < sh.noted; i++ {
+		s := &sh.slots[i%n]
+		if s.number == id.Number && s.epoch == id.Epoch && string(s.node[:s.nodeLen]) == id.Node {
+			list = append(list, s.event(id))
+		}
+	}
+	return list
+}
+
+func (s *slot) event(id session.ID) Event {
+	device := string(s.device[:s.deviceLen])
+	if s.deviceIsCut {
+		device = strings.ToValidUTF8(device, "") + cut // names are UTF-8, but for a rune that was cut
+	}
+	return Event{AtUS: s.atUS, Event: session.Event{
+		ID: id, Step: s.step, Outcome: s.outcome, Devices: s.devices, Device: device, Peer: string(s.peer[:s.peerLen]),
+	}}
+}
+
+// Stats is what a ring has counted. Each field's metric tag is the name under which it is
+// published.
+type Stats struct {
+	Noted     uint64 `metric:"roost_trace_events_total" doc:"events of messages that were remembered"`
+	Forgotten uint64 `metric:"roost_trace_forgotten_total" doc:"of those the ones that newer ones took the place of"`
+	ReachMS   int64  `metric:"roost_trace_reach_ms" doc:"how far back all events are remembered, milliseconds; 0 as long as none was forgotten"`
+}
+
+// Stats returns the counters. Each is exact; together they are not of one moment.
+func (r *Ring) Stats() (s Stats) {
+	if r == nil {
+		return s
+	}
+	var oldest []int64
+	for i := range r.shards {
+		sh := &r.shards[i]
+		sh.mu.Lock()
+		s.Noted += sh.noted
+		if n := uint64(len(sh.slots)); sh.noted > n {
+			s.Forgotten += sh.noted - n
+			oldest = append(oldest, sh.slots[sh.noted%n].atUS)
+		}
+		sh.mu.Unlock()
+	}
+	if len(oldest) > 0 {
+		s.ReachMS = (r.nowUS() - slices.Max(oldest)) / 1000
+	}
+	return s
+}
