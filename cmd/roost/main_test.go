@@ -135,7 +135,7 @@ func TestEveryHelp(t *testing.T) {
 	for _, n := range newParser(&commands{}, terminal{}).Model.Leaves(false) {
 		names = append(names, n.Name)
 	}
-	if len(names) != 16 {
+	if len(names) != 17 {
 		t.Errorf("commands are %v", names)
 	}
 	for _, name := range names {
