@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -145,7 +144,7 @@ func BenchmarkEvents(b *testing.B) {
 	}
 	for b.Loop() {
 		if r.Events(id("node-1", 1<<17-5)) == nil {
-			b.Fatal(fmt.Sprint("it is gone"))
+			b.Fatal("it is gone")
 		}
 	}
 }
