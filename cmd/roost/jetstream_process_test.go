@@ -10,6 +10,9 @@ import (
 // TestJetStreamToDevice: a message of a stream for a device that is off, which comes, takes it
 // and acks it, and whose stream has nothing left to do.
 func TestJetStreamToDevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real brokers, browsers and processes; make test runs it")
+	}
 	s := jetstreamtest.Start(t, "PUSH", "push.>")
 	p := startProcess(t, 1024, "--set", "jetstream.enabled=true", "--set", "jetstream.connection.servers="+s.URL, "--set", "jetstream.stream=PUSH",
 		"--set", "jetstream.normal_subjects=push.normal", "--set", "jetstream.high_subjects=push.high", "--set", "jetstream.fetch_wait=100ms",

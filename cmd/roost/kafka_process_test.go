@@ -50,6 +50,9 @@ func (p *process) sees(line string) {
 // TestKafkaToDevice is the README's walk: a record for a device that is off, which comes,
 // takes the message and acks it.
 func TestKafkaToDevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real brokers, browsers and processes; make test runs it")
+	}
 	broker := kafkatest.Start(t, 1, "push", "results", "dead")
 	p := startProcess(t, 1024, kafkaArgs(broker, "push", "--set", "kafka.results_topic=results", "--set", "kafka.dead_letter_topic=dead")...)
 	n := &testNode{t: t, public: p.public, internal: p.internal}
@@ -87,6 +90,9 @@ func TestKafkaToDevice(t *testing.T) {
 // TestDrainLosesNoRecord stops a node among the records of a topic, which another process
 // goes on with. Each device gets all of its own, in their order.
 func TestDrainLosesNoRecord(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real brokers, browsers and processes; make test runs it")
+	}
 	const accounts, each = 8, 100
 	broker := kafkatest.Start(t, 3, "push")
 	for i := range accounts {
@@ -131,6 +137,9 @@ func TestDrainLosesNoRecord(t *testing.T) {
 // TestBrokerAway: a node without its broker serves devices, says so in its metrics, and stops
 // at once.
 func TestBrokerAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real brokers, browsers and processes; make test runs it")
+	}
 	p := startProcess(t, 1024, kafkaArgs("127.0.0.1:1", "push", "--set", "kafka.start_timeout=200ms")...)
 	p.sees(`roost_source_up{source="kafka"} 0`)
 	eventually(t, "the complaint", func() bool { return p.log.has("a source cannot run") })

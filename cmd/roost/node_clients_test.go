@@ -37,6 +37,9 @@ func TestThirdPartyClients(t *testing.T) {
 // its own: each page sees the other come, has it in its list, sends it a message and gets
 // its; the one that stays sees the other leave.
 func TestTwoPagesOfOneAccount(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real brokers, browsers and processes; make test runs it")
+	}
 	args := func(name string, more ...string) []string {
 		return clusterArgs(name, append([]string{"--set", "presence.grace=200ms", "--set", "protocol.origins=*"}, more...)...)
 	}

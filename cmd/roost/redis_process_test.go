@@ -61,6 +61,9 @@ func (r *redisServer) kill() {
 // process of that name has them, and gives no id again. While Redis is away nothing is
 // promised, and /readyz says why.
 func TestMailboxInRedis(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real brokers, browsers and processes; make test runs it")
+	}
 	r := startRedis(t)
 	args := []string{"--set", "node=n1", "--set", "mailbox_store=redis", "--set", "redis.url=redis://127.0.0.1:" + r.port + "/0",
 		"--set", "redis.retry_interval=10ms", "--set", "redis.call_timeout=1s", "--set", "drain.ready_delay=0s", "--set", "drain.over=100ms"}
