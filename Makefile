@@ -8,7 +8,7 @@ SHELL      := /bin/bash
 # The linter is pinned: a new version must not break an old commit.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Time for each fuzz target; make check gives each 5 s.
+# Time for each fuzz target; make check gives each 3 s.
 FUZZTIME ?= 60s
 
 # Addresses of make run; both on loopback, because auth is none.
@@ -40,7 +40,7 @@ test: ## all tests
 
 .PHONY: check
 check: format vet lint layers cross race invariants ## everything that must hold before a commit is merged
-	scripts/fuzz.sh 5s
+	scripts/fuzz.sh 3s
 	@echo "check: all good"
 
 .PHONY: format
