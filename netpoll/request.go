@@ -28,7 +28,8 @@ type Request struct {
 	key         []byte
 	versions    int // Sec-WebSocket-Version headers
 	hosts       int
-	connections int // Connection headers
+	connections int  // Connection headers
+	named       bool // one of them has the option upgrade
 	hasBody     bool
 	joined      []byte // backs Protocols when there were several headers
 }
@@ -161,6 +162,7 @@ func (r *Request) parseHeader(line []byte, n int) *Answer {
 			r.UserAgent = value
 		} else if equalFold(name, "connection") {
 			r.connections++
+			r.named = r.named || hasOption(value, "upgrade")
 		}
 	case 13:
 		if equalFold(name, "authorization") {
@@ -224,6 +226,19 @@ func refusal(status int, format string, args ...any) *Answer {
 }
 
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }
+
+// hasOption looks for an element of a comma-separated list (RFC 9110 sections 5.6.1 and
+// 7.6.1), in whatever case.
+func hasOption(list []byte, lower string) bool {
+	for len(list) > 0 {
+		var option []byte
+		option, list, _ = bytes.Cut(list, []byte(","))
+		if equalFold(bytes.TrimSpace(option), lower) {
+			return true
+		}
+	}
+	return false
+}
 
 // isToken checks for a token (RFC 9110 section 5.6.2).
 func isToken(p []byte) bool {

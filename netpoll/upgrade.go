@@ -197,6 +197,9 @@ func (r *Request) checkUpgrade() *Answer {
 			return refusal(400, "Sec-WebSocket-Key is not 16 bytes in base64")
 		}
 	}
+	if r.connections > 0 && !r.named { // gobwas/ws takes a blank for a comma
+		return refusal(400, "Connection header must name upgrade")
+	}
 	return nil
 }
 
