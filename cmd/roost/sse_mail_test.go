@@ -47,6 +47,9 @@ func TestEventStreamAcknowledges(t *testing.T) {
 		t.Fatalf("%d %s", status, body)
 	}
 	plain := again.next("message", map[string]any{"payload": "plain"})
+	// The client may have a message before the mailbox has heard so, and what it has not heard
+	// of it would send once more.
+	n.eventually("every write is noted", func() bool { return n.metric("roost_mailbox_written_total") == 4 })
 	n.listen(n.events("alice", "tv"), after(plain.LastID)).next("hello", map[string]any{"missed": 0})
 	n.eventually("all are acked", func() bool { return n.fate(ids[0]) == "acked" })
 }
