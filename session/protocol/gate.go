@@ -200,11 +200,12 @@ func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 		return g.refuse(400, "token", err.Error(), "")
 	}
 	var claims auth.Claims
-	remote := req.Remote
+	remote, asked, missed := req.Remote, false, 0
 	switch {
 	case resumed:
-		claims, err, remote = pending.claims, pending.err, pending.remote
+		claims, err, remote, asked, missed = pending.claims, pending.err, pending.remote, pending.asked, pending.missed
 		c.SetContext(nil)
+		pending.release()
 	case g.AuthNone:
 		claims, err = auth.Believe(query.account, query.device)
 		if err != nil {
@@ -225,10 +226,7 @@ func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	if bad := takeDevice(&claims, query); bad != nil {
 		return *bad
 	}
-	missed := 0
-	if resumed && pending.asked {
-		missed = pending.missed
-	} else if g.askMissed(c, &claims, offer, remote) {
+	if !asked && g.askMissed(c, &claims, offer, remote) {
 		return netpoll.Verdict{Pending: true}
 	}
 	g.open(c, req, &claims, offer, remote, missed)

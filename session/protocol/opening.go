@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
@@ -22,14 +23,42 @@ type Elsewhere interface {
 
 // pendingUpgrade is the context of a connection while its upgrade waits: for the pool to
 // verify its token, or for the home of its account to say what is missed. The gate is asked
-// again then.
+// again then. Those that ask the home are used again: in a cluster that is most of all devices,
+// and what they leave behind would count as the memory of each.
 type pendingUpgrade struct {
 	claims auth.Claims
 	err    error
 	remote netip.AddrPort
 	asked  bool // the home was; missed is its answer
 	missed int
+
+	gate   *Gate // of one that asks the home
+	id     netpoll.ConnID
+	answer func(missed int) // its answered
 }
+
+func newPendingQuestion() any {
+	p := new(pendingUpgrade)
+	p.answer = p.answered
+	return p
+}
+
+// answered is called by the home's answer, before the connection's loop looks at p again.
+func (p *pendingUpgrade) answered(missed int) {
+	p.missed = missed
+	p.gate.reactor.Resume(p.id)
+}
+
+// release gives p back when its connection has gone on. One whose connection is closed
+// meanwhile is left to the collector: its answer may be yet to come.
+func (p *pendingUpgrade) release() {
+	if p.asked {
+		*p = pendingUpgrade{answer: p.answer}
+		pendingQuestions.Put(p)
+	}
+}
+
+var pendingQuestions = sync.Pool{New: newPendingQuestion}
 
 // opening is the context of a connection between its upgrade and its greeting, if there is
 // something to remember for that.
@@ -61,13 +90,13 @@ func (g *Gate) askMissed(c *netpoll.Conn, claims *auth.Claims, o offer, remote n
 	if g.Elsewhere == nil || o.speaks&session.Raw != 0 {
 		return false
 	}
-	p, id := &pendingUpgrade{claims: *claims, remote: remote, asked: true}, c.ID()
-	asks := g.Elsewhere.AskMissed(session.Address{Account: claims.Account, Device: claims.Device}, func(missed int) {
-		p.missed = missed
-		g.reactor.Resume(id)
-	})
+	p := pendingQuestions.Get().(*pendingUpgrade)
+	p.claims, p.remote, p.asked, p.gate, p.id = *claims, remote, true, g, c.ID()
+	asks := g.Elsewhere.AskMissed(session.Address{Account: claims.Account, Device: claims.Device}, p.answer)
 	if asks {
 		c.SetContext(p)
+	} else {
+		p.release()
 	}
 	return asks
 }
