@@ -21,7 +21,7 @@ type memory struct {
 
 	mu    sync.Mutex
 	keys  map[string]*remembered
-	first *remembered // oldest; a queue through next
+	first *remembered // oldest; a list through next and before, of just those in keys
 	last  *remembered
 	bytes int
 }
@@ -36,8 +36,9 @@ type remembered struct {
 	sum  uint64 // of the body
 	at   time.Time
 	size int
-	next *remembered
-	gone bool // no longer in keys; still in the queue
+	gone bool // no longer in keys
+
+	next, before *remembered
 
 	settled bool
 	answer  answer
@@ -73,7 +74,7 @@ func (m *memory) claim(key, scope string, body []byte, now time.Time) (e *rememb
 	e = &remembered{key: strings.Clone(key), sum: sum, at: now, size: len(key) + rememberedOverhead}
 	m.keys[e.key] = e
 	m.bytes += e.size
-	if m.last == nil {
+	if e.before = m.last; m.last == nil {
 		m.first = e
 	} else {
 		m.last.next = e
@@ -131,24 +132,28 @@ func (m *memory) size() int {
 // evictLocked makes room for one more entry and drops what is too old. An entry that
 // has no answer yet may go too; its waiters keep it.
 func (m *memory) evictLocked(now time.Time) {
-	for m.first != nil {
-		e := m.first
-		if !e.gone && len(m.keys) < m.keysMax && m.bytes < m.bytesMax && now.Sub(e.at) < m.age {
+	for e := m.first; e != nil; e = m.first {
+		if len(m.keys) < m.keysMax && m.bytes < m.bytesMax && now.Sub(e.at) < m.age {
 			return
-		}
-		m.first = e.next
-		if m.first == nil {
-			m.last = nil
 		}
 		m.removeLocked(e)
 	}
 }
 
+// removeLocked forgets an entry that is in keys. It leaves the list at once: answers that
+// are not to be repeated would pile up behind an older one for idempotency_age.
 func (m *memory) removeLocked(e *remembered) {
-	if e.gone {
-		return
+	if e.before == nil {
+		m.first = e.next
+	} else {
+		e.before.next = e.next
 	}
-	e.gone = true
+	if e.next == nil {
+		m.last = e.before
+	} else {
+		e.next.before = e.before
+	}
+	e.gone, e.next, e.before = true, nil, nil
 	delete(m.keys, e.key)
 	m.bytes -= e.size
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -290,6 +291,45 @@ func TestIdempotencyInFlightTimeout(t *testing.T) {
 	n.memory.claim("new", "", nil, now.Add(time.Hour))
 	if _, kept := n.memory.keys["old"]; kept {
 		t.Error("an answer outlived idempotency_age")
+	}
+}
+
+// TestAnswersThatAreNotRepeatedLeaveTheMemory: they must not wait behind an older one until
+// that is too old, since with a full disk every push has such an answer.
+func TestAnswersThatAreNotRepeatedLeaveTheMemory(t *testing.T) {
+	n := newTestNode(t, nil)
+	now := n.Server.now()
+	claim := func(key string) *remembered {
+		e, mine, _ := n.memory.claim(key, "", nil, now)
+		if !mine {
+			t.Fatalf("%s is known", key)
+		}
+		return e
+	}
+	held := func() (keys []string) {
+		for e := n.memory.first; e != nil; e = e.next {
+			keys = append(keys, e.key)
+		}
+		return keys
+	}
+	claim("oldest")
+	for i := range 100 {
+		e := claim(fmt.Sprint("refused", i))
+		claim(fmt.Sprint("stays", i%2))
+		n.memory.settle(e, answer{status: 429})
+		if i%2 == 1 {
+			n.memory.settle(n.memory.keys["stays0"], answer{status: 503})
+			n.memory.settle(n.memory.keys["stays1"], answer{status: 503})
+		}
+	}
+	last := claim("last")
+	if got := held(); !slices.Equal(got, []string{"oldest", "last"}) || n.memory.size() != 2*rememberedOverhead+len("oldest")+len("last") {
+		t.Errorf("%d entries are held, %d bytes", len(got), n.memory.size())
+	}
+	n.memory.settle(last, answer{status: 503})
+	claim("next")
+	if got := held(); !slices.Equal(got, []string{"oldest", "next"}) {
+		t.Errorf("held are %v", got)
 	}
 }
 
