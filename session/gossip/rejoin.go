@@ -24,12 +24,14 @@ func (g *Gossip) rejoin() {
 				recheck = now
 				g.recheck()
 			}
-			if addr := g.roster.conflict(); addr != "" && len(slots) < cap(slots) {
-				slots <- struct{}{}
-				g.running.Go(func() {
-					defer func() { <-slots }()
-					g.meetTwin(addr)
-				})
+			if len(slots) < cap(slots) { // else the next time: conflict tells of it once
+				if addr := g.roster.conflict(); addr != "" {
+					slots <- struct{}{}
+					g.running.Go(func() {
+						defer func() { <-slots }()
+						g.meetTwin(addr)
+					})
+				}
 			}
 			alive := g.roster.members()
 			for _, m := range alive {
