@@ -89,6 +89,12 @@ func (c routeCommand) Run(t terminal) error {
 	case "nowhere":
 		fmt.Fprintf(t.out, "%s is nowhere, as %s knows\n", address, r.Asked)
 		return nil
+	case "unsure":
+		fmt.Fprintf(t.out, "%s is nowhere, as far as %s knows, whose table had no room for some devices\n", address, r.Asked)
+		return nil
+	case "unknown":
+		fmt.Fprintf(t.out, "%s is nowhere, as far as %s knows, which has not got the sessions of all other nodes yet\n", address, r.Asked)
+		return nil
 	case "closed":
 		fmt.Fprintf(t.out, "%s has just left %s, as %s knows\n", address, orDash(r.Node), r.Asked)
 		return nil

@@ -24,6 +24,7 @@ func newFakeNode() *fakeNode {
 	api := http.NewServeMux()
 	api.HandleFunc("POST /v1/messages", fakePush)
 	api.HandleFunc("GET /v1/accounts/{account}/devices", fakeDevices)
+	api.HandleFunc("GET /v1/accounts/{account}/devices/{device}/route", fakeRoute)
 	api.HandleFunc("DELETE /v1/accounts/{account}/devices/{device}/session", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("device") == "gone" {
 			fakeProblem(w, 404, "device_unknown", "there is no record of device "+r.PathValue("account")+"/gone")
@@ -71,8 +72,13 @@ func fakeProblem(w http.ResponseWriter, status int, code, detail string) {
 func fakePush(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Content-Type") == "application/x-ndjson" {
 		http.NewResponseController(w).EnableFullDuplex()
-		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-			fmt.Fprintln(w, fakeOutcome(lines.Bytes()))
+		lines := bufio.NewScanner(r.Body)
+		for n := 1; lines.Scan(); n++ {
+			if lines.Text() == "cut" {
+				fmt.Fprintf(w, `{"error":{"code":"draining","detail":"this node is going away","line":%d}}`+"\n", n-1)
+				return
+			}
+			fmt.Fprintf(w, `{"line":%d,%s`+"\n", n, fakeOutcome(lines.Bytes())[1:])
 			http.NewResponseController(w).Flush()
 		}
 		return
@@ -104,7 +110,7 @@ func fakeOutcome(body []byte) string {
 		Base64  []byte
 	}
 	if err := json.Unmarshal(body, &p); err != nil {
-		return `{"code":"json_invalid","detail":"not JSON"}`
+		return `{"status":400,"error":{"code":"json","detail":"not JSON"}}`
 	}
 	said := "json:" + string(p.Payload)
 	if p.Text != nil {
@@ -116,6 +122,8 @@ func fakeOutcome(body []byte) string {
 	switch {
 	case p.To.All:
 		return `{"id":"n.1.1","counts":{"written":7,"offline":0}}`
+	case p.To.Device == "unasked":
+		return `{"status":202,"id":"n.1.1"}`
 	case p.To.Account == "nobody":
 		return `{"id":"n.1.1","outcomes":[]}`
 	case p.To.Device == "":
@@ -134,6 +142,16 @@ func fakeDevices(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, `{"account":"alice","devices":[
 		{"device":"phone","online":true,"node":"n1","since_ms":1700000000000,"remote":"127.0.0.1:9","attrs":{"os":"x"}},
 		{"device":"tablet","online":false,"last_seen_ms":1600000000000}],"truncated":true}`)
+}
+
+// fakeRoute answers with the device's name as the state.
+func fakeRoute(w http.ResponseWriter, r *http.Request) {
+	state := r.PathValue("device")
+	answer := map[string]any{"asked": "n1", "state": state, "linked": false, "home": "n3"}
+	if state == "here" || state == "there" || state == "closed" {
+		answer["node"], answer["epoch"], answer["since_ms"], answer["linked"] = "n2", 7, 1700000000000, true
+	}
+	json.NewEncoder(w).Encode(answer)
 }
 
 // fakeEvents is the public listener's /sse: a greeting, a comment, a message on two lines

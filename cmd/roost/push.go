@@ -47,8 +47,8 @@ With --ttl the message is kept on disk before anything else; its id is printed l
 "roost message ID".
 
 Exits with 0 when every outcome reached the level asked for, 3 when one did not, 1 when the push
-could not be made, 2 when the command line is wrong. With --ttl, queued is enough, unless the
-level is acked.
+could not be made, 2 when the command line is wrong. With a ttl, queued is enough, unless the
+level is acked; --ndjson says how many results are queued.
 
 Examples:
   roost push alice/phone '{"hello":"world"}'
@@ -238,7 +238,8 @@ func (c *pushCommand) reached(a client.Answer) bool {
 	return c.Wait == "none" || len(a.Outcomes)+len(a.Counts) > 0
 }
 
-// good reports whether an outcome is at the level asked for.
+// good reports whether an outcome is at the level asked for. Only a push with a ttl, which
+// a line of a stream may have of its own, is ever queued.
 func (c *pushCommand) good(word string) bool {
 	outcome, _ := session.ParseOutcome(word)
 	switch c.Wait {
@@ -247,5 +248,5 @@ func (c *pushCommand) good(word string) bool {
 	case "none":
 		return outcome == session.Acked || outcome == session.Written || outcome == session.Queued || outcome == session.Pending
 	}
-	return outcome == session.Acked || outcome == session.Written || outcome == session.Queued && c.TTL > 0
+	return outcome == session.Acked || outcome == session.Written || outcome == session.Queued
 }

@@ -32,7 +32,7 @@ func (c *Client) Nodes(ctx context.Context) ([]Node, error) {
 // Route is where a message to a device would go.
 type Route struct {
 	Asked   string `json:"asked"`
-	State   string `json:"state"` // here, there, closed, nowhere, unsure
+	State   string `json:"state"` // here, there, closed, nowhere, unsure, unknown
 	Node    string `json:"node"`
 	Epoch   uint64 `json:"epoch"`
 	Linked  bool   `json:"linked"`
