@@ -118,7 +118,10 @@ func expectKnown(t *testing.T, account, device string, nodes ...*testNode) {
 
 // TestRecordsLiveAtTheHome: whatever node a device was connected to.
 func TestRecordsLiveAtTheHome(t *testing.T) {
-	nodes := startClusterWith(t, 3, quickly)
+	nodes := startClusterWith(t, 3, func(c *config.Config) {
+		quickly(c)
+		c.API.HTTP.DevicesMax = 2
+	})
 	settled(nodes...)
 	account := nodes[0].accountAt("n3", 0)
 	phone := nodes[0].connect(account, "phone")
@@ -163,6 +166,15 @@ func TestRecordsLiveAtTheHome(t *testing.T) {
 		if list := nodes[i].asks(others, account); !strings.Contains(list, `"phone"`) {
 			t.Errorf("%s: %s", nodes[i].node.origin.Node, list)
 		}
+	}
+	// A list that is cut says so, also where another node has cut it.
+	nodes[0].visit(account, "tv", nodes...)
+	nodes[1].visit(account, "watch", nodes...)
+	for _, n := range nodes {
+		n.eventually("the list is cut", func() bool {
+			_, text := n.call("GET", "/v1/accounts/"+account+"/devices", "")
+			return strings.Count(text, `"device":`) == 2 && strings.Contains(text, `"truncated":true`)
+		})
 	}
 }
 

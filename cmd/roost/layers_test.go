@@ -43,6 +43,7 @@ var layers = map[string]layer{
 	"session/presence":  verbs, // apart from relay: it carries no messages, and keeps what watchers were told
 	"session/processor": verbs,
 	"session/protocol":  verbs,
+	"session/records":   verbs,
 	"session/relay":     verbs,
 	"session/replica":   verbs,
 	"session/topics":    verbs,

@@ -121,8 +121,9 @@ func (n *node) newCluster() (err error) {
 		Key: key, Gossip: n.cfg.Gossip, Peer: n.cfg.Peer, Route: n.cfg.Route, Replica: n.cfg.Replica,
 		Processor: n.cfg.Deviceless,
 		Now:       n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
-		Keeping: cluster.Keeping(n.cfg.Cluster.Keep), Listing: cluster.Listing(n.cfg.Cluster.Lists),
-		Tracer: n.trace, TopicAskTimeout: n.cfg.Topics.AskTimeout,
+		Keeping: n.cfg.Cluster.Keep, Listing: cluster.Listing(n.cfg.Cluster.Lists),
+		DevicesMax: n.cfg.API.HTTP.DevicesMax,
+		Tracer:     n.trace, TopicAskTimeout: n.cfg.Topics.AskTimeout,
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()
@@ -144,7 +145,7 @@ func (n *node) connect() (err error) {
 	var others deliver.Cluster // an interface that holds a nil pointer would not be nil
 	if n.cluster != nil {
 		others = n.cluster
-		journal = cluster.Journal{Own: n.store, Others: n.cluster}
+		journal = n.cluster.Journal(n.store)
 	}
 	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
 	if n.trace != nil { // an interface that holds a nil pointer would not be nil

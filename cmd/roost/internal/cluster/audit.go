@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/session"
@@ -17,6 +18,8 @@ type auditing struct {
 
 	mu    sync.Mutex
 	nodes map[session.Origin]struct{}
+
+	closed atomic.Uint64 // see KeepStats
 }
 
 func (a *auditing) add(o session.Origin) {
@@ -62,7 +65,7 @@ func (c *Cluster) audit() {
 // auditRecords looks at every record once; false: the node leaves.
 func (c *Cluster) auditRecords(nodes map[session.Origin]struct{}) bool {
 	for after := []byte(nil); ; {
-		list, next, err := c.node.Store.Held(after, c.keeper.cfg.HandOverFacts, func(string) bool { return true })
+		list, next, err := c.node.Store.Held(after, c.settings.Keeping.HandOverFacts, func(string) bool { return true })
 		if err != nil {
 			c.log.Warn("records cannot be audited", "error", err)
 			return true
@@ -75,11 +78,11 @@ func (c *Cluster) auditRecords(nodes map[session.Origin]struct{}) bool {
 			for _, h := range c.gone(nodes, gone) {
 				h.Closed, h.ClosedMS, h.CloseCode = true, max(c.nowMS(), h.OpenedMS), closedAbnormally
 				if c.node.Store.Keep(&h.Fact) {
-					c.keeper.count.auditClosed.Add(1)
+					c.auditing.closed.Add(1)
 				}
 			}
 		}
-		if after = next; next == nil || !c.waitFor(c.keeper.cfg.HandOverPause, nil) {
+		if after = next; next == nil || !c.waitFor(c.settings.Keeping.HandOverPause, nil) {
 			return next == nil
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/records"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/topics"
@@ -30,8 +31,10 @@ type Settings struct {
 	Peer    peer.Config
 	Route   route.Config
 	Replica replica.Config
-	Keeping Keeping
+	Keeping records.Config
 	Listing Listing
+
+	DevicesMax int // devices of an account that a list has (api.http.devices_max)
 
 	Now             func() time.Time // the node's clock, which may be set
 	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
@@ -73,7 +76,7 @@ type Cluster struct {
 	gossip        *gossip.Gossip
 	homes         *homes
 	moving        sync.Mutex // held from a change of members until everybody concerned knows
-	keeper        *keeper
+	keeper        *records.Keeper
 	mail          *mailbox.Homes // set once, before Attach
 	missedTimeout time.Duration  // as mail
 	handing       handing
@@ -117,8 +120,11 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.auditing.wake = make(chan struct{}, 1)
 	c.homes = newHomes(s.Key, self.Node, s.Processor)
 	c.lists.init(s.Listing)
-	c.keeper = newKeeper(s.Keeping, self.Node, c.homes)
-	c.keeper.due = c.handing.due
+	c.keeper = records.New(s.Keeping, records.Ports{
+		Self: self, Home: c.homes.of, Due: c.handing.due,
+		// The pool is there before anything is linked, so before anything can be sent.
+		Send: func(node string, t wire.LinkType, body []byte) bool { return c.pool.Control(node, t, body) },
+	})
 	c.replies.New = func() any { return new(reply) }
 	c.buffers.New = func() any { return new([]byte) }
 	if c.table, err = route.New(s.Route); err != nil {
@@ -142,7 +148,6 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
-	c.keeper.send = c.pool.Control
 	return c, nil
 }
 
@@ -150,7 +155,16 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 
 // Attach gives the cluster the rest of the node. It comes before Start.
-func (c *Cluster) Attach(n Node) { c.node, c.keeper.store = n, n.Store }
+func (c *Cluster) Attach(n Node) {
+	c.node = n
+	c.keeper.Attach(n.Store)
+}
+
+// Journal takes what happens to this node's sessions to the homes of their accounts; own is
+// this node's store.
+func (c *Cluster) Journal(own *store.Store) records.Journal {
+	return records.Journal{Own: own, Keeper: c.keeper}
+}
 
 // Start opens the listeners for links and gossip and looks for other nodes. internal and
 // public are the addresses of those listeners, public empty if there is none. It fails when others could not dial this
@@ -249,7 +263,7 @@ func (c *Cluster) Close() {
 // waitForHomes gives the homes of this node's last sessions time to answer. What they do
 // not keep by then this node keeps.
 func (c *Cluster) waitForHomes() {
-	for end := time.Now().Add(c.settings.Gossip.LeaveTimeout); c.keeper.queued() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(c.settings.Gossip.LeaveTimeout); c.keeper.Queued() > 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
@@ -270,7 +284,7 @@ func (c *Cluster) tick() {
 			c.replica.Tick(c.nowMS())
 			c.watchRoom()
 			c.mail.Tick(c.settings.SteadyMS())
-			c.keeper.tick(c.handing.pending(), c.settings.SteadyMS())
+			c.keeper.Tick(c.handing.pending(), c.settings.SteadyMS())
 			if n := c.node.Store.Resyncs(); n != resyncs {
 				resyncs = n
 				c.handing.due()
@@ -322,90 +336,4 @@ func (c *Cluster) isFilled() bool {
 	}
 	c.filled.Store(true)
 	return true
-}
-
-// Locate says where the table has a device (deliver.Cluster).
-func (c *Cluster) Locate(account, device string) deliver.Place {
-	address, ofAccount := c.settings.Key.Address(account, device)
-	e, ok := c.table.Lookup(address)
-	switch {
-	case !ok && c.replica.Crowded():
-		return deliver.Place{State: deliver.Unsure}
-	case !ok && (c.replica.Lacking() > 0 || !c.isFilled()):
-		return deliver.Place{State: deliver.Unknown}
-	case !ok:
-		return deliver.Place{}
-	}
-	p := deliver.Place{Author: uint16(e.Author), Address: address, Account: ofAccount, Version: e.Version}
-	switch o, known := c.replica.Origin(e.Author); {
-	case e.Closed || !known:
-		p.State = deliver.Closed
-	case e.Author == c.replica.Self():
-		p.State = deliver.Here
-	default:
-		p.State, p.Node = deliver.There, o.Node
-	}
-	return p
-}
-
-// Online returns the version of a device's session, on whatever node it is.
-func (c *Cluster) Online(a session.Address) (version uint64, ok bool) {
-	if s := c.sessions.Lookup(a.Account, a.Device); s != nil {
-		return s.Version, true
-	}
-	p := c.Locate(a.Account, a.Device)
-	return p.Version, p.State == deliver.There
-}
-
-// Hash names a device as the logs do.
-func (c *Cluster) Hash(account, device string) (address, ofAccount uint64) {
-	return c.settings.Key.Address(account, device)
-}
-
-// Holds says whether the own log has an open session with the hash of an address
-// (deliver.Cluster).
-func (c *Cluster) Holds(account, device string) bool {
-	address, _ := c.settings.Key.Address(account, device)
-	_, closed, ok := c.table.Get(c.replica.Self(), address)
-	return ok && !closed
-}
-
-// Forget takes what Locate said out of the table (deliver.Cluster).
-func (c *Cluster) Forget(p deliver.Place) {
-	c.replica.Misrouted(p.Address, p.Account, replica.Entry{Author: replica.Author(p.Author), Version: p.Version})
-}
-
-// AppendNodes appends the other nodes that may hold devices of the account, or any
-// (deliver.Cluster).
-func (c *Cluster) AppendNodes(dst []string, account string) []string {
-	if account == "" {
-		return c.appendMembers(dst)
-	}
-	_, ofAccount := c.settings.Key.Address(account, "")
-	var room [16]route.Author
-	for _, a := range c.table.AppendAccount(room[:0], ofAccount) {
-		if o, ok := c.replica.Origin(a); ok && a != c.replica.Self() {
-			dst = append(dst, o.Node)
-		}
-	}
-	return c.appendUnnamed(dst)
-}
-
-func (c *Cluster) appendMembers(dst []string) []string {
-	select {
-	case <-c.ready:
-	default:
-		return dst
-	}
-	for _, m := range c.members() {
-		if m.Node != c.self.Node {
-			dst = append(dst, m.Node)
-		}
-	}
-	return dst
-}
-
-// Forward takes a message to a node (deliver.Cluster).
-func (c *Cluster) Forward(node string, f *wire.Forward, rcpt deliver.Answers, tag uint64) {
-	c.pool.Send(node, f, rcpt, tag)
 }

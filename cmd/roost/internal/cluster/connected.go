@@ -60,7 +60,7 @@ func (d Connected) Names(account string, named func(devices []string), done func
 // namesHere lists the account's devices that are connected to this node.
 func (c *Cluster) namesHere(account string) []string {
 	sessions := c.sessions.AppendAccount(nil, account)
-	names := make([]string, 0, min(len(sessions), devicesMax))
+	names := make([]string, 0, min(len(sessions), namesMax))
 	for _, s := range sessions[:cap(names)] {
 		names = append(names, s.Device)
 	}

@@ -7,10 +7,10 @@
 //	deliver ──> table (where?) ──> peer (forward) ──> others' deliver
 //	gossip (who is a member) ──> peer (whom to link), replica (whose log to follow)
 //	peer (a link was reset) ──> gossip (is it dead?)
-//	registry opens, closes ──> journal ──> keeper (facts) ──> peer ──> store of the account's home
-//	gossip (members changed) ──> homes ──> handover (facts on this disk) ──> keeper ──> their new homes
+//	registry opens, closes ──> records (journal, keeper) ──> peer ──> store of the account's home
+//	gossip (members changed) ──> homes ──> handover (facts on this disk) ──> records ──> their new homes
 //
 // cmd/roost makes one Cluster, before the registry, which needs its hashes, and starts
-// it when the listeners' addresses are known. Start reading at cluster.go; at
-// journal.go and keeper.go for the records of devices, which the home of an account keeps.
+// it when the listeners' addresses are known. Start reading at cluster.go, then links.go for
+// what arrives and locate.go for what delivery asks.
 package cluster

@@ -6,21 +6,42 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
+	"github.com/roostpush/roost/session/records"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/topics"
+	"github.com/roostpush/roost/store"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testKeeping = records.Config{QueueBytes: 4 << 20, BatchBytes: 64 << 10, AckTimeout: time.Minute, SettleAfter: time.Second, HandOverFacts: 100, HandOverPause: time.Millisecond}
+
+// openStore opens a store for a node until the test ends.
+func openStore(t testing.TB, node string) *store.Store {
+	t.Helper()
+	cfg := store.Default()
+	cfg.Directory = t.TempDir()
+	s, err := store.Open(cfg, node, slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
 
 // start runs a node's part of a cluster, with real links and real gossip.
 func start(t *testing.T, node string, join ...string) *Cluster {
 	t.Helper()
 	s := Settings{Key: route.Key{1}, Gossip: gossip.Default(), Peer: peer.Default(), Route: route.Default(), Replica: replica.Default()}
-	s.Keeping = testKeeping
+	s.Keeping, s.DevicesMax = testKeeping, 1000
 	s.Now, s.SteadyMS = time.Now, func() int64 { return time.Now().UnixMilli() }
 	s.Gossip.Listen, s.Gossip.Join, s.Gossip.RejoinMin = "127.0.0.1:0", join, 50*time.Millisecond
 	s.Peer.Listen = "127.0.0.1:0"

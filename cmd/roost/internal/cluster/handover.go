@@ -16,6 +16,8 @@ import (
 type handing struct {
 	asked, done atomic.Uint64
 	wake        chan struct{} // capacity 1
+
+	passes, unfinished, handedOver atomic.Uint64 // see KeepStats
 }
 
 // due says that there may be something to hand over.
@@ -60,12 +62,12 @@ func (c *Cluster) handOver() {
 		}
 		for c.handing.pending() && c.settle() {
 			asked := c.handing.asked.Load()
-			c.keeper.count.passes.Add(1)
+			c.handing.passes.Add(1)
 			if c.pass() {
 				c.handing.done.Store(asked)
 				pause = passPauseMin
 			} else {
-				c.keeper.count.unfinished.Add(1)
+				c.handing.unfinished.Add(1)
 				pause = min(2*pause, passPauseMax)
 			}
 			if !c.waitFor(pause, c.handing.wake) {
@@ -78,7 +80,7 @@ func (c *Cluster) handOver() {
 // settle waits until the members have been the same for a while.
 func (c *Cluster) settle() bool {
 	for {
-		left := c.keeper.cfg.SettleAfter - c.homes.sinceChange(c.settings.SteadyMS())
+		left := c.settings.Keeping.SettleAfter - c.homes.sinceChange(c.settings.SteadyMS())
 		if left <= 0 {
 			return true
 		}
@@ -115,7 +117,7 @@ func (c *Cluster) pass() bool {
 	}
 	whole := true
 	for after := []byte(nil); ; {
-		list, next, err := c.node.Store.Held(after, c.keeper.cfg.HandOverFacts, func(account string) bool { return !c.homes.isSelf(account) })
+		list, next, err := c.node.Store.Held(after, c.settings.Keeping.HandOverFacts, func(account string) bool { return !c.homes.isSelf(account) })
 		if err != nil {
 			c.log.Warn("records cannot be handed over", "error", err)
 			return false
@@ -126,7 +128,7 @@ func (c *Cluster) pass() bool {
 		if next == nil {
 			return whole
 		}
-		if after = next; !c.waitFor(c.keeper.cfg.HandOverPause, nil) {
+		if after = next; !c.waitFor(c.settings.Keeping.HandOverPause, nil) {
 			return false
 		}
 	}
@@ -136,7 +138,8 @@ func (c *Cluster) pass() bool {
 func (c *Cluster) handPortion(list []store.Held) (whole bool) {
 	homes := map[string][]store.Held{}
 	for _, h := range list {
-		homes[c.homes.of(h.Account)] = append(homes[c.homes.of(h.Account)], h)
+		home := c.homes.of(h.Account) // once: it may be another in a moment
+		homes[home] = append(homes[home], h)
 	}
 	var mu sync.Mutex
 	var kept []store.Held
@@ -144,11 +147,12 @@ func (c *Cluster) handPortion(list []store.Held) (whole bool) {
 	for node, rest := range homes {
 		for len(rest) > 0 {
 			wait.Add(1)
-			n := c.keeper.offer(node, rest, func(part []store.Held, ok bool) {
+			portion := rest
+			n := c.keeper.Offer(node, len(portion), func(i int) *session.Fact { return &portion[i].Fact }, func(n int, ok bool) {
 				defer wait.Done()
 				if ok {
 					mu.Lock()
-					kept = append(kept, part...)
+					kept = append(kept, portion[:n]...)
 					mu.Unlock()
 				}
 			})
@@ -165,7 +169,7 @@ func (c *Cluster) handPortion(list []store.Held) (whole bool) {
 		c.log.Warn("records that were handed over cannot be deleted", "error", err)
 		return false
 	}
-	c.keeper.count.handedOver.Add(uint64(released))
+	c.handing.handedOver.Add(uint64(released))
 	return released == len(list)
 }
 

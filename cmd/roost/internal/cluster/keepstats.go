@@ -1,53 +1,27 @@
 package cluster
 
-import "sync/atomic"
+import "github.com/roostpush/roost/session/records"
 
 // KeepStats is what became of facts that belong to another node, or came from one.
 type KeepStats struct {
-	Queued       int        `metric:"roost_keep_queued_bytes" doc:"facts that wait to be kept by the homes of their accounts, bytes"`
-	Pending      int        `metric:"roost_keep_hand_over_pending" doc:"1: there may be facts here that belong elsewhere"`
-	Sent         uint64     `metric:"roost_keep_sent_total" doc:"facts sent to the homes of their accounts"`
-	Acknowledged uint64     `metric:"roost_keep_acknowledged_total" doc:"facts that are on the disk of the home"`
-	RefusedThere uint64     `metric:"roost_keep_refused_by_home_total" doc:"facts for which the home had no room"`
-	LateAnswers  uint64     `metric:"roost_keep_late_answers_total" doc:"answers of homes that nobody waits for any more"`
-	StoodIn      ByStanding `metric:"roost_keep_stood_in_total" label:"reason" doc:"facts kept here in place of the home, by reason; they are handed over later"`
-	Lost         uint64     `metric:"roost_keep_lost_total" doc:"facts that this node had no room for either"`
-	Received     uint64     `metric:"roost_keep_received_total" doc:"facts of other nodes noted here"`
-	Refused      uint64     `metric:"roost_keep_refused_total" doc:"facts of other nodes refused because the journal was full; those nodes keep them"`
-	HandedOver   uint64     `metric:"roost_keep_handed_over_total" doc:"facts that were on this disk and are on the home's now"`
-	Passes       uint64     `metric:"roost_keep_passes_total" doc:"times that the records were looked through for facts that belong elsewhere"`
-	PassesFailed uint64     `metric:"roost_keep_passes_unfinished_total" doc:"of those, the ones after which some were still here"`
-	AuditClosed  uint64     `metric:"roost_keep_audit_closed_total" doc:"records closed because their node had lost the end of their session"`
-}
+	records.Stats
 
-// ByStanding is one counter for each reason to stand in.
-type ByStanding [standings - 1]uint64
-
-// Label is the value of the label reason for the counter i.
-func (ByStanding) Label(i int) string {
-	return [standings - 1]string{"unlinked", "queue_full", "late", "refused"}[i]
-}
-
-type keepCounts struct {
-	sent, acknowledged, refusedThere, lateAnswers, lost, received, refused, handedOver, passes, unfinished, auditClosed atomic.Uint64
-
-	stoodIn [standings]atomic.Uint64
+	Pending      int    `metric:"roost_keep_hand_over_pending" doc:"1: there may be facts here that belong elsewhere"`
+	HandedOver   uint64 `metric:"roost_keep_handed_over_total" doc:"facts that were on this disk and are on the home's now"`
+	Passes       uint64 `metric:"roost_keep_passes_total" doc:"times that the records were looked through for facts that belong elsewhere"`
+	PassesFailed uint64 `metric:"roost_keep_passes_unfinished_total" doc:"of those, the ones after which some were still here"`
+	AuditClosed  uint64 `metric:"roost_keep_audit_closed_total" doc:"records closed because their node had lost the end of their session"`
 }
 
 // keepStats returns the counters.
 func (c *Cluster) keepStats() KeepStats {
-	n := &c.keeper.count
 	s := KeepStats{
-		Queued: c.keeper.queued(),
-		Sent:   n.sent.Load(), Acknowledged: n.acknowledged.Load(), RefusedThere: n.refusedThere.Load(), LateAnswers: n.lateAnswers.Load(),
-		Lost: n.lost.Load(), Received: n.received.Load(), Refused: n.refused.Load(),
-		HandedOver: n.handedOver.Load(), Passes: n.passes.Load(), PassesFailed: n.unfinished.Load(), AuditClosed: n.auditClosed.Load(),
+		Stats:      c.keeper.Stats(),
+		HandedOver: c.handing.handedOver.Load(), Passes: c.handing.passes.Load(), PassesFailed: c.handing.unfinished.Load(),
+		AuditClosed: c.auditing.closed.Load(),
 	}
 	if c.handing.pending() {
 		s.Pending = 1
-	}
-	for i := range s.StoodIn {
-		s.StoodIn[i] = n.stoodIn[i+1].Load()
 	}
 	return s
 }

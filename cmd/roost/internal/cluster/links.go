@@ -189,7 +189,7 @@ func (i incoming) Asked(from session.Origin, q *wire.LinkQuestion, way peer.Answ
 // Keep takes facts whose home this node is. They are acknowledged once they are on disk.
 func (i incoming) Keep(from session.Origin, k *wire.Keep) {
 	c := i.c
-	kept, elsewhere := c.keeper.take(from.Node, k)
+	kept, elsewhere := c.keeper.Take(from.Node, k)
 	c.lists.changedFacts(c.settings.Key, k.Facts)
 	if elsewhere {
 		c.handing.due() // the two nodes do not see the same members yet
@@ -210,7 +210,7 @@ func (i incoming) Keep(from session.Origin, k *wire.Keep) {
 }
 
 // Kept hears what became of facts that were sent to their home.
-func (i incoming) Kept(from session.Origin, a *wire.Kept) { i.c.keeper.kept(from.Node, a) }
+func (i incoming) Kept(from session.Origin, a *wire.Kept) { i.c.keeper.Kept(from.Node, a) }
 
 // Mail takes a message that this node is to keep, Mailed what became of one that it sent.
 func (i incoming) Mail(from session.Origin, m *wire.Mail)      { i.c.mail.Take(from.Node, m) }
@@ -220,7 +220,7 @@ func (i incoming) MailAck(_ session.Origin, a *wire.MailAck)   { i.c.mail.AckedE
 
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)
-	i.c.keeper.linked(to.Node, i.c.pool.Speaks(to.Node, wire.LinkTypeKeep))
+	i.c.keeper.Linked(to.Node, i.c.pool.Speaks(to.Node, wire.LinkTypeKeep))
 	i.c.handing.again()
 	i.c.mail.Linked(to.Node)
 	if i.c.pool.Speaks(to.Node, wire.LinkTypeInterest) {
@@ -232,7 +232,7 @@ func (i incoming) Up(to session.Origin) {
 func (i incoming) Down(to session.Origin, why wire.GoodbyeReason) {
 	i.c.log.Info("link down", "node", to.Node, "epoch", to.Epoch, "reason", why.String())
 	i.c.replica.Unlinked(to.Node)
-	i.c.keeper.linked(to.Node, false)
+	i.c.keeper.Linked(to.Node, false)
 	i.c.mail.Unlinked(to.Node)
 	i.c.telling.unlinked(to.Node)
 	i.c.node.Topics.Unlinked(to.Node)

@@ -126,7 +126,7 @@ func (c *Cluster) known(a session.Address) (list []api.Known, missing bool, err 
 	}
 	nodes, settled := c.whoKnows(a.Account)
 	found, err := c.Ask(nodes, wire.LinkQuestion{Kind: wire.QuestionDevices, Account: a.Account, Device: a.Device})
-	missing = c.homes.isMissing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
+	missing = c.homes.isMissing(c.settings.SteadyMS(), c.settings.Keeping.AbsentFor)
 	if listing != nil && settled && err == nil && !missing {
 		c.lists.keep(listing, found, c.settings.SteadyMS())
 	}
@@ -143,15 +143,15 @@ func (c *Cluster) whoKnows(account string) (_ []string, settled bool) {
 	all := c.appendMembers(nil)
 	keeps := c.homes.of(account)
 	switch {
-	case c.handing.pending(), c.homes.sinceChange(c.settings.SteadyMS()) < 2*c.keeper.cfg.SettleAfter:
+	case c.handing.pending(), c.homes.sinceChange(c.settings.SteadyMS()) < 2*c.settings.Keeping.SettleAfter:
 		return all, false
-	case keeps != c.self.Node && !c.keeper.isUp(keeps):
+	case keeps != c.self.Node && !c.keeper.IsUp(keeps):
 		return all, false
 	}
 	settled = !c.replica.Crowded() && c.replica.Lacking() == 0 // else some changes are not heard of
 	nodes := c.AppendNodes(nil, account)
 	for _, node := range all {
-		if (node == keeps || c.keeper.isHolding(node)) && !slices.Contains(nodes, node) {
+		if (node == keeps || c.keeper.IsHolding(node)) && !slices.Contains(nodes, node) {
 			nodes = append(nodes, node)
 			settled = settled && node == keeps // a holder is about to hand over, and nobody says when it has
 		}

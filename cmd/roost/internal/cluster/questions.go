@@ -74,8 +74,8 @@ func (c *Cluster) find(q *wire.LinkQuestion) *session.Session {
 	return c.sessions.Lookup(q.Account, q.Device)
 }
 
-// devicesMax bounds the devices that one answer lists.
-const devicesMax = 1000
+// namesMax bounds the connected devices that one answer names.
+const namesMax = 1000
 
 // look lists what this node knows, as JSON.
 func (c *Cluster) look(q *wire.LinkQuestion) *wire.LinkAnswer {
@@ -105,8 +105,9 @@ func (c *Cluster) here(q *wire.LinkQuestion) ([]api.Known, error) {
 	}
 	var records []session.Record
 	var err error
+	most := c.settings.DevicesMax + 1 // whoever lists them sees that there are more
 	if q.Device == "" {
-		records, err = c.node.Store.Account(q.Account, devicesMax)
+		records, err = c.node.Store.Account(q.Account, most)
 	} else if rec, ok, failed := c.node.Store.Device(session.Address{Account: q.Account, Device: q.Device}); ok || failed != nil {
 		records, err = []session.Record{rec}, failed
 	}
@@ -122,7 +123,7 @@ func (c *Cluster) here(q *wire.LinkQuestion) ([]api.Known, error) {
 	for _, rec := range records {
 		if i, ok := at[rec.Device]; ok {
 			list[i].Record = rec
-		} else if len(list) < devicesMax {
+		} else if len(list) < most {
 			list = append(list, api.Known{Account: q.Account, Device: rec.Device, Node: c.self.Node, Record: rec})
 		}
 	}
@@ -165,10 +166,14 @@ func (c *Cluster) closeSession(node string, q wire.LinkQuestion, code uint16, re
 	q.Kind, q.Version, q.Body = wire.QuestionDisconnect, uint64(code), []byte(reason)
 	done := make(chan struct{})
 	c.pool.Ask(node, &q, questionTimeout, func(a *wire.LinkAnswer, failed error) {
-		if err = failed; failed == nil {
+		defer close(done)
+		switch err = failed; {
+		case err != nil:
+		case a.Error != "":
+			err = errors.New(a.Error)
+		default:
 			held = a.Held
 		}
-		close(done)
 	})
 	<-done
 	if err != nil {

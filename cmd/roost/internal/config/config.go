@@ -22,6 +22,7 @@ import (
 	"github.com/roostpush/roost/session/processor/jetstream"
 	"github.com/roostpush/roost/session/processor/kafka"
 	"github.com/roostpush/roost/session/protocol"
+	"github.com/roostpush/roost/session/records"
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
@@ -107,9 +108,9 @@ type ClusterConfig struct {
 	Enabled bool   `yaml:"enabled" doc:"whether this node looks for others and lets others link to it; gossip, peer, route and replica count only then"`
 	HashKey string `yaml:"hash_key" secret:"true" doc:"key of the hashes by which nodes know devices, 32 hexadecimal digits, the same on all nodes for ever: openssl rand -hex 16 makes one"`
 
-	Keep  KeepConfig  `yaml:"keep" doc:"how the records of devices get to the home of their account, the node that keeps them"`
-	Mail  MailConfig  `yaml:"mail" doc:"how messages that are kept get there"`
-	Lists ListsConfig `yaml:"lists" doc:"what is remembered of other nodes' answers about the devices of an account"`
+	Keep  records.Config `yaml:"keep" doc:"how the records of devices get to the home of their account, the node that keeps them"`
+	Mail  MailConfig     `yaml:"mail" doc:"how messages that are kept get there"`
+	Lists ListsConfig    `yaml:"lists" doc:"what is remembered of other nodes' answers about the devices of an account"`
 }
 
 // MailConfig holds the limits of messages that are kept at the home of their account.
@@ -151,46 +152,6 @@ func (c ListsConfig) Validate() error {
 	if c.AgeMax < c.AgeMin {
 		ps.add("age_max", "%v is below age_min (%v)", c.AgeMax, c.AgeMin)
 	}
-	return ps.err()
-}
-
-// KeepConfig holds the limits of what is kept at the home of an account.
-type KeepConfig struct {
-	QueueBytes    int           `yaml:"queue_bytes" doc:"memory for facts on their way to one home, bytes; beyond it this node's own store stands in. 4 MiB are some 25,000 facts, a second of a reconnect storm"`
-	BatchBytes    int           `yaml:"batch_bytes" doc:"size up to which facts share a frame, bytes; the largest token attributes and their user agent must fit"`
-	AckTimeout    time.Duration `yaml:"ack_timeout" doc:"time a home has to put facts on its disk and say so, before this node's own store stands in"`
-	SettleAfter   time.Duration `yaml:"settle_after" doc:"time without a change of the members after which records are handed to their new homes: a node that only starts again should not get them all back"`
-	HandOverFacts int           `yaml:"hand_over_facts" doc:"records looked at, and those that belong elsewhere sent there, before the next pause, count"`
-	HandOverPause time.Duration `yaml:"hand_over_pause" doc:"pause between two such portions, so that a hand-over leaves disk and links to others"`
-	AbsentFor     time.Duration `yaml:"absent_for" doc:"time after a node's failure in which device lists are marked incomplete: it may have records that nobody else has"`
-}
-
-// DefaultKeep returns the limits of a node that nobody configured.
-func DefaultKeep() KeepConfig {
-	return KeepConfig{
-		QueueBytes:    4 << 20,
-		BatchBytes:    64 << 10,
-		AckTimeout:    5 * time.Second,
-		SettleAfter:   3 * time.Second,
-		HandOverFacts: 1024,
-		HandOverPause: 20 * time.Millisecond,
-		AbsentFor:     10 * time.Minute,
-	}
-}
-
-// Validate says what is wrong with the values.
-func (c KeepConfig) Validate() error {
-	var ps checks
-	within(&ps, "batch_bytes", c.BatchBytes, 48<<10, 1<<20)
-	within(&ps, "queue_bytes", c.QueueBytes, 2*48<<10, 1<<30)
-	if c.QueueBytes < 2*c.BatchBytes {
-		ps.add("queue_bytes", "%d is below twice batch_bytes (%d): one batch waits for its answer while the next is filled", c.QueueBytes, c.BatchBytes)
-	}
-	within(&ps, "ack_timeout", c.AckTimeout, 100*time.Millisecond, 10*time.Minute)
-	within(&ps, "settle_after", c.SettleAfter, 10*time.Millisecond, time.Hour)
-	within(&ps, "hand_over_facts", c.HandOverFacts, 1, 1<<16)
-	within(&ps, "hand_over_pause", c.HandOverPause, time.Millisecond, time.Minute)
-	within(&ps, "absent_for", c.AbsentFor, 0, 24*time.Hour)
 	return ps.err()
 }
 
@@ -260,7 +221,7 @@ func Default() Config {
 		API:      api.Default(),
 		Netpoll:  netpoll.Default(),
 		Store:    store.Default(),
-		Cluster:  ClusterConfig{Keep: DefaultKeep(), Mail: DefaultMail(), Lists: DefaultLists()},
+		Cluster:  ClusterConfig{Keep: records.Default(), Mail: DefaultMail(), Lists: DefaultLists()},
 		Gossip:   gossip.Default(),
 		Peer:     peer.Default(),
 		Route:    route.Default(),

@@ -1,22 +1,21 @@
 // HOT PATH: add runs on event loops.
 
-package cluster
+package records
 
 import (
 	"sync"
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/wire"
-	"github.com/roostpush/roost/store"
 )
 
-// keepQueue holds the facts that one other node shall keep, encoded, until it says that
+// queue holds the facts that one other node shall keep, encoded, until it says that
 // it has them. Its life is one link's: when that ends everything is taken out.
 //
 //	add -> the batch that is being filled -> tick sends it -> kept, or taken out as late
 //
 // Any goroutine may call any method; none blocks.
-type keepQueue struct {
+type queue struct {
 	node string
 
 	mu      sync.Mutex
@@ -24,32 +23,31 @@ type keepQueue struct {
 	told    bool   // what it was told last: that this node holds what belongs elsewhere
 	lost    uint64 // of the facts that were lost here, those that it was told of
 	holding bool   // what it said last
-	batches []*keepBatch
+	batches []*batch
 }
 
-// keepBatch is the body of one keep frame.
-type keepBatch struct {
+// batch is the body of one keep frame.
+type batch struct {
 	body    []byte
 	facts   int
-	ref     uint64                             // 0: not sent
-	sinceMS int64                              // when it was sent, or first could not be; 0: neither
-	held    []store.Held                       // that are handed over: they are on this node's disk; nil: from sessions
-	end     func(held []store.Held, kept bool) // of those
+	ref     uint64                 // 0: not sent
+	sinceMS int64                  // when it was sent, or first could not be; 0: neither
+	end     func(n int, kept bool) // of facts that are handed over: they are on this node's disk; nil: from sessions
 }
 
 // add puts a fact, which is borrowed, behind the others, or says why not.
-func (q *keepQueue) add(f *session.Fact, batchesMax int, k *keeper) standing {
+func (q *queue) add(f *session.Fact, batchesMax int, k *Keeper) standing {
 	size := wire.FactSizeMax(f)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.up {
 		return standUnlinked
 	}
-	var b *keepBatch
+	var b *batch
 	if n := len(q.batches); n > 0 {
 		b = q.batches[n-1]
 	}
-	if b == nil || b.ref != 0 || b.held != nil || len(b.body)+size > cap(b.body) {
+	if b == nil || b.ref != 0 || b.end != nil || len(b.body)+size > cap(b.body) {
 		if len(q.batches) >= batchesMax {
 			return standFull
 		}
@@ -64,7 +62,7 @@ func (q *keepQueue) add(f *session.Fact, batchesMax int, k *keeper) standing {
 }
 
 // offer puts a batch of held facts behind the others, unless there is no room.
-func (q *keepQueue) offer(b *keepBatch, batchesMax int) bool {
+func (q *queue) offer(b *batch, batchesMax int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.up || len(q.batches) >= batchesMax {
@@ -75,7 +73,7 @@ func (q *keepQueue) offer(b *keepBatch, batchesMax int) bool {
 }
 
 // tick sends what waits and takes out what has waited for too long.
-func (q *keepQueue) tick(k *keeper, holding bool, lost uint64, nowMS int64) (late []*keepBatch) {
+func (q *queue) tick(k *Keeper, holding bool, lost uint64, nowMS int64) (late []*batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.up {
@@ -87,7 +85,7 @@ func (q *keepQueue) tick(k *keeper, holding bool, lost uint64, nowMS int64) (lat
 		if b.ref == 0 && room {
 			ref := k.ref.Add(1)
 			wire.SetKeep(b.body, ref, wire.KeepState{Holding: holding})
-			if room = k.send(q.node, wire.LinkTypeKeep, b.body); room {
+			if room = k.ports.Send(q.node, wire.LinkTypeKeep, b.body); room {
 				b.ref, b.sinceMS, q.told = ref, nowMS, holding
 				k.count.sent.Add(uint64(b.facts))
 			} else if b.sinceMS == 0 {
@@ -104,7 +102,7 @@ func (q *keepQueue) tick(k *keeper, holding bool, lost uint64, nowMS int64) (lat
 	q.batches = kept
 	if room && (q.told != holding || q.lost != lost) {
 		k.scratch = wire.BeginKeep(k.scratch[:0], 0, wire.KeepState{Holding: holding, Lost: q.lost != lost})
-		if k.send(q.node, wire.LinkTypeKeep, k.scratch) {
+		if k.ports.Send(q.node, wire.LinkTypeKeep, k.scratch) {
 			q.told, q.lost = holding, lost
 		}
 	}
@@ -112,7 +110,7 @@ func (q *keepQueue) tick(k *keeper, holding bool, lost uint64, nowMS int64) (lat
 }
 
 // take removes the batch of that ref; nil: it is not waited for any more.
-func (q *keepQueue) take(ref uint64) *keepBatch {
+func (q *queue) take(ref uint64) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, b := range q.batches {
@@ -125,7 +123,7 @@ func (q *keepQueue) take(ref uint64) *keepBatch {
 }
 
 // link says whether the node can be sent to, and takes out everything when it cannot.
-func (q *keepQueue) link(up bool) (all []*keepBatch) {
+func (q *queue) link(up bool) (all []*batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.up, q.told, q.holding, q.lost = up, false, false, 0
@@ -134,7 +132,7 @@ func (q *keepQueue) link(up bool) (all []*keepBatch) {
 }
 
 // says notes what the node says of itself.
-func (q *keepQueue) says(holding bool) {
+func (q *queue) says(holding bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.holding = holding
@@ -142,7 +140,7 @@ func (q *keepQueue) says(holding bool) {
 
 // state returns whether the node is linked and knows keep frames, whether it holds what
 // belongs elsewhere, and the bytes that wait for it.
-func (q *keepQueue) state() (up, holding bool, bytes int) {
+func (q *queue) state() (up, holding bool, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, b := range q.batches {

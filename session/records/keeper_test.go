@@ -1,11 +1,10 @@
-package cluster
+package records
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,93 +12,71 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/roostpush/roost/session"
-	"github.com/roostpush/roost/session/route"
 	"github.com/roostpush/roost/session/wire"
-	"github.com/roostpush/roost/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var testKeeping = Keeping{QueueBytes: 4 << 20, BatchBytes: 64 << 10, AckTimeout: time.Minute, SettleAfter: time.Second, HandOverFacts: 100, HandOverPause: time.Millisecond}
+// disk is this node's store: the devices of the facts that it took.
+type disk struct {
+	devices map[string]bool
+	full    bool // takes nothing more
+}
 
-// openStore opens a store for a node until the test ends.
-func openStore(t testing.TB, node string) *store.Store {
-	t.Helper()
-	cfg := store.Default()
-	cfg.Directory = t.TempDir()
-	s, err := store.Open(cfg, node, slog.New(slog.DiscardHandler), time.Now)
-	if err != nil {
-		t.Fatal(err)
+func (d *disk) Keep(f *session.Fact) bool {
+	if !d.full {
+		d.devices[strings.Clone(f.Device)] = true // it is borrowed
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
+	return !d.full
 }
 
 // bench is a keeper of node n1 whose link to n2 is a slice, and its store.
 type bench struct {
-	*keeper
+	*Keeper
 	t      testing.TB
-	store  *store.Store
+	disk   *disk
 	frames []wire.Keep // that were sent, oldest first
 	room   bool        // the link takes frames
 	dues   int
 	nowMS  int64
 }
 
-func newBench(t testing.TB, dir string) *bench {
-	t.Helper()
-	cfg := store.Default()
-	cfg.Directory = dir
-	cfg.LossWindow = time.Minute // commits when told to
-	cfg.QuietFlushAfter, cfg.StallAfter = time.Hour, 10*time.Minute
-	s, err := store.Open(cfg, "n1", slog.New(slog.DiscardHandler), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	b := &bench{t: t, store: s, room: true, nowMS: 1_000_000}
-	b.keeper = newKeeper(Keeping{QueueBytes: 4 << 10, BatchBytes: 1 << 10, AckTimeout: time.Second}, "n1", newHomes(route.Key{}, "n1", false))
-	b.keeper.store = s
-	b.keeper.due = func() { b.dues++ }
-	b.keeper.send = func(node string, typ wire.LinkType, body []byte) bool {
-		if !b.room {
-			return false
-		}
-		var k wire.Keep
-		if err := wire.ParseKeep(slices.Clone(body), &k); err != nil || node != "n2" || typ != wire.LinkTypeKeep {
-			t.Fatalf("sent to %s: %v, %v", node, typ, err)
-		}
-		b.frames = append(b.frames, k)
-		return true
-	}
+var testConfig = Config{QueueBytes: 4 << 10, BatchBytes: 1 << 10, AckTimeout: time.Second}
+
+func newBench(t testing.TB) *bench {
+	b := &bench{t: t, disk: &disk{devices: map[string]bool{}}, room: true, nowMS: 1_000_000}
+	b.Keeper = New(testConfig, Ports{
+		Self: session.Origin{Node: "n1", Epoch: 1},
+		Home: func(string) string { return "n1" },
+		Due:  func() { b.dues++ },
+		Send: func(node string, typ wire.LinkType, body []byte) bool {
+			if !b.room {
+				return false
+			}
+			var k wire.Keep
+			if err := wire.ParseKeep(slices.Clone(body), &k); err != nil || node != "n2" || typ != wire.LinkTypeKeep {
+				t.Fatalf("sent to %s: %v, %v", node, typ, err)
+			}
+			b.frames = append(b.frames, k)
+			return true
+		},
+	})
+	b.Attach(b.disk)
 	return b
 }
 
 func (b *bench) fact(device string) {
-	b.keep("n2", &session.Fact{Address: session.Address{Account: "a", Device: device}, Origin: session.Origin{Node: "n1", Epoch: 1},
+	b.Keep("n2", &session.Fact{Address: session.Address{Account: "a", Device: device}, Origin: session.Origin{Node: "n1", Epoch: 1},
 		Number: 1, Version: 5, OpenedMS: 5, Detailed: true, UserAgent: "ua", Remote: "r:1"})
 }
 
 // here returns the devices in this node's store.
-func (b *bench) here() (devices []string) {
-	b.t.Helper()
-	if err := b.store.Flush(context.Background()); err != nil {
-		b.t.Fatal(err)
-	}
-	records, err := b.store.Account("a", 10_000)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, r := range records {
-		devices = append(devices, r.Device)
-	}
-	return devices
-}
+func (b *bench) here() []string { return slices.Sorted(maps.Keys(b.disk.devices)) }
 
 // step is a tick, some time after the last.
 func (b *bench) step(d time.Duration) {
 	b.nowMS += d.Milliseconds()
-	b.keeper.tick(false, b.nowMS)
+	b.Tick(false, b.nowMS)
 }
 
 func (b *bench) expect(reason standing, here ...string) {
@@ -113,19 +90,19 @@ func (b *bench) expect(reason standing, here ...string) {
 	if (b.dues > 0) != (len(here) > 0) {
 		b.t.Errorf("due %d times", b.dues)
 	}
-	if n := b.queued(); n != 0 {
+	if n := b.Queued(); n != 0 {
 		b.t.Errorf("%d bytes wait for ever", n)
 	}
 }
 
 func TestFactsGoToTheHome(t *testing.T) {
-	b := newBench(t, t.TempDir())
-	b.linked("n2", true)
+	b := newBench(t)
+	b.Linked("n2", true)
 	for _, d := range []string{"x", "y"} {
 		b.fact(d)
 	}
 	b.step(time.Millisecond)
-	if len(b.frames) != 1 || len(b.frames[0].Facts) != 2 || b.frames[0].Facts[1].UserAgent != "ua" || b.queued() == 0 {
+	if len(b.frames) != 1 || len(b.frames[0].Facts) != 2 || b.frames[0].Facts[1].UserAgent != "ua" || b.Queued() == 0 {
 		t.Fatalf("%+v", b.frames)
 	}
 	b.fact("z") // while the first batch waits for its answer
@@ -134,10 +111,10 @@ func TestFactsGoToTheHome(t *testing.T) {
 		t.Fatalf("%+v", b.frames)
 	}
 	b.step(time.Millisecond) // nothing is sent twice
-	b.kept("n2", &wire.Kept{Ref: b.frames[1].Ref})
-	b.kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
-	b.kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
-	b.kept("n7", &wire.Kept{Ref: 1})
+	b.Kept("n2", &wire.Kept{Ref: b.frames[1].Ref})
+	b.Kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
+	b.Kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
+	b.Kept("n7", &wire.Kept{Ref: 1})
 	b.step(time.Hour)
 	b.expect(standUnlinked)
 	if n := b.count.acknowledged.Load(); n != 3 || len(b.frames) != 2 || b.count.lateAnswers.Load() != 1 {
@@ -147,45 +124,45 @@ func TestFactsGoToTheHome(t *testing.T) {
 
 func TestOwnStoreStandsIn(t *testing.T) {
 	t.Run("unknown node", func(t *testing.T) {
-		b := newBench(t, t.TempDir())
+		b := newBench(t)
 		b.fact("x")
 		b.expect(standUnlinked, "x")
 	})
 	t.Run("link lost", func(t *testing.T) {
-		b := newBench(t, t.TempDir())
-		b.linked("n2", true)
+		b := newBench(t)
+		b.Linked("n2", true)
 		b.fact("sent")
 		b.step(time.Millisecond)
 		b.fact("waits")
-		b.linked("n2", false)
+		b.Linked("n2", false)
 		b.fact("after")
 		b.step(time.Hour)
 		b.expect(standUnlinked, "after", "sent", "waits")
 	})
 	t.Run("refused", func(t *testing.T) {
-		b := newBench(t, t.TempDir())
-		b.linked("n2", true)
+		b := newBench(t)
+		b.Linked("n2", true)
 		b.fact("x")
 		b.step(time.Millisecond)
-		b.kept("n2", &wire.Kept{Ref: b.frames[0].Ref, Refused: true})
+		b.Kept("n2", &wire.Kept{Ref: b.frames[0].Ref, Refused: true})
 		b.expect(standRefused, "x")
 	})
 	t.Run("no answer in time", func(t *testing.T) {
-		b := newBench(t, t.TempDir())
-		b.linked("n2", true)
+		b := newBench(t)
+		b.Linked("n2", true)
 		b.fact("x")
 		b.step(time.Millisecond)
 		b.step(time.Second)
-		if b.queued() == 0 {
+		if b.Queued() == 0 {
 			t.Error("given up before its time")
 		}
 		b.step(2 * time.Millisecond)
-		b.kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
+		b.Kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
 		b.expect(standLate, "x")
 	})
 	t.Run("no room on the link", func(t *testing.T) {
-		b := newBench(t, t.TempDir())
-		b.linked("n2", true)
+		b := newBench(t)
+		b.Linked("n2", true)
 		b.room = false
 		b.fact("x")
 		b.step(time.Millisecond)
@@ -194,7 +171,7 @@ func TestOwnStoreStandsIn(t *testing.T) {
 		if len(b.frames) != 1 {
 			t.Fatal("not sent when there was room")
 		}
-		b.kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
+		b.Kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
 		b.room = false
 		b.fact("y")
 		b.step(time.Millisecond)
@@ -202,18 +179,18 @@ func TestOwnStoreStandsIn(t *testing.T) {
 		b.expect(standLate, "y")
 	})
 	t.Run("queue full", func(t *testing.T) {
-		b := newBench(t, t.TempDir())
-		b.linked("n2", true)
+		b := newBench(t)
+		b.Linked("n2", true)
 		for i := range 200 {
 			b.fact(fmt.Sprintf("d%03d", i))
 		}
 		full := int(b.count.stoodIn[standFull].Load())
-		if queued := b.queued(); full == 0 || full == 200 || queued > 4<<10 {
+		if queued := b.Queued(); full == 0 || full == 200 || queued > 4<<10 {
 			t.Fatalf("%d stood in, %d bytes queued", full, queued)
 		}
 		b.step(time.Millisecond)
 		for _, f := range b.frames {
-			b.kept("n2", &wire.Kept{Ref: f.Ref})
+			b.Kept("n2", &wire.Kept{Ref: f.Ref})
 		}
 		if n := int(b.count.acknowledged.Load()); n+full != 200 || len(b.here()) != full {
 			t.Errorf("%d at home, %d here", n, len(b.here()))
@@ -223,14 +200,14 @@ func TestOwnStoreStandsIn(t *testing.T) {
 
 // TestHoldingIsTold once, and anew on every link.
 func TestHoldingIsTold(t *testing.T) {
-	b := newBench(t, t.TempDir())
-	b.linked("n2", true)
-	say := func(holding bool) { b.nowMS++; b.keeper.tick(holding, b.nowMS) }
+	b := newBench(t)
+	b.Linked("n2", true)
+	say := func(holding bool) { b.nowMS++; b.Tick(holding, b.nowMS) }
 	say(false)
 	say(true)
 	say(true)
-	b.linked("n2", false)
-	b.linked("n2", true)
+	b.Linked("n2", false)
+	b.Linked("n2", true)
 	say(true)
 	b.room = false
 	say(false)
@@ -245,57 +222,58 @@ func TestHoldingIsTold(t *testing.T) {
 	if want := []bool{true, true, false, true}; !slices.Equal(got, want) {
 		t.Errorf("told %v, want %v", got, want)
 	}
-	if !b.isHolding("n7") || b.isHolding("n2") {
+	if !b.IsHolding("n7") || b.IsHolding("n2") {
 		t.Error("who has not said so may hold anything")
 	}
-	if kept, _ := b.take("n2", &wire.Keep{KeepState: wire.KeepState{Holding: true}}); !kept || !b.isHolding("n2") {
+	if kept, _ := b.Take("n2", &wire.Keep{KeepState: wire.KeepState{Holding: true}}); !kept || !b.IsHolding("n2") {
 		t.Error("n2 has said that it holds")
 	}
 }
 
 // TestHeldFactsStayWhenTheyAreNotKept: they are on the disk already.
 func TestHeldFactsStayWhenTheyAreNotKept(t *testing.T) {
-	b := newBench(t, t.TempDir())
-	for i := range 20 {
-		b.fact(fmt.Sprintf("d%02d", i)) // stands in
-	}
-	b.here()
-	list, next, err := b.store.Held(nil, 100, func(string) bool { return true })
-	if err != nil || len(list) != 20 || next != nil {
-		t.Fatal(len(list), next, err)
+	b := newBench(t)
+	list := make([]session.Fact, 20)
+	for i := range list {
+		list[i] = session.Fact{Address: session.Address{Account: "a", Device: fmt.Sprintf("d%02d", i)}, Origin: session.Origin{Node: "n1", Epoch: 1}, Detailed: true, UserAgent: "ua"}
 	}
 	ends := map[bool]int{}
-	end := func(part []store.Held, kept bool) { ends[kept] += len(part) }
-	if n := b.offer("n2", list, end); n != 0 {
+	offered := 0
+	offer := func() int {
+		rest := list[offered:]
+		return b.Offer("n2", len(rest), func(i int) *session.Fact { return &rest[i] }, func(n int, kept bool) { ends[kept] += n })
+	}
+	if n := offer(); n != 0 {
 		t.Fatalf("%d offered without a link", n)
 	}
-	b.linked("n2", true)
-	offered := 0
+	b.Linked("n2", true)
 	for offered < len(list) {
-		n := b.offer("n2", list[offered:], end)
+		n := offer()
 		if n == 0 {
 			break
 		}
 		offered += n
 	}
 	b.step(time.Millisecond)
-	b.kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
-	b.linked("n2", false)
-	if offered == 0 || ends[true] != len(b.frames[0].Facts) || ends[true]+ends[false] != offered || len(b.here()) != 20 {
-		t.Errorf("%d offered, %v ended, %d here", offered, ends, len(b.here()))
+	for i, f := range b.frames[0].Facts {
+		if f.Device != list[i].Device {
+			t.Errorf("fact %d is of %s", i, f.Device)
+		}
 	}
-	if n := b.count.stoodIn[standUnlinked].Load(); n != 20 {
+	b.Kept("n2", &wire.Kept{Ref: b.frames[0].Ref})
+	b.Linked("n2", false)
+	if offered == 0 || ends[true] != len(b.frames[0].Facts) || ends[true]+ends[false] != offered {
+		t.Errorf("%d offered, %v ended", offered, ends)
+	}
+	if n := b.count.stoodIn[standUnlinked].Load(); n != 0 || len(b.here()) != 0 {
 		t.Errorf("stood in %d times: held facts were noted again", n)
 	}
 }
 
 // TestNoFactIsLost plays random links: at the end every fact is at the home or here.
 func TestNoFactIsLost(t *testing.T) {
-	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		round++
-		b := newBench(t, fmt.Sprintf("%s/%d", t.TempDir(), round))
-		defer b.store.Close()
+		b := newBench(t)
 		home := map[string]bool{}
 		next, answered := 0, 0
 		answer := func(refuse bool) {
@@ -308,7 +286,7 @@ func TestNoFactIsLost(t *testing.T) {
 				home[fact.Device] = home[fact.Device] || !refuse
 			}
 			if f.Ref != 0 {
-				b.kept("n2", &wire.Kept{Ref: f.Ref, Refused: refuse})
+				b.Kept("n2", &wire.Kept{Ref: f.Ref, Refused: refuse})
 			}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
@@ -318,11 +296,11 @@ func TestNoFactIsLost(t *testing.T) {
 			"kept":    func(*rapid.T) { answer(false) },
 			"refused": func(*rapid.T) { answer(true) },
 			"lost":    func(*rapid.T) { answered = min(answered+1, len(b.frames)) },
-			"up":      func(*rapid.T) { b.linked("n2", true) },
-			"down":    func(*rapid.T) { b.linked("n2", false) },
+			"up":      func(*rapid.T) { b.Linked("n2", true) },
+			"down":    func(*rapid.T) { b.Linked("n2", false) },
 			"room":    func(*rapid.T) { b.room = !b.room },
 		})
-		b.linked("n2", false)
+		b.Linked("n2", false)
 		for _, d := range b.here() {
 			home[d] = true
 		}
@@ -336,11 +314,9 @@ func TestNoFactIsLost(t *testing.T) {
 
 // TestLossIsTold once it is over, to everybody, and again on a new link.
 func TestLossIsTold(t *testing.T) {
-	b := newBench(t, t.TempDir())
-	b.linked("n2", true)
-	if err := b.store.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b := newBench(t)
+	b.Linked("n2", true)
+	b.disk.full = true
 	told := func() (times int) {
 		for _, f := range b.frames {
 			if f.Lost {
@@ -350,7 +326,7 @@ func TestLossIsTold(t *testing.T) {
 		return times
 	}
 	b.step(time.Millisecond)
-	b.keep("n3", &session.Fact{Address: session.Address{Account: "a", Device: "x"}, Origin: session.Origin{Node: "n1", Epoch: 1}})
+	b.Keep("n3", &session.Fact{Address: session.Address{Account: "a", Device: "x"}, Origin: session.Origin{Node: "n1", Epoch: 1}})
 	b.step(time.Millisecond)
 	b.step((lostQuietMS - 1) * time.Millisecond)
 	if n := told(); n != 0 || b.count.lost.Load() != 1 {
@@ -361,8 +337,8 @@ func TestLossIsTold(t *testing.T) {
 	if n := told(); n != 1 {
 		t.Errorf("told %d times", n)
 	}
-	b.linked("n2", false)
-	b.linked("n2", true)
+	b.Linked("n2", false)
+	b.Linked("n2", true)
 	b.step(time.Millisecond)
 	if n := told(); n != 2 {
 		t.Errorf("told %d times after another link", n)
