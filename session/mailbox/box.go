@@ -66,6 +66,12 @@ type contents struct {
 type unread struct {
 	early []session.ID // acked
 	gone  []session.ID // settled, so that reading must not bring them back
+	asked []*question  // who wants to hear when they are known; some are answered
+}
+
+// owes reports whether somebody waits for the box to be known: acks, or questions.
+func (b *box) owes() bool {
+	return b.unread != nil && len(b.unread.early)+len(b.unread.asked) > 0
 }
 
 // early returns the acks of messages that are not known yet.

@@ -39,6 +39,8 @@ type Mailbox struct {
 	indexed atomic.Bool // the pass over the store is through
 	looking atomic.Bool // LookAgain waits for a worker
 
+	asking atomic.Int64 // questions of Learn that are not answered yet
+
 	waiting, waitingBytes atomic.Int64 // messages in boxes, and their payloads
 	pending, pendingBytes atomic.Int64 // messages on their way into them
 	boxes                 atomic.Int64
@@ -59,7 +61,8 @@ type shard struct {
 	spare []*box          // boxes to begin anew
 	gates map[string]*gate
 	wheel wheel
-	due   []*box // those that Tick is about to look at
+	due   []*box      // those that Tick is about to look at
+	asked []*question // of Learn, in the order in which they came; some are answered
 	dice  *rand.Rand
 
 	recent  [recentFates]recentFate // a ring
@@ -113,25 +116,6 @@ func (m *Mailbox) Run(ctx context.Context) {
 	workers.Wait()
 }
 
-// Missed returns how many messages wait for the device, sent or not. After a start,
-// until Stats.Indexed, those that the pass has not come to are left out unless the device has
-// been here since.
-func (m *Mailbox) Missed(a session.Address) int {
-	s := m.shard(a.Account)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, n, nowMS := s.boxes[a], 0, m.now()
-	if b == nil {
-		return 0
-	}
-	for i := range b.items {
-		if b.items[i].expiresMS > nowMS {
-			n++
-		}
-	}
-	return n
-}
-
 // Unwatch ends the watching of a message. When it has returned, the watcher is not called
 // any more. A watcher must not call it.
 func (m *Mailbox) Unwatch(id session.ID) { m.watches.remove(id) }
@@ -182,7 +166,7 @@ func (s *shard) boxLocked(a session.Address) *box {
 // releaseLocked lets go of the box if nothing waits in it and nobody has a hold on it.
 // While the pass is under way boxes stay, because they know what it must not bring back.
 func (s *shard) releaseLocked(b *box) {
-	if len(b.items) > 0 || b.pending > 0 || b.working || b.due || len(b.early()) > 0 || !s.mailbox.indexed.Load() {
+	if len(b.items) > 0 || b.pending > 0 || b.working || b.due || b.owes() || !s.mailbox.indexed.Load() {
 		return
 	}
 	s.wheel.take(b)

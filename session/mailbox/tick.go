@@ -17,8 +17,10 @@ func (m *Mailbox) Tick(nowMS int64) {
 		for _, b := range s.due {
 			b.due = true
 		}
-		due := s.due
+		due, overdue := s.due, s.overdueLocked(nowMS)
 		s.mu.Unlock()
+		m.count.missedUnread.Add(uint64(len(overdue)))
+		m.answer(overdue)
 		for len(due) > 0 {
 			n := min(len(due), tickBoxes)
 			s.tick(due[:n], nowMS)
