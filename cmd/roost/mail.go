@@ -20,6 +20,7 @@ func (n *node) newMailbox() {
 		Turns:     n.processor,
 		NewID:     n.router.NewID,
 		Now:       func() int64 { return n.now().UnixMilli() },
+		SteadyMS:  n.steadyMS,
 		Seed:      uint64(n.now().UnixNano()),
 	}
 	if n.trace != nil {

@@ -111,9 +111,8 @@ func (b *box) pumpLocked() (start bool) {
 	case !b.known:
 		start = b.retryMS == 0 && (b.version != 0 || b.owes())
 	case b.unsent > 0 && b.version != 0 && b.retryMS == 0:
-		nowMS := m.now()
-		if b.pass(nowMS); int(b.inFlight) <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2 {
-			start = b.nextRun(nowMS, cfg).n > 0
+		if b.pass(m.steady()); int(b.inFlight) <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2 {
+			start = b.nextRun(m.now(), cfg).n > 0
 		} else if b.patienceMS != 0 {
 			b.shard.dueLocked(b, b.patienceMS)
 		}

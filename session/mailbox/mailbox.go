@@ -27,7 +27,8 @@ type Mailbox struct {
 	tracer    Tracer
 	newID     func() session.ID
 	hash      session.Hasher
-	now       func() int64
+	now       func() int64 // the wall clock, which may be set
+	steady    func() int64 // one that is not
 
 	began   session.ID // ids of its origin from here on are of this run
 	seed    maphash.Seed
@@ -65,6 +66,8 @@ type shard struct {
 	asked []*question // of Learn, in the order in which they came; some are answered
 	dice  *rand.Rand
 
+	aheadMS int64 // of the wheel's clock, the wall clock, as of when boxes were placed
+
 	recent  [recentFates]recentFate // a ring
 	settled uint                    // how many there have been in it
 }
@@ -79,17 +82,21 @@ func New(cfg Config, p Ports) *Mailbox { return newMailbox(cfg, p, shardCount) }
 func newMailbox(cfg Config, p Ports, shards int) *Mailbox {
 	m := &Mailbox{
 		cfg: cfg, store: p.Store, router: p.Router, presence: p.Presence, directory: p.Directory,
-		hash: p.Hash, canceller: p.Canceller, turns: p.Turns, tracer: p.Tracer, newID: p.NewID, now: p.Now,
+		hash: p.Hash, canceller: p.Canceller, turns: p.Turns, tracer: p.Tracer, newID: p.NewID, now: p.Now, steady: p.SteadyMS,
 		began: p.NewID(), seed: maphash.MakeSeed(), shards: make([]shard, shards), why: newReasons(cfg),
 	}
-	nowMS := m.now()
+	if m.steady == nil {
+		m.steady = m.now
+	}
+	steadyMS := m.steady()
+	aheadMS := m.now() - steadyMS
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mailbox, s.boxes, s.gates = m, make(map[session.Address]*box), make(map[string]*gate)
 		if m.hash != nil {
 			s.named = make(map[uint64]*box)
 		}
-		s.wheel.now = nowMS >> tickBits
+		s.wheel.now, s.aheadMS = steadyMS>>tickBits, aheadMS
 		s.dice = rand.New(rand.NewPCG(p.Seed, uint64(i)))
 	}
 	m.posts.New = func() any { return newPost(m) }
@@ -185,12 +192,15 @@ func (s *shard) releaseLocked(b *box) {
 	}
 }
 
-// dueLocked has the box looked at no later than that.
+// dueLocked has the box looked at no later than that, by the steady clock.
 func (s *shard) dueLocked(b *box, dueMS int64) {
 	if b.slot == nil || dueMS < b.dueMS {
 		s.wheel.put(b, dueMS)
 	}
 }
+
+// expiryLocked is when something expires, by the steady clock.
+func (s *shard) expiryLocked(expiresMS int64) (dueMS int64) { return expiresMS - s.aheadMS }
 
 // reasons are the sentences that say which limit was reached, made once so that they cost
 // nothing when it matters.

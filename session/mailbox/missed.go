@@ -35,7 +35,7 @@ func (m *Mailbox) Missed(a session.Address) int {
 // question is somebody who waits until Missed is true of a device.
 type question struct {
 	learned    func()
-	deadlineMS int64 // steady
+	deadlineMS int64 // by the steady clock
 	answered   bool
 }
 
@@ -66,7 +66,7 @@ func (m *Mailbox) Learn(a session.Address, learned func()) bool {
 		m.asking.Add(-1)
 		return false
 	}
-	q := &question{learned: learned, deadlineMS: m.now() + int64(m.cfg.MissedTimeoutMS)}
+	q := &question{learned: learned, deadlineMS: m.steady() + int64(m.cfg.MissedTimeoutMS)}
 	u := b.unreadLocked()
 	u.asked = append(u.asked, q)
 	s.asked = append(s.asked, q)
@@ -94,9 +94,9 @@ func (b *box) askedLocked() (list []*question) {
 
 // overdueLocked takes the questions that have waited for too long. All wait equally long, so
 // they are due in the order in which they came.
-func (s *shard) overdueLocked(nowMS int64) (list []*question) {
+func (s *shard) overdueLocked(steadyMS int64) (list []*question) {
 	n := 0
-	for ; n < len(s.asked) && (s.asked[n].answered || s.asked[n].deadlineMS <= nowMS); n++ {
+	for ; n < len(s.asked) && (s.asked[n].answered || s.asked[n].deadlineMS <= steadyMS); n++ {
 		if q := s.asked[n]; !q.answered {
 			q.answered = true
 			list = append(list, q)

@@ -19,8 +19,10 @@ type Ports struct {
 	NewID func() session.ID
 	// Hash names devices for OpenedElsewhere; nil: that is not called.
 	Hash session.Hasher
-	// Now is the time in Unix milliseconds.
-	Now func() int64
+	// Now is the time in Unix milliseconds, by which messages expire; it may be set. SteadyMS is
+	// a clock in milliseconds, above 0, that nobody sets, by which pauses are measured; nil: nobody
+	// sets Now.
+	Now, SteadyMS func() int64
 	// Seed spreads pauses. Two nodes had better have different ones.
 	Seed uint64
 }

@@ -221,7 +221,7 @@ func (q *post) keepLocked() {
 	}
 	it := item{
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
-		sinceMS: q.message.SentMS, collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),
+		collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),
 		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil && !q.brief, known: true,
 		traced: q.message.Trace != "",
 	}
