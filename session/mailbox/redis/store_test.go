@@ -146,6 +146,36 @@ func checkAll(t *rapid.T, s *Store, mail []session.Kept, fates map[session.ID][]
 	}
 }
 
+// TestNote: the outcome of a device that a message is not kept for stands beside the others,
+// and goes with them.
+func TestNote(t *testing.T) {
+	server := startServer(t)
+	s := server.open(server.config())
+	defer s.Close()
+	k := kept("d", 1)
+	tv := session.Address{Account: "a", Device: "tv"}
+	s.Note(tv, kept("d", 2).ID, session.Overloaded, 5) // nothing is known of that one
+	s.Post([]session.Kept{k}, func(error) {})
+	s.Note(tv, k.ID, session.Overloaded, 5)
+	if err := put(s, kept("last", 3)); err != nil {
+		t.Fatal(err)
+	}
+	_, list, _, err := s.Fates(k.ID)
+	if got := fmt.Sprint(list); err != nil || got != "[{d queued 0} {tv overloaded 5}]" {
+		t.Errorf("fates: %s, %v", got, err)
+	}
+	if _, list, found, err := s.Fates(kept("d", 2).ID); found || err != nil {
+		t.Errorf("fates of what was never kept: %v, %v", list, err)
+	}
+	s.Settle(k.Address, k.ID, session.Acked, 6)
+	if err := put(s, kept("last", 4)); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.redis.PTTL(s.ctx, s.fateKey(k.ID)).Result(); err != nil || left <= 0 {
+		t.Errorf("the outcomes stay for ever: %v, %v", left, err)
+	}
+}
+
 func TestLimitsOfAPage(t *testing.T) {
 	server := startServer(t)
 	s := server.open(server.config())
