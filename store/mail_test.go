@@ -217,6 +217,8 @@ func TestMailIsInOrderOfIDs(t *testing.T) {
 		{"after one that is not there", id(2, 4), 1, 1 << 20, "2.300"},
 		{"after all", id(3, 1<<40), 2, 1 << 20, ""},
 		{"at least one, however large", session.ID{}, 100, 1, "1.1"},
+		{"as many as fit", session.ID{}, 100, len("1.1") + len("1.2"), "1.1 1.2"},
+		{"none that does not fit", session.ID{}, 100, len("1.1") + len("1.2") + 1, "1.1 1.2"},
 	} {
 		if got := mailOf(t, s, "a/d", tt.after, tt.n, tt.bytesMax); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)

@@ -35,7 +35,8 @@ type Store struct {
 
 	mu      sync.Mutex
 	waiting []entry
-	bytes   int
+	queued  int // messages and outcomes in waiting
+	bytes   int // payloads in waiting
 	closing bool
 	failed  string // why the server has not taken the last transaction; empty: it has
 
@@ -55,6 +56,9 @@ type entry struct {
 
 	bytes int
 }
+
+// weight is how many messages or outcomes the entry is.
+func (e *entry) weight() int { return max(len(e.list), 1) }
 
 // Open connects to the server and looks whether it keeps what it is given. node is whose
 // messages these are. It blocks for Config.CallTimeout at most.
@@ -186,7 +190,7 @@ type counters struct{ posted, settled, groups, repeated, refused, dropped, garba
 func (s *Store) Stats() Stats {
 	c := &s.count
 	s.mu.Lock()
-	waiting := len(s.waiting)
+	waiting := s.queued
 	s.mu.Unlock()
 	return Stats{
 		Posted: c.posted.Load(), Settled: c.settled.Load(), Groups: c.groups.Load(), Repeated: c.repeated.Load(),

@@ -345,3 +345,29 @@ func TestOutcomesGo(t *testing.T) {
 		}
 	}
 }
+
+// TestGroupsAndQueueCountDevices: a push to many devices is as many messages, in the queue
+// and in a transaction.
+func TestGroupsAndQueueCountDevices(t *testing.T) {
+	s := &Store{cfg: Default(), more: make(chan struct{}, 1)} // nobody writes
+	s.cfg.QueueMax, s.cfg.GroupMax = 7, 4
+	list := []session.Kept{kept("d", 1), kept("e", 1), kept("f", 1)}
+	refused := 0
+	for range 4 {
+		s.Post(list, func(err error) { refused++ })
+	}
+	if refused != 1 || s.Stats().Waiting != 9 {
+		t.Errorf("%d pushes are refused, %d messages wait", refused, s.Stats().Waiting)
+	}
+	s.cfg.GroupMax = 6
+	for _, want := range []int{2, 1} {
+		if got := len(s.next()); got != want {
+			t.Errorf("%d pushes go together, want %d", got, want)
+		}
+	}
+	s.cfg.QueueMax, s.cfg.GroupMax = 100, 2
+	s.Post(list, nil)
+	if got := len(s.next()); got != 1 || s.Stats().Waiting != 0 || s.bytes != 0 {
+		t.Errorf("%d pushes, %d messages and %d bytes wait", got, s.Stats().Waiting, s.bytes)
+	}
+}

@@ -29,12 +29,13 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 	switch {
 	case s.closing:
 		err = ErrClosed
-	case len(s.waiting) >= s.cfg.QueueMax:
-		err = fmt.Errorf("%w: queue_max: %d wait for the server already%s", ErrFull, s.cfg.QueueMax, s.becauseLocked())
+	case s.queued >= s.cfg.QueueMax:
+		err = fmt.Errorf("%w: queue_max: %d wait for the server already%s", ErrFull, s.queued, s.becauseLocked())
 	case s.bytes+e.bytes > s.cfg.QueueBytesMax:
 		err = fmt.Errorf("%w: queue_bytes_max: payloads of %d bytes wait for the server already%s", ErrFull, s.bytes, s.becauseLocked())
 	default:
 		s.waiting = append(s.waiting, e)
+		s.queued += e.weight()
 		s.bytes += e.bytes
 	}
 	s.mu.Unlock()
@@ -71,6 +72,7 @@ func (s *Store) put(e entry) {
 	closing := s.closing
 	if !closing {
 		s.waiting = append(s.waiting, e)
+		s.queued++
 	}
 	s.mu.Unlock()
 	if closing {
@@ -114,12 +116,17 @@ func (s *Store) write() {
 func (s *Store) next() []entry {
 	for {
 		s.mu.Lock()
-		n := min(len(s.waiting), s.cfg.GroupMax)
-		group := slices.Clone(s.waiting[:n])
-		s.waiting = slices.Delete(s.waiting, 0, n)
-		for i := range group {
-			s.bytes -= group[i].bytes
+		n, weight := 0, 0
+		for ; n < len(s.waiting); n++ {
+			if weight += s.waiting[n].weight(); n > 0 && weight > s.cfg.GroupMax {
+				break // one that is larger goes alone
+			}
+			s.queued -= s.waiting[n].weight()
+			s.bytes -= s.waiting[n].bytes
 		}
+		group := slices.Clone(s.waiting[:n])
+		clear(s.waiting[:n])
+		s.waiting = s.waiting[n:] // not moved to the front: whoever adds to it holds locks
 		closing := s.closing
 		s.mu.Unlock()
 		switch {
@@ -136,6 +143,7 @@ func (s *Store) next() []entry {
 func (s *Store) putBack(group []entry) {
 	s.mu.Lock()
 	s.waiting = slices.Insert(s.waiting, 0, group...)
+	s.queued += len(group)
 	s.mu.Unlock()
 }
 
