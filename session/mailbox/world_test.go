@@ -244,10 +244,15 @@ func (w *world) pauses() bool {
 	return len(w.mailbox.queue.delayed) > 0
 }
 
-// tick lets time pass.
-func (w *world) tick(ms int64) {
+// pass lets time pass that nobody tells the mailbox of.
+func (w *world) pass(ms int64) {
 	w.nowMS += ms
 	w.steadyMS += ms
+}
+
+// tick lets time pass.
+func (w *world) tick(ms int64) {
+	w.pass(ms)
 	w.mailbox.Tick(w.steadyMS, w.nowMS)
 }
 
