@@ -33,6 +33,8 @@ type mail struct {
 	noted    chan struct{} // capacity 1: a settlement waits, and nothing else did
 	ended    chan struct{} // closed when the writer has ended
 
+	inherited chan struct{} // closed when the young messages of earlier processes are filed
+
 	commitMu sync.Mutex // held while groups are committed; before mu
 
 	spills chan chan struct{} // Mailboxes asks the writer that nothing be young

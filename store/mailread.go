@@ -18,7 +18,7 @@ import (
 // It sees what is committed, and not what is settled, on disk or not. It waits for the
 // disk; not for event loops.
 func (s *Store) Mail(dst []session.Kept, a session.Address, after session.ID, n, bytesMax int) ([]session.Kept, error) {
-	if err := s.beginRead(); err != nil {
+	if err := s.beginMailRead(); err != nil {
 		return dst, err
 	}
 	defer s.endRead()
@@ -118,7 +118,7 @@ const mailboxesPortion = 256
 // of them it sets right how many wait, which a message that was settled twice may have
 // made wrong. It waits for the disk; not for event loops.
 func (s *Store) Mailboxes(emit func(a session.Address, id session.ID, expiresMS int64, collapse string) bool) error {
-	if err := s.beginRead(); err != nil {
+	if err := s.beginMailRead(); err != nil {
 		return err
 	}
 	defer s.endRead()
