@@ -78,7 +78,7 @@ func runClusterIdle(ctx context.Context, b *board) ([]Row, error) {
 
 // watchTraffic reads what the nodes say that they sent.
 func watchTraffic(ctx context.Context, c *experiment.Cluster, d time.Duration) (all []traffic, err error) {
-	if err := pause(ctx, settle); err != nil {
+	if err := experiment.Pause(ctx, settle); err != nil {
 		return nil, err
 	}
 	read := func() (readings []experiment.Metrics, err error) {
@@ -96,7 +96,7 @@ func watchTraffic(ctx context.Context, c *experiment.Cluster, d time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, d); err != nil {
+	if err := experiment.Pause(ctx, d); err != nil {
 		return nil, err
 	}
 	after, err := read()
