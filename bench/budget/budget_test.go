@@ -63,7 +63,7 @@ func small(t *testing.T) Config {
 	}
 	c := Default()
 	c.Roost, c.Bench, c.Peers = filepath.Join(built, "roost"), filepath.Join(built, "roost-bench"), filepath.Join(built, "peers")
-	c.Results, c.Tries = t.TempDir(), 1
+	c.Results, c.Tries, c.Settle = t.TempDir(), 1, 20*time.Millisecond
 	c.Slope = slopeSizes{Low: 50, High: 200, Quiet: 100 * time.Millisecond, Idle: 300 * time.Millisecond, PerSecond: 1000, Collections: 2}
 	c.Echo = echoSizes{Few: 20, FewInflight: 2, Many: 100, Payloads: []int{20}, RoundsFew: 1, RoundsMany: 1, TimeFew: 300 * time.Millisecond, TimeMany: 300 * time.Millisecond}
 	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
@@ -88,7 +88,10 @@ func small(t *testing.T) Config {
 func TestEveryRowOverRealProcesses(t *testing.T) {
 	cfg := small(t)
 	var shown []Row
-	r, err := Run(context.Background(), cfg, nil, nil, func(row Row) { shown = append(shown, row) })
+	say := func(format string, args ...any) {
+		t.Logf("%s: %s", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	}
+	r, err := Run(context.Background(), cfg, say, nil, func(row Row) { shown = append(shown, row) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,6 @@ func (b *board) clusterScenario(name string, c *experiment.Cluster, devices, api
 
 // settled puts a pause between opening connections and what follows: what the opening
 // left to do is not the measured phase's.
-func settled(phases []generator.Phase) []generator.Phase {
-	return slices.Insert(slices.Clone(phases), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+func (b *board) settled(phases []generator.Phase) []generator.Phase {
+	return slices.Insert(slices.Clone(phases), 1, generator.Phase{Kind: generator.Wait, Duration: b.cfg.Settle})
 }

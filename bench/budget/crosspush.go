@@ -88,7 +88,7 @@ func (b *board) crossRound(ctx context.Context, c *experiment.Cluster, all *cros
 	z := b.cfg.Cross
 	load := bench.MessageLoad{Window: z.Window, PayloadBytes: z.Payload, Duration: z.Push, Timeout: 5 * time.Second}
 	for _, api := range []int{0, 1} {
-		s, err := b.clusterScenario("push given to "+experiment.NodeName(api), c, c.Nodes[:1], c.Nodes[api:api+1], settled(bench.MessagePhases(generator.Push, z.Devices, load)))
+		s, err := b.clusterScenario("push given to "+experiment.NodeName(api), c, c.Nodes[:1], c.Nodes[api:api+1], b.settled(bench.MessagePhases(generator.Push, z.Devices, load)))
 		if err != nil {
 			return err
 		}
@@ -147,12 +147,12 @@ func runCrossLatency(ctx context.Context, b *board) ([]Row, error) {
 	err := b.withCluster(ctx, 2, nil, func(c *experiment.Cluster) error {
 		load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second}
 		push := func(api *experiment.Node, ramp bool) (*report.Result, error) {
-			s, err := b.clusterScenario("push", c, c.Nodes[:1], []*experiment.Node{api}, settled(bench.MessagePhases(generator.Push, z.Few, load)))
+			s, err := b.clusterScenario("push", c, c.Nodes[:1], []*experiment.Node{api}, b.settled(bench.MessagePhases(generator.Push, z.Few, load)))
 			if err != nil {
 				return nil, err
 			}
 			if ramp {
-				climb(&s, "push.p99<50ms")
+				b.climb(&s, "push.p99<50ms")
 			}
 			return b.load(ctx, s)
 		}
@@ -187,9 +187,9 @@ func runCrossLatency(ctx context.Context, b *board) ([]Row, error) {
 }
 
 // climb makes a scenario with a pause behind its opening look for the highest rate.
-func climb(s *bench.Scenario, mustHold string) {
+func (b *board) climb(s *bench.Scenario, mustHold string) {
 	r := bench.DefaultRamp(2)
-	r.Precision = 0.1
+	r.Precision, r.Pause = 0.1, b.cfg.Settle
 	s.Ramp = &r
 	s.Thresholds = []string{"lost==0", "undelivered==0", "unanswered==0", "unsent==0", mustHold}
 }

@@ -21,6 +21,7 @@ const (
 	delayMax    = 20 * time.Millisecond
 	displaceMax = 100 * time.Millisecond
 	delayMetric = "roost_replica_delay_seconds"
+	newsWait    = 500 * time.Millisecond // in which what was opened and closed last is in all tables
 )
 
 type delaySizes struct {
@@ -54,7 +55,7 @@ func runDelay(ctx context.Context, b *board) ([]Row, error) {
 		if err = b.measureChanges(ctx, c, &all); err != nil {
 			return err
 		}
-		s, err := b.clusterScenario("moves", c, c.Nodes, nil, settled([]generator.Phase{
+		s, err := b.clusterScenario("moves", c, c.Nodes, nil, b.settled([]generator.Phase{
 			{Kind: generator.Open, Connections: z.Movers},
 			{Kind: generator.Move, Measured: true, PerSecond: z.PerSecond, Duration: z.Moves, Timeout: 5 * time.Second},
 			{Kind: generator.Prove, Timeout: 10 * time.Second},
@@ -80,7 +81,7 @@ func runDelay(ctx context.Context, b *board) ([]Row, error) {
 func (b *board) measureChanges(ctx context.Context, c *experiment.Cluster, all *delays) error {
 	z := b.cfg.Delay
 	nodes := int64(len(c.Nodes))
-	hold := generator.Phase{Kind: generator.Wait, Duration: settle}
+	hold := generator.Phase{Kind: generator.Wait, Duration: newsWait}
 	s, err := b.clusterScenario("changes", c, c.Nodes, nil, []generator.Phase{
 		{Kind: generator.Open, Connections: nodes}, hold,
 		{

@@ -110,8 +110,8 @@ func (w *writeLoop) measure(ctx context.Context, b *board, connections int64, p 
 	s := bench.DefaultScenario("floor", to)
 	s.Phases = []generator.Phase{
 		{Kind: generator.Open, Connections: connections},
-		{Kind: generator.Wait, Duration: settle},
-		{Kind: generator.Wait, Duration: settle}, // reads what is still on its way
+		{Kind: generator.Wait, Duration: b.cfg.Settle},
+		{Kind: generator.Wait, Duration: b.cfg.Settle}, // reads what is still on its way
 		{Kind: generator.Close},
 	}
 	var writeErr error

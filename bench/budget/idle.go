@@ -104,7 +104,7 @@ func (b *board) bareIdle(ctx context.Context, connections int64, perSecond float
 	to.URL, to.Sources = "ws://"+addr+"/", b.cfg.Sources
 	s := bench.DefaultScenario("bare idle", to)
 	s.ServerPIDs = []int{floor.Process.Pid}
-	s.Phases = slices.Insert(bench.IdlePhases(connections, perSecond, idle, 10*time.Second), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+	s.Phases = slices.Insert(bench.IdlePhases(connections, perSecond, idle, 10*time.Second), 1, generator.Phase{Kind: generator.Wait, Duration: b.cfg.Settle})
 	r, err := b.load(ctx, s)
 	if err != nil {
 		return 0, err

@@ -94,7 +94,7 @@ func runKafka(ctx context.Context, b *board) ([]Row, error) {
 func (b *board) kafkaRound(ctx context.Context, node *experiment.Node, control string, all *kafkaRounds) error {
 	z := b.cfg.Kafka
 	s, err := b.scenario("kafka", node, []generator.Phase{
-		{Kind: generator.Open, Connections: z.Devices}, {Kind: generator.Wait, Duration: settle}, {Kind: generator.Close},
+		{Kind: generator.Open, Connections: z.Devices}, {Kind: generator.Wait, Duration: b.cfg.Settle}, {Kind: generator.Close},
 	})
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func (b *board) relayOnOne(ctx context.Context, to relayed) (rows []Row, err err
 	if err != nil {
 		return nil, err
 	}
-	climb(&s, "relay.p99<50ms")
+	b.climb(&s, "relay.p99<50ms")
 	if all.Ramp, err = b.load(ctx, s); err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func runCrossRelay(ctx context.Context, b *board) (rows []Row, err error) {
 		load := b.relayLoad()
 		load.PerSecond = b.cfg.Relay.PerSecond
 		all.Rate, err = b.relayRounds(ctx, func(phases []generator.Phase) (bench.Scenario, error) {
-			return b.clusterScenario("relay across nodes", c, c.Nodes, nil, settled(phases))
+			return b.clusterScenario("relay across nodes", c, c.Nodes, nil, b.settled(phases))
 		}, load)
 		return err
 	})
@@ -228,7 +228,7 @@ func (b *board) bareRelay(ctx context.Context, addr string, pid int, load bench.
 	to.URL, to.Sources = "ws://"+addr+"/ws", b.cfg.Sources
 	s := bench.DefaultScenario("bare relay", to)
 	s.ServerPIDs = []int{pid}
-	s.Phases = settled(bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load))
+	s.Phases = b.settled(bench.MessagePhases(generator.Relay, b.cfg.Relay.Devices, load))
 	return b.load(ctx, s)
 }
 

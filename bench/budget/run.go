@@ -28,6 +28,7 @@ type Config struct {
 	Only      []string      // names of the parts to run; empty: all
 	Tries     int           // of a part whose generator was disturbed
 	Retrying  time.Duration // of all parts together: what has gone on for longer is not tried again
+	Settle    time.Duration // between opening connections and measuring something else, and between a ramp's steps
 	Worker    []string      // command of a generator process
 
 	Slope   slopeSizes
@@ -59,7 +60,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Roost: "bin/roost", Bench: "bin/roost-bench", Peers: "bin/peers", Results: "bench/results",
-		ServerCPU: 0, OwnCPU: 1, Tries: 3, Retrying: 90 * time.Second, Sources: "127.0.1.1-127.0.1.8",
+		ServerCPU: 0, OwnCPU: 1, Tries: 3, Retrying: 90 * time.Second, Settle: 500 * time.Millisecond, Sources: "127.0.1.1-127.0.1.8",
 		Slope: defaultSlope(), Echo: defaultEcho(), Upgrade: defaultUpgrade(), Push: defaultPush(), Relay: defaultRelay(), Storm: defaultStorm(),
 		RouteBench: "bin/route.test", ClusterBench: "bin/cluster.test", GoBenchTime: "1s", StormReconnects: "100000x",
 		Queue: defaultQueue(), Kafka: defaultKafka(), Mailbox: experiment.DefaultHoard(""), Broadcast: defaultBroadcast(),
