@@ -86,8 +86,10 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 BENCH_UNDER ?= nice -n -5
 
 .PHONY: bench
-bench: build ## every budget beside its floor, one core each for server and generator; about fifteen minutes
+bench: build ## every budget beside its floor, one core each for server and generator; under twenty minutes
 	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
+	CGO_ENABLED=0 go test -c -o bin/route.test ./session/route
+	CGO_ENABLED=0 go test -c -o bin/cluster.test ./cmd/roost/internal/cluster
 	$(BENCH_UNDER) bin/roost-bench budget
 
 .PHONY: bench-go
@@ -95,8 +97,9 @@ bench-go: ## Go's benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./netpoll/... ./session/... ./store/... ./cmd/roost/internal/cluster
 
 .PHONY: bench-route-100m
-bench-route-100m: ## the routing table with 100 million entries; 4 GB of memory, some minutes
-	go test -timeout 30m -run '^$$' -bench 'Lookup|Change|Held' -benchtime 2000000x ./session/route -args -entries 100000000
+bench-route-100m: ## the routing table with 100 million entries; 4 GB of memory, some minutes; make bench shows the result
+	@mkdir -p bench/results
+	go test -timeout 30m -run '^$$' -bench 'Lookup|Change|Held' -benchtime 2000000x ./session/route -args -entries 100000000 | tee bench/results/route-100m.txt
 
 .PHONY: bench-idle
 bench-idle: build ## bytes of memory for each idle connection, 2,000 then 18,000

@@ -35,7 +35,7 @@ type Config struct {
 	MailGroupInterval time.Duration `yaml:"mail_group_interval" doc:"least time between two groups of kept messages, each of which costs a sync; a lone message does not wait for it, many of them share a sync"`
 	MailQueueBytesMax int           `yaml:"mail_queue_bytes_max" doc:"kept messages that wait for the disk, in bytes; beyond it they are refused. As much again may be on its way to the disk, and outcomes may take as much again"`
 	MailYoungAge      time.Duration `yaml:"mail_young_age" doc:"how long a kept message may stay in memory, beside its place in a log on disk, before it is filed under its device; most are acknowledged before"`
-	MailYoungBytesMax int           `yaml:"mail_young_bytes_max" doc:"bytes of such messages; beyond it the oldest are filed earlier. A start after a crash files them all before it goes on"`
+	MailYoungBytesMax int           `yaml:"mail_young_bytes_max" doc:"bytes of such messages; beyond it the oldest are filed earlier. After a crash a start files them all; who reads messages waits for that"`
 	MailMemTableBytes int           `yaml:"mail_mem_table_bytes" doc:"size of a write buffer of the database of messages in bytes; it begins smaller and grows when messages are kept at a rate"`
 	MailCacheBytes    int           `yaml:"mail_cache_bytes" doc:"block cache of that database in bytes; write buffers are taken out of it"`
 	MailMessagesMax   int           `yaml:"mail_messages_max" doc:"messages of this node that wait for their devices; beyond it they are refused. The memory of who looks after them is about 100 bytes each"`

@@ -33,6 +33,8 @@ type mail struct {
 	noted    chan struct{} // capacity 1: a settlement waits, and nothing else did
 	ended    chan struct{} // closed when the writer has ended
 
+	inherited chan struct{} // closed when the young messages of earlier processes are filed
+
 	commitMu sync.Mutex // held while groups are committed; before mu
 
 	spills chan chan struct{} // Mailboxes asks the writer that nothing be young
@@ -203,6 +205,17 @@ func (m *mail) freeLocked(g *mailGroup) {
 // waits and may be called from event loops. When twice MailQueueBytesMax wait for the
 // disk it is dropped and counted, and the message comes back with the next start.
 func (s *Store) Settle(a session.Address, id session.ID, o session.Outcome, atMS int64) {
+	s.settle(a, id, o, atMS, true)
+}
+
+// Note notes the final outcome of a device that a message was not kept for, beside those of
+// the devices that it was kept for. What Settle says of time and of drops holds for it too.
+func (s *Store) Note(a session.Address, id session.ID, o session.Outcome, atMS int64) {
+	s.settle(a, id, o, atMS, false)
+}
+
+// settle notes an outcome. kept says that there is a message to be taken out.
+func (s *Store) settle(a session.Address, id session.ID, o session.Outcome, atMS int64, kept bool) {
 	m := &s.mail
 	m.mu.Lock()
 	if m.refuse != nil || m.queued > 2*s.cfg.MailQueueBytesMax {
@@ -213,11 +226,16 @@ func (s *Store) Settle(a session.Address, id session.ID, o session.Outcome, atMS
 	alone := len(m.waiting) == 0
 	g := s.groupLocked()
 	before := g.bytes()
-	if !m.settleYoungLocked(g, g.settle(a, id, o, atMS)) {
+	switch key := g.settle(a, id, o, atMS); {
+	case !kept:
+		g.noted++
+	case !m.settleYoungLocked(g, key):
 		g.remove(a, id, id.Node == s.node)
 	}
 	m.queued += g.bytes() - before
-	m.messages--
+	if kept {
+		m.messages--
+	}
 	m.mu.Unlock()
 	if alone {
 		signal(m.noted)

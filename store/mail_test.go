@@ -88,6 +88,41 @@ func mailboxesOf(t testing.TB, s *Store) (texts []string) {
 	return texts
 }
 
+// TestNote: the outcome of a device that a message is not kept for stands beside the others,
+// and nothing waits for it.
+func TestNote(t *testing.T) {
+	c := newClock()
+	fs := vfs.NewMem()
+	s := mustOpen(t, testConfig("d"), c.now, fs)
+	k := keptFor("acme/phone", 1, 7, "x")
+	mustPost(t, s, k)
+	s.Note(addressOf("acme/tv"), k.ID, session.Overloaded, c.now().UnixMilli())
+	check := func(when string) {
+		t.Helper()
+		if got := fatesOf(t, s, k.ID); got != fmt.Sprintf("acme/phone=queued@0 acme/tv=overloaded@%d", c.now().UnixMilli()%1_000_000) {
+			t.Errorf("%s: fates %s", when, got)
+		}
+		if got := mailOf(t, s, "acme/tv", session.ID{}, 10, 1<<20); got != "" {
+			t.Errorf("%s: %s waits", when, got)
+		}
+		if st := s.MailStats(); st.Messages != 1 || st.Settled != 0 {
+			t.Errorf("%s: %+v", when, st)
+		}
+	}
+	check("noted")
+	mustPost(t, s, keptFor("acme/phone", 1, 8, "y")) // a commit
+	s.Settle(addressOf("acme/phone"), session.ID{Origin: k.Origin, Number: 8}, session.Acked, 5)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, testConfig("d"), c.now, fs)
+	check("after a restart")
+	if got := fmt.Sprint(mailboxesOf(t, s)); got != "[acme/phone n1.1.7 3600000 ]" {
+		t.Errorf("mailboxes %s", got)
+	}
+	check("counted again")
+}
+
 func TestMessageFromPostToSettle(t *testing.T) {
 	c := newClock()
 	fs := vfs.NewMem()
@@ -182,6 +217,8 @@ func TestMailIsInOrderOfIDs(t *testing.T) {
 		{"after one that is not there", id(2, 4), 1, 1 << 20, "2.300"},
 		{"after all", id(3, 1<<40), 2, 1 << 20, ""},
 		{"at least one, however large", session.ID{}, 100, 1, "1.1"},
+		{"as many as fit", session.ID{}, 100, len("1.1") + len("1.2"), "1.1 1.2"},
+		{"none that does not fit", session.ID{}, 100, len("1.1") + len("1.2") + 1, "1.1 1.2"},
 	} {
 		if got := mailOf(t, s, "a/d", tt.after, tt.n, tt.bytesMax); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)

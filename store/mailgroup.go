@@ -23,6 +23,7 @@ type mailGroup struct {
 	batch   *pebble.Batch
 	posted  int           // messages
 	filed   int           // of them, without young ones; less the filed ones that are settled
+	noted   int           // of the outcomes the ones without a message
 	told    []func(error) // called once the group is on disk, or will never be
 	keys    []byte        // of the settled messages
 	settled []settlement

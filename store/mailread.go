@@ -13,12 +13,12 @@ import (
 )
 
 // Mail appends to dst the messages that wait for a device, in the order of their ids
-// after the given one (zero: from the first): at most n, and no more once they have
-// bytesMax bytes, but at least one when there is one. What is appended owns its bytes.
+// after the given one (zero: from the first): at most n, and none that brings their payloads
+// above bytesMax, unless it is the first. What is appended owns its bytes.
 // It sees what is committed, and not what is settled, on disk or not. It waits for the
 // disk; not for event loops.
 func (s *Store) Mail(dst []session.Kept, a session.Address, after session.ID, n, bytesMax int) ([]session.Kept, error) {
-	if err := s.beginRead(); err != nil {
+	if err := s.beginMailRead(); err != nil {
 		return dst, err
 	}
 	defer s.endRead()
@@ -39,8 +39,9 @@ func (s *Store) Mail(dst []session.Kept, a session.Address, after session.ID, n,
 	}
 	a = session.Address{Account: strings.Clone(a.Account), Device: strings.Clone(a.Device)}
 	node := s.node // most often one string for all
+	begun := len(dst)
 	it.First()
-	for n > 0 && bytesMax > 0 && (it.Valid() || len(young) > 0) {
+	for n > 0 && (it.Valid() || len(young) > 0) {
 		var key, value []byte
 		order := 1
 		if it.Valid() {
@@ -50,7 +51,7 @@ func (s *Store) Mail(dst []session.Kept, a session.Address, after session.ID, n,
 			}
 		}
 		if order <= 0 {
-			value = bytes.Clone(it.Value())
+			value = it.Value() // borrowed
 		} else {
 			key, value = young[0].id, young[0].value
 		}
@@ -58,13 +59,19 @@ func (s *Store) Mail(dst []session.Kept, a session.Address, after session.ID, n,
 			id, ok := parseID(key)
 			k, err := parseMail(value)
 			if ok && err == nil {
+				if bytesMax -= len(k.Payload); bytesMax < 0 && len(dst) > begun {
+					break
+				}
+				if order <= 0 {
+					k, _ = parseMail(bytes.Clone(value))
+				}
 				if id.Node != node {
 					node = strings.Clone(id.Node)
 				}
 				id.Node = node
 				k.ID, k.Address = id, a
 				dst = append(dst, k)
-				n, bytesMax = n-1, bytesMax-len(value)
+				n--
 			} else {
 				s.counts.unreadable.Add(1)
 			}
@@ -111,7 +118,7 @@ const mailboxesPortion = 256
 // of them it sets right how many wait, which a message that was settled twice may have
 // made wrong. It waits for the disk; not for event loops.
 func (s *Store) Mailboxes(emit func(a session.Address, id session.ID, expiresMS int64, collapse string) bool) error {
-	if err := s.beginRead(); err != nil {
+	if err := s.beginMailRead(); err != nil {
 		return err
 	}
 	defer s.endRead()

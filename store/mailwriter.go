@@ -161,7 +161,7 @@ func (w *mailWriter) apply(front uint64) error {
 		}
 		m.filed += int64(g.filed)
 		m.count.posted.Add(uint64(g.posted))
-		m.count.settled.Add(uint64(len(g.settled)))
+		m.count.settled.Add(uint64(len(g.settled) - g.noted))
 		runtime.Gosched() // see diskFile.Write
 	}
 	if len(m.writing) > 0 || len(w.gone) == 0 {
@@ -206,7 +206,7 @@ func (w *mailWriter) complete(g *mailGroup, due uint32) error {
 		w.sorted = g.addOutcomes(due, w.epoch, w.sorted)
 	}
 	m := &w.mail
-	m.committed = max(m.committed+int64(g.posted-len(g.settled)), 0)
+	m.committed = max(m.committed+int64(g.posted-(len(g.settled)-g.noted)), 0)
 	var room [1 + binary.MaxVarintLen64]byte
 	count := binary.AppendUvarint(room[1:1], uint64(m.committed))
 	op := g.batch.SetDeferred(1, len(count))

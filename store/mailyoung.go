@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -25,7 +26,8 @@ import (
 // that one and earlier ones.
 //
 // Every one of these keys names the process and the group, so it is set once, and
-// SingleDelete is right. A start files whatever young messages the last process left.
+// SingleDelete is right. Whatever young messages the last process left are filed right behind
+// a start, before anybody reads.
 
 const (
 	// youngPayloadBytesMax is the largest payload that is worth having in memory.
@@ -224,8 +226,18 @@ func parseEnds(value []byte, emit func(before, at uint64)) error {
 	return nil
 }
 
-// fileYoungOnes files the young messages that the last process left. Open calls it.
-func (s *Store) fileYoungOnes() error {
+// inherit files the young messages that earlier processes left, on a goroutine of its own:
+// a start does not wait for it, but everybody who reads messages does (beginMailRead). Nobody can
+// settle one of them before it is read. When the store closes meanwhile the next start does the
+// rest.
+func (s *Store) inherit() {
+	defer s.done.Done()
+	if s.guard("filing of the messages of before the start", s.fileInherited) == nil {
+		close(s.mail.inherited)
+	}
+}
+
+func (s *Store) fileInherited() error {
 	type end struct {
 		groupName
 		at uint64
@@ -233,7 +245,7 @@ func (s *Store) fileYoungOnes() error {
 	ended := map[end]struct{}{}
 	last := s.mail.db.NewBatch()
 	defer last.Close()
-	err := s.eachGroup(keyYoungEnds, func(key, value []byte, n groupName) error {
+	err := s.eachInherited(keyYoungEnds, func(key, value []byte, n groupName) error {
 		if parseEnds(value, func(before, at uint64) { ended[end{groupName{n.epoch, n.seq - before}, at}] = struct{}{} }) != nil {
 			s.counts.unreadable.Add(1)
 		}
@@ -242,7 +254,10 @@ func (s *Store) fileYoungOnes() error {
 	if err != nil {
 		return err
 	}
-	err = s.eachGroup(keyYoung, func(key, value []byte, n groupName) error {
+	err = s.eachInherited(keyYoung, func(key, value []byte, n groupName) error {
+		if s.isClosing() {
+			return ErrClosed
+		}
 		b := s.mail.db.NewBatch()
 		defer b.Close()
 		at := uint64(0)
@@ -261,17 +276,21 @@ func (s *Store) fileYoungOnes() error {
 		if err := b.SingleDelete(key, nil); err != nil {
 			return err
 		}
+		runtime.Gosched() // see diskFile.Write
 		return s.mail.db.Apply(b, pebble.NoSync)
 	})
+	if errors.Is(err, ErrClosed) {
+		return nil // who waits hears of the closing as well
+	}
 	if err != nil || last.Empty() {
 		return err
 	}
 	return s.mail.db.Apply(last, pebble.NoSync)
 }
 
-// eachGroup goes through the values of one kind.
-func (s *Store) eachGroup(kind byte, emit func(key, value []byte, n groupName) error) error {
-	it, err := s.mail.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
+// eachInherited goes through the values of one kind that earlier processes left.
+func (s *Store) eachInherited(kind byte, emit func(key, value []byte, n groupName) error) error {
+	it, err := s.mail.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: appendGroupKey(nil, kind, s.epoch, 0)})
 	if err != nil {
 		return err
 	}

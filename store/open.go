@@ -40,19 +40,32 @@ func (s *Store) openDirectory(fs vfs.FS) (err error) {
 	if err != nil {
 		return lockError(dir, err)
 	}
-	db, err := pebble.Open(dir, s.options(lock))
-	if err != nil {
-		return errors.Join(openError(dir, err), lock.Close())
-	}
-	s.db, s.lock = db, lock
+	// Both at one time: each replays a log and waits for the disk several times.
 	mailDir := fs.PathJoin(dir, mailDirectory)
-	if s.mail.db, err = pebble.Open(mailDir, s.mailOptions()); err != nil {
-		return errors.Join(mailOpenError(mailDir, err), s.closeDirectory())
+	mail := make(chan error, 1)
+	go func() {
+		mail <- mailOpenError(mailDir, s.openDB(&s.mail.db, mailDir, s.mailOptions()))
+	}()
+	err = openError(dir, s.openDB(&s.db, dir, s.options(lock)))
+	s.lock = lock
+	if err = errors.Join(err, <-mail); err != nil {
+		return errors.Join(err, s.closeDirectory())
 	}
 	if err := s.load(); err != nil {
 		return errors.Join(openError(dir, err), s.closeDirectory())
 	}
 	return nil
+}
+
+// openDB opens one of the two databases.
+func (s *Store) openDB(db **pebble.DB, dir string, opts *pebble.Options) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("pebble panicked: %v", r)
+		}
+	}()
+	*db, err = pebble.Open(dir, opts)
+	return err
 }
 
 // lockError explains why the directory could not be locked.
@@ -83,6 +96,9 @@ func lockHolder(dir string) int32 {
 }
 
 func openError(dir string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("store: open %s: %w; its files must belong to user %d", dir, err, os.Getuid())
 	}
@@ -93,6 +109,9 @@ func openError(dir string, err error) error {
 }
 
 func mailOpenError(dir string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) || errors.Is(err, pebble.ErrDBNotPristine) {
 		return fmt.Errorf("store: the messages in %s are damaged: %w; bring the directory back from a copy, or move it away and start again, which forgets every message that waits for a device", dir, err)
 	}
@@ -170,9 +189,6 @@ func (s *Store) load() error {
 	}
 	m := &s.mail
 	m.committed, m.filed, m.messages = int64(waiting), int64(waiting), int64(waiting)
-	if err := s.fileYoungOnes(); err != nil {
-		return err
-	}
 	swept, err := getUvarint(s.db, keySwept)
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ type Fate struct {
 // than OutcomeRetention. A message is found once its Post is done, and what Settle noted
 // is seen at once. It waits for the disk; not for event loops.
 func (s *Store) Fates(id session.ID) (list []Fate, found bool, err error) {
-	if err := s.beginRead(); err != nil {
+	if err := s.beginMailRead(); err != nil {
 		return nil, false, err
 	}
 	defer s.endRead()

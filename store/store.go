@@ -45,7 +45,7 @@ type Store struct {
 	flushes chan chan struct{} // Flush asks the writer
 	resyncC chan struct{}      // the writer asks the sweeper; capacity 1
 	closing chan struct{}      // closed by Close
-	done    sync.WaitGroup     // writers, sweeper and watchMail
+	done    sync.WaitGroup     // writers, sweeper, watchMail and inherit
 
 	// applyMu is held by the writer while it commits and by the sweeper from
 	// reading a record to deleting it, so that no opening falls in between.
@@ -94,6 +94,7 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 	s.journal.heldMax = cfg.JournalBytesMax / journalChunkBytes
 	s.journal.free = [][]byte{make([]byte, 0, journalChunkBytes), make([]byte, 0, journalChunkBytes)}
 	s.mail.promised, s.mail.noted = make(chan struct{}, 1), make(chan struct{}, 1)
+	s.mail.inherited = make(chan struct{})
 	s.mail.ended, s.mail.spills = make(chan struct{}), make(chan chan struct{})
 	s.mail.index, s.mail.hashMask = make(map[uint64]youngRef), 1<<64-1
 	s.mail.tooSlow = fmt.Errorf("%w: a commit takes longer than stall_after (%v)", ErrStalled, cfg.StallAfter)
@@ -139,7 +140,8 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 		}
 	}
 	s.disk.opened.Store(true)
-	s.done.Add(4)
+	s.done.Add(5)
+	go s.inherit()
 	go s.write()
 	go s.sweep()
 	go s.writeMail()
@@ -205,9 +207,11 @@ func (s *Store) shut() error {
 
 // closeDirectory closes Pebble and lets the directory go.
 func (s *Store) closeDirectory() error {
-	err := s.db.Close()
-	if s.mail.db != nil {
-		err = errors.Join(err, s.mail.db.Close())
+	var err error
+	for _, db := range [...]*pebble.DB{s.db, s.mail.db} {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
 	}
 	if err = errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("store: close %s: %w", s.cfg.Directory, err)
@@ -226,6 +230,18 @@ func (s *Store) beginRead() error {
 		return ErrClosed
 	}
 	return nil
+}
+
+// beginMailRead is beginRead of messages: it waits until those of earlier processes are
+// where they are read from.
+func (s *Store) beginMailRead() error {
+	select {
+	case <-s.mail.inherited:
+	case <-s.health.failedC:
+	case <-s.closing:
+		return ErrClosed
+	}
+	return s.beginRead()
 }
 
 func (s *Store) endRead() { s.readMu.RUnlock() }

@@ -32,7 +32,7 @@ func runBroadcast(ctx context.Context, b *board) (rows []Row, err error) {
 	z := b.cfg.Broadcast
 	var r *report.Result
 	err = b.withCluster(ctx, z.Nodes, nil, func(c *experiment.Cluster) error {
-		s, err := b.clusterScenario("broadcast", c, c.Nodes, c.Nodes, settled(bench.MessagePhases(generator.Fanout, z.Devices, bench.MessageLoad{
+		s, err := b.clusterScenario("broadcast", c, c.Nodes, c.Nodes, b.settled(bench.MessagePhases(generator.Fanout, z.Devices, bench.MessageLoad{
 			PerSecond: z.PerSecond, PayloadBytes: z.Payload, Duration: z.Duration, Timeout: 5 * time.Second,
 		})))
 		if err != nil {

@@ -5,6 +5,7 @@ package budget
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -62,12 +63,12 @@ func small(t *testing.T) Config {
 	}
 	c := Default()
 	c.Roost, c.Bench, c.Peers = filepath.Join(built, "roost"), filepath.Join(built, "roost-bench"), filepath.Join(built, "peers")
-	c.Results, c.Tries = t.TempDir(), 1
+	c.Results, c.Tries, c.Settle = t.TempDir(), 1, 20*time.Millisecond
 	c.Slope = slopeSizes{Low: 50, High: 200, Quiet: 100 * time.Millisecond, Idle: 300 * time.Millisecond, PerSecond: 1000, Collections: 2}
 	c.Echo = echoSizes{Few: 20, FewInflight: 2, Many: 100, Payloads: []int{20}, RoundsFew: 1, RoundsMany: 1, TimeFew: 300 * time.Millisecond, TimeMany: 300 * time.Millisecond}
 	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
 	c.Push = pushSizes{Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, Fanout: 400 * time.Millisecond, FanoutsPS: 20, FloorRuns: 2, Bursts: 2}
-	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond, Rounds: 3}
+	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond, Rounds: 1, PerSecond: 500}
 	c.Cross = crossSizes{
 		Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, FloorRuns: 2,
 		Few: 50, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond,
@@ -76,7 +77,9 @@ func small(t *testing.T) Config {
 	c.Delay = delaySizes{PerSecond: 30, Changes: time.Second, Hold: 10 * time.Millisecond, Movers: 10, Moves: time.Second}
 	c.Loss = lossSizes{Silent: 1, Died: 1}
 	c.Queue = queueSizes{Devices: 100, Payload: 128, Window: 50, TTL: time.Minute, Rounds: 1, Push: 300 * time.Millisecond, FloorRuns: 2}
-	c.Mailbox = experiment.Hoard{Devices: 20, Each: 5, Payload: 128, Takers: 3, ReadyMax: time.Second, DrainMax: time.Second}
+	c.Kafka = kafkaSizes{Devices: 50, Payload: 128, Records: 200, Rounds: 1, FloorRuns: 2}
+	c.RouteBench, c.ClusterBench = "/not/built", "/not/built" // TestGoBenches
+	c.Mailbox = experiment.Hoard{Devices: 20, Each: 5, Payload: 128, Early: 1, Takers: 3, ReadyMax: time.Second, DrainMax: time.Second}
 	c.Broadcast = broadcastSizes{Devices: 60, Nodes: 3, Payload: 128, PerSecond: 10, Duration: 500 * time.Millisecond}
 	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200, Rounds: 2}
 	return c
@@ -85,7 +88,10 @@ func small(t *testing.T) Config {
 func TestEveryRowOverRealProcesses(t *testing.T) {
 	cfg := small(t)
 	var shown []Row
-	r, err := Run(context.Background(), cfg, nil, nil, func(row Row) { shown = append(shown, row) })
+	say := func(format string, args ...any) {
+		t.Logf("%s: %s", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	}
+	r, err := Run(context.Background(), cfg, say, nil, func(row Row) { shown = append(shown, row) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +101,7 @@ func TestEveryRowOverRealProcesses(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+1+2+2+2+1+1+1+1+2+4+2 {
+	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+2+2+2+1+2+1+1+1+1+2+2+2+2+5 {
 		t.Errorf("%d rows, %d shown", len(r.Rows), len(shown))
 	}
 	for _, name := range []string{"budget.json", "budget.html", "idle-slope.json", "budget-push.json", "budget-upgrade.json", "budget-echo-20-20.json"} {
@@ -146,7 +152,7 @@ func TestDisturbedPartsAreTriedAgain(t *testing.T) {
 		want    Verdict
 		tries   int
 	}{{1, Held, 1}, {3, Held, 3}, {9, Invalid, 3}} {
-		b := &board{cfg: Config{Tries: 3}, say: func(string, ...any) {}}
+		b := &board{cfg: Config{Tries: 3, Retrying: time.Hour}, say: func(string, ...any) {}}
 		n := 0
 		rows := b.try(t.Context(), part{name: "x", rows: []string{"x"}, run: func(context.Context, *board) ([]Row, error) {
 			if n++; n < c.quietAt {
@@ -158,8 +164,22 @@ func TestDisturbedPartsAreTriedAgain(t *testing.T) {
 			t.Errorf("quiet at %d: %+v after %d", c.quietAt, rows, n)
 		}
 	}
-	b := &board{cfg: Config{Tries: 3}, say: func(string, ...any) {}}
-	rows := b.try(t.Context(), part{rows: []string{"a", "b"}, run: func(context.Context, *board) ([]Row, error) { return nil, os.ErrNotExist }})
+	b := &board{cfg: Config{Tries: 3, Retrying: time.Hour}, say: func(string, ...any) {}}
+	tries := 0
+	rows := b.try(t.Context(), part{name: "x", run: func(context.Context, *board) ([]Row, error) {
+		tries++
+		rows := []Row{{Value: 2, Limit: 1, timed: true}, {Value: 1, Limit: 2, timed: true}}
+		err := rows[0].excuse("a floor")
+		return rows, err
+	}})
+	if len(rows) != 2 || rows[1].Verdict != Held || tries != 3 {
+		t.Errorf("the machine was too slow for one of two rows: %+v after %d", rows, tries)
+	}
+	b.retrying, tries = time.Hour, 0
+	if rows = b.try(t.Context(), part{name: "x", rows: []string{"x"}, run: func(context.Context, *board) ([]Row, error) { tries++; return nil, errDisturbed }}); tries != 1 || rows[0].Verdict != Invalid {
+		t.Errorf("too much time went into trying again, and %d more: %+v", tries-1, rows)
+	}
+	rows = b.try(t.Context(), part{rows: []string{"a", "b"}, run: func(context.Context, *board) ([]Row, error) { return nil, os.ErrNotExist }})
 	if len(rows) != 2 || rows[0].Verdict != Broken || rows[1].What != "b" {
 		t.Errorf("%+v", rows)
 	}
@@ -167,8 +187,8 @@ func TestDisturbedPartsAreTriedAgain(t *testing.T) {
 
 func TestPushIsJudgedByItsFloor(t *testing.T) {
 	all := pushRounds{
-		Floor: []float64{8000, 20_000, 8000}, Bursts: []float64{10_000, 30_000, 10_000}, Push: []float64{10_900, 40_000, 10_800},
-		Fanout: []float64{11_000, 60_000, 10_500}, PushRate: []float64{1, 2, 3}, FanoutLast: []float64{1, 2, 3}, FrameBytes: []int{200},
+		floors: floors{Floor: []float64{8000, 20_000, 8000}, Bursts: []float64{10_000, 30_000, 10_000}}, Push: []float64{10_900, 40_000, 10_800},
+		Fanout: []float64{11_000, 60_000, 10_500}, PushRate: []float64{1, 2, 3}, FanoutLast: []float64{1, 2, 3}, FrameBytes: 200,
 	}
 	rows := pushRows(defaultPush(), all)
 	if v := rows[0].judge(); v.Verdict != Held || v.Value != 2900 {
@@ -192,33 +212,41 @@ func TestPushIsJudgedByItsFloor(t *testing.T) {
 }
 
 func TestRelayIsJudgedByItsMedianRound(t *testing.T) {
-	round := func(p99 time.Duration, lost int64) *report.Result {
+	round := func(p50, p99 time.Duration, lost int64) *report.Result {
 		r := &report.Result{Total: &tally.Tally{}}
 		r.Total.Add(tally.Lost, lost)
+		r.AddMetric("relay.arrived.p50", float64(p50), report.Nanos)
 		r.AddMetric("relay.arrived.p99", float64(p99), report.Nanos)
 		return r
 	}
-	ramp := &report.Result{}
-	ramp.AddMetric("ramp.rate", 40_000, report.PerSecond)
+	const us, ms = time.Microsecond, time.Millisecond
+	half, steady := relayBudget{what: whatRelay, p99: relayP99Max}, relayBudget{what: whatRelayRate, p50: relayRateP50Max, p99: relayRateP99Max}
+	quick := []*report.Result{round(30*us, 100*us, 0), round(30*us, 5*ms, 0), round(30*us, 100*us, 0)}
+	slow := []*report.Result{round(2*ms, 5*ms, 0), round(2*ms, 5*ms, 0), round(0, 0, 0)}
+	slowTail := []*report.Result{round(30*us, 5*ms, 0), round(30*us, 5*ms, 0), round(30*us, 5*ms, 0)}
 	for _, c := range []struct {
-		rounds  []*report.Result
-		want    Verdict
-		excused bool // when a bare relay is slow as well
+		name   string
+		of     relayBudget
+		rounds []*report.Result
+		bare   []*report.Result
+		want   Verdict
 	}{
-		{[]*report.Result{round(400*time.Microsecond, 0), round(9*time.Millisecond, 0), round(900*time.Microsecond, 0)}, Held, false},
-		{[]*report.Result{round(400*time.Microsecond, 0), round(time.Millisecond, 0), round(2*time.Millisecond, 0)}, Broken, true},
-		{[]*report.Result{round(1, 0), round(1, 1), round(1, 0)}, Broken, false},
-		{[]*report.Result{round(1, 0), {Total: &tally.Tally{}}, round(1, 0)}, Broken, false},
+		{"held by its median", half, []*report.Result{round(us, 400*us, 0), round(us, 9*ms, 0), round(us, 900*us, 0)}, quick, Held},
+		{"too slow", half, []*report.Result{round(us, 400*us, 0), round(us, ms, 0), round(us, 2*ms, 0)}, quick, Broken},
+		{"too slow, and the floor as well", half, []*report.Result{round(us, 400*us, 0), round(us, ms, 0), round(us, 2*ms, 0)}, slow, Invalid},
+		{"held although the floor does not", half, []*report.Result{round(us, us, 0), round(us, us, 0), round(us, us, 0)}, slow, Held},
+		{"lost", half, []*report.Result{round(1, 1, 0), round(1, 1, 1), round(1, 1, 0)}, slow, Broken},
+		{"without times of arrival", half, []*report.Result{round(1, 1, 0), {Total: &tally.Tally{}}, round(1, 1, 0)}, quick, Broken},
+		{"steady, held", steady, []*report.Result{round(900*us, 3*ms, 0), round(9*ms, 9*ms, 0), round(us, us, 0)}, quick, Held},
+		{"steady, its tail", steady, []*report.Result{round(us, 4*ms, 0), round(us, 4*ms, 0), round(us, us, 0)}, quick, Broken},
+		{"steady, its tail, and the floor's", steady, []*report.Result{round(us, 4*ms, 0), round(us, 4*ms, 0), round(us, us, 0)}, slowTail, Invalid},
+		{"steady, its median", steady, []*report.Result{round(ms, 2*ms, 0), round(ms, 2*ms, 0), round(us, us, 0)}, quick, Broken},
+		{"steady, its median, and the floor's tail only", steady, []*report.Result{round(ms, 2*ms, 0), round(ms, 2*ms, 0), round(us, us, 0)}, slowTail, Broken},
+		{"steady, its median, and the floor's", steady, []*report.Result{round(ms, 2*ms, 0), round(ms, 2*ms, 0), round(us, us, 0)}, slow, Invalid},
 	} {
-		quick := []*report.Result{round(100*time.Microsecond, 0), round(5*time.Millisecond, 0), round(100*time.Microsecond, 0)}
-		row, machine := relayRow(relayOnOne, relayResult{Ramp: ramp, Half: c.rounds, Bare: quick})
-		if row = row.judge(); row.Verdict != c.want || machine != "" {
-			t.Errorf("%+v, %s", row, machine)
-		}
-		slow := []*report.Result{round(2*time.Millisecond, 0), round(2*time.Millisecond, 0), round(0, 0)}
-		_, machine = relayRow(relayOnOne, relayResult{Ramp: ramp, Half: c.rounds, Bare: slow})
-		if c.excused != (machine != "") {
-			t.Errorf("%+v beside a bare relay of 2 ms: %q", row, machine)
+		row, err := relayRow(relayRounds{Rounds: c.rounds, Bare: c.bare}, c.of)
+		if row = row.judge(); row.Verdict != c.want || errors.Is(err, errMachine) != (c.want == Invalid) {
+			t.Errorf("%s: %+v, %v", c.name, row, err)
 		}
 	}
 }
@@ -300,6 +328,48 @@ func TestDensityIsReadFromAnEarlierRun(t *testing.T) {
 	}
 }
 
+// A floor that moves by more than the budget within the rounds tells nothing of a row that
+// does not hold.
+func TestUnsteadyFloors(t *testing.T) {
+	const limit = 3000
+	for name, c := range map[string]struct {
+		value float64
+		drift []float64
+		want  Verdict
+	}{
+		"held":                              {2900, []float64{9000, 9000, 9000}, Held},
+		"too much beside steady floors":     {3100, []float64{100, 9000, 100}, Broken},
+		"too much beside floors that moved": {3100, []float64{9000, 100, 9000}, Invalid},
+	} {
+		row := Row{Value: c.value, Limit: limit}
+		err := floors{Drift: c.drift}.unsteady(&row)
+		if row = row.judge(); row.Verdict != c.want || errors.Is(err, errMachine) != (c.want == Invalid) {
+			t.Errorf("%s: %+v, %v", name, row, err)
+		}
+	}
+	row := Row{Value: 3100, Limit: limit, Verdict: Broken}
+	if err := (floors{Drift: []float64{9000}}).unsteady(&row); err != nil || row.Verdict != Broken {
+		t.Errorf("lost messages are no matter of the floor: %+v, %v", row, err)
+	}
+}
+
+// A device's ack is no part of what a queued push costs until it is written.
+func TestQueuedPushesAreJudgedByAFloorThatIsAnswered(t *testing.T) {
+	all := queueRounds{
+		floors: floors{Floor: []float64{8000, 8000, 8000}, Acked: []float64{12_000, 30_000, 12_000}}, Queued: []float64{20_000, 50_000, 19_900}, Rate: []float64{20_000, 20_000, 19_000},
+	}
+	rows := queueRows(defaultQueue(), all)
+	if a, b := rows[0].judge(), rows[1].judge(); a.Verdict != Held || a.Value != 8000 || b.Verdict != Held {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+	all.Queued[2], all.Rate[0] = 20_100, 19_000
+	for _, row := range queueRows(defaultQueue(), all) {
+		if v := row.judge(); v.Verdict != Broken {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
 // A floor that did not write to everybody is no floor.
 func TestFloorMustBeWhole(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -312,14 +382,14 @@ func TestFloorMustBeWhole(t *testing.T) {
 	go func() { defer close(done); _ = server.Serve(l) }()
 	defer func() { _ = server.Close(); <-done }()
 	w := &writeLoop{control: l.Addr().String()}
-	if each, err := w.order(t.Context(), 10, 100, 1); err != nil || each != 8000 {
+	if each, err := w.order(t.Context(), "write", 10, 100, 1); err != nil || each != 8000 {
 		t.Errorf("%v, %v", each, err)
 	}
-	if _, err := w.order(t.Context(), 11, 100, 1); err == nil {
+	if _, err := w.order(t.Context(), "write", 11, 100, 1); err == nil {
 		t.Error("a floor of 10 of 11 connections is taken")
 	}
 	answer = `{"connections":10,"full":3,"cpu_ns_per_write":8000}`
-	if _, err := w.order(t.Context(), 10, 100, 1); err == nil {
+	if _, err := w.order(t.Context(), "write", 10, 100, 1); err == nil {
 		t.Error("a floor whose writes were not taken is taken")
 	}
 }

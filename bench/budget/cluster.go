@@ -3,7 +3,6 @@ package budget
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/roostpush/roost/bench"
 	"github.com/roostpush/roost/bench/experiment"
@@ -48,16 +47,6 @@ func (b *board) clusterScenario(name string, c *experiment.Cluster, devices, api
 
 // settled puts a pause between opening connections and what follows: what the opening
 // left to do is not the measured phase's.
-func settled(phases []generator.Phase) []generator.Phase {
-	return slices.Insert(slices.Clone(phases), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
-}
-
-// pause waits, or until ctx is done.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
+func (b *board) settled(phases []generator.Phase) []generator.Phase {
+	return slices.Insert(slices.Clone(phases), 1, generator.Phase{Kind: generator.Wait, Duration: b.cfg.Settle})
 }

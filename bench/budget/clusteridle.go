@@ -61,7 +61,7 @@ func runClusterIdle(ctx context.Context, b *board) ([]Row, error) {
 	var all clusterIdle
 	args := []string{"--set", fmt.Sprintf("netpoll.ping_interval=%s", pingInterval)}
 	err := b.withCluster(ctx, 3, args, func(c *experiment.Cluster) (err error) {
-		if all.Traffic, err = watchTraffic(ctx, c, z.Watch); err != nil {
+		if all.Traffic, err = b.watchTraffic(ctx, c, z.Watch); err != nil {
 			return err
 		}
 		s := experiment.DefaultSlope(b.cfg.Roost)
@@ -77,8 +77,8 @@ func runClusterIdle(ctx context.Context, b *board) ([]Row, error) {
 }
 
 // watchTraffic reads what the nodes say that they sent.
-func watchTraffic(ctx context.Context, c *experiment.Cluster, d time.Duration) (all []traffic, err error) {
-	if err := pause(ctx, settle); err != nil {
+func (b *board) watchTraffic(ctx context.Context, c *experiment.Cluster, d time.Duration) (all []traffic, err error) {
+	if err := experiment.Pause(ctx, b.cfg.Settle); err != nil {
 		return nil, err
 	}
 	read := func() (readings []experiment.Metrics, err error) {
@@ -96,7 +96,7 @@ func watchTraffic(ctx context.Context, c *experiment.Cluster, d time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, d); err != nil {
+	if err := experiment.Pause(ctx, d); err != nil {
 		return nil, err
 	}
 	after, err := read()

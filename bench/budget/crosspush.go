@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,7 +45,7 @@ func defaultCross() crossSizes {
 
 // crossRounds is what the rounds found: CPU of both servers for each message, nanoseconds.
 type crossRounds struct {
-	Floor      []float64        `json:"floor_ns"`
+	floors
 	Push       []float64        `json:"push_ns"`
 	Own        []float64        `json:"own_ns"` // the same, given to the node that has the devices
 	Rate       []float64        `json:"rate"`
@@ -53,9 +54,8 @@ type crossRounds struct {
 	Runs       []*report.Result `json:"runs"`
 }
 
-// runCrossPush measures pushes given to the second node for devices of the first, the same
-// given to the first itself, and, before and after each round, the floor with frames of
-// the same size.
+// runCrossPush measures pushes given to the second node for devices of the first, and the
+// same given to the first itself, between floors with frames of the same size.
 func runCrossPush(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Cross
 	floor, err := b.startWriteLoop()
@@ -70,32 +70,25 @@ func runCrossPush(ctx context.Context, b *board) ([]Row, error) {
 			return err
 		}
 		all.FrameBytes = frame + frameHead
-		pattern := floorPattern{frameBytes: frame, rounds: z.FloorRuns, perSecond: 1}
-		before, err := floor.measure(ctx, b, z.Devices, pattern)
-		for n := 0; n < z.Rounds && err == nil; n++ {
-			if err = b.crossRound(ctx, c, &all); err != nil {
-				break
-			}
-			var after floorFound
-			if after, err = floor.measure(ctx, b, z.Devices, pattern); err == nil {
-				all.Floor = append(all.Floor, (before.steady+after.steady)/2)
-				before = after
-			}
-		}
+		all.floors, err = floor.between(ctx, b, z.Devices, floorPattern{frameBytes: frame, rounds: z.FloorRuns}, z.Rounds, func() error {
+			return b.crossRound(ctx, c, &all)
+		})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	b.show("push across two nodes", all.Runs[len(all.Runs)-1])
-	return []Row{crossRow(z, all)}, b.keep("budget-cross-push", all)
+	row := crossRow(z, all)
+	err = errors.Join(b.keep("budget-cross-push", all), all.unsteady(&row))
+	return []Row{row}, err
 }
 
 func (b *board) crossRound(ctx context.Context, c *experiment.Cluster, all *crossRounds) error {
 	z := b.cfg.Cross
 	load := bench.MessageLoad{Window: z.Window, PayloadBytes: z.Payload, Duration: z.Push, Timeout: 5 * time.Second}
 	for _, api := range []int{0, 1} {
-		s, err := b.clusterScenario("push given to "+experiment.NodeName(api), c, c.Nodes[:1], c.Nodes[api:api+1], settled(bench.MessagePhases(generator.Push, z.Devices, load)))
+		s, err := b.clusterScenario("push given to "+experiment.NodeName(api), c, c.Nodes[:1], c.Nodes[api:api+1], b.settled(bench.MessagePhases(generator.Push, z.Devices, load)))
 		if err != nil {
 			return err
 		}
@@ -120,19 +113,17 @@ func (b *board) crossRound(ctx context.Context, c *experiment.Cluster, all *cros
 }
 
 func crossRow(z crossSizes, all crossRounds) Row {
-	var above, way []float64
-	for i, floor := range all.Floor {
-		above = append(above, all.Push[i]-floor)
-		way = append(way, all.Push[i]-all.Own[i])
+	over := above(all.Push, all.Floor)
+	var way []float64
+	for i, own := range all.Own {
+		way = append(way, all.Push[i]-own)
 	}
-	micro := func(ns float64) string { return fmt.Sprintf("%.2f µs", ns/1e3) }
 	row := Row{
 		What: fmt.Sprintf("%s, %d devices", whatCrossPush, z.Devices), Budget: "≤ the floor + 6 µs of CPU a message, both servers together",
-		Value: median(above), Limit: float64(crossAboveFloor),
-		Figure: fmt.Sprintf("the floor + %s; %s a message (rounds %s), %.0f a second", micro(median(above)), micro(median(all.Push)), list(all.Push), median(all.Rate)),
-		Floor: fmt.Sprintf("a loop of write(2) to %d sockets, no pause: %s each (rounds %s), frames of %d bytes",
-			z.Devices, micro(median(all.Floor)), list(all.Floor), all.FrameBytes),
-		Note: fmt.Sprintf("given to the devices' own node %s a message (rounds %s): the way between the nodes costs %s", micro(median(all.Own)), list(all.Own), micro(median(way))),
+		Value: median(over), Limit: float64(crossAboveFloor),
+		Figure: fmt.Sprintf("the floor + %s; %s a message (rounds %s), %.0f a second", micro(median(over)), micro(median(all.Push)), list(all.Push), median(all.Rate)),
+		Floor:  all.text(z.Devices, all.FrameBytes),
+		Note:   fmt.Sprintf("given to the devices' own node %s a message (rounds %s): the way between the nodes costs %s", micro(median(all.Own)), list(all.Own), micro(median(way))),
 	}
 	if all.Wrong != "" {
 		row.Verdict, row.Note = Broken, all.Wrong
@@ -156,12 +147,12 @@ func runCrossLatency(ctx context.Context, b *board) ([]Row, error) {
 	err := b.withCluster(ctx, 2, nil, func(c *experiment.Cluster) error {
 		load := bench.MessageLoad{PerSecond: z.Start, PayloadBytes: z.Payload, Duration: z.Step, Timeout: 2 * time.Second}
 		push := func(api *experiment.Node, ramp bool) (*report.Result, error) {
-			s, err := b.clusterScenario("push", c, c.Nodes[:1], []*experiment.Node{api}, settled(bench.MessagePhases(generator.Push, z.Few, load)))
+			s, err := b.clusterScenario("push", c, c.Nodes[:1], []*experiment.Node{api}, b.settled(bench.MessagePhases(generator.Push, z.Few, load)))
 			if err != nil {
 				return nil, err
 			}
 			if ramp {
-				climb(&s, "push.p99<50ms")
+				b.climb(&s, "push.p99<50ms")
 			}
 			return b.load(ctx, s)
 		}
@@ -192,22 +183,13 @@ func runCrossLatency(ctx context.Context, b *board) ([]Row, error) {
 	b.show("push across two nodes, ramp", all.Ramp)
 	b.show("push across two nodes, half the highest rate", all.Cross[len(all.Cross)-1])
 	row, machine := crossLatencyRow(all)
-	if err := disturbed(all.Cross); err != nil {
-		return []Row{row}, err
-	}
-	if err := b.keep("budget-cross-latency", all); err != nil {
-		return []Row{row}, err
-	}
-	if machine != "" {
-		return []Row{row}, fmt.Errorf("%w: %s", errDisturbed, machine)
-	}
-	return []Row{row}, nil
+	return []Row{row}, errors.Join(b.keep("budget-cross-latency", all), machine)
 }
 
 // climb makes a scenario with a pause behind its opening look for the highest rate.
-func climb(s *bench.Scenario, mustHold string) {
+func (b *board) climb(s *bench.Scenario, mustHold string) {
 	r := bench.DefaultRamp(2)
-	r.Precision = 0.1
+	r.Precision, r.Pause = 0.1, b.cfg.Settle
 	s.Ramp = &r
 	s.Thresholds = []string{"lost==0", "undelivered==0", "unanswered==0", "unsent==0", mustHold}
 }
@@ -224,9 +206,10 @@ func halfOf(ramp *report.Result) (float64, error) {
 	return 0, fmt.Errorf("budget: %s: not even the lowest rate held: %v", ramp.Scenario, ramp.Steps)
 }
 
-// crossLatencyRow judges the median of the rounds. machine says that the same load within
-// one node takes too long as well, so that it is not the way between nodes.
-func crossLatencyRow(all crossLatencies) (row Row, machine string) {
+// crossLatencyRow judges the median of the rounds. An error is errDisturbed when the
+// generator was, and errMachine when the same load within one node takes too long as well,
+// so that it is not the way between nodes.
+func crossLatencyRow(all crossLatencies) (row Row, err error) {
 	const arrived = "push.arrived.p99"
 	p99s, own, rate := values(all.Cross, arrived), values(all.Own, arrived), value(all.Ramp, "ramp.rate")
 	took := func(runs []*report.Result, name string) string {
@@ -241,9 +224,13 @@ func crossLatencyRow(all crossLatencies) (row Row, machine string) {
 		Note: fmt.Sprintf("to the result's read p99 %s; from the intended push p99 %s, of which the generator's own lateness p99 %s",
 			took(all.Cross, "outcome.closed.p99"), took(all.Cross, "push.p99"), took(all.Cross, "lateness.p99")),
 	}
-	row.doubt(all.Ramp, all.Cross, len(p99s))
-	if row.Verdict == "" && row.Value > row.Limit && median(own) > row.Limit {
-		machine = fmt.Sprintf("pushes within one node take %s as well", took(all.Own, arrived))
+	row.doubtRamp(all.Ramp)
+	row.doubt(all.Cross, len(p99s))
+	if err := disturbed(all.Cross); err != nil {
+		return row, err
 	}
-	return row, machine
+	if row.Verdict == "" && row.Value > row.Limit && median(own) > row.Limit {
+		err = row.excuse(fmt.Sprintf("pushes within one node take %s as well", took(all.Own, arrived)))
+	}
+	return row, err
 }

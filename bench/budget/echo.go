@@ -32,7 +32,7 @@ type echoSizes struct {
 func defaultEcho() echoSizes {
 	return echoSizes{
 		Few: 200, FewInflight: 8, Many: 10_000, Payloads: []int{20, 1 << 10},
-		RoundsFew: 9, RoundsMany: 5, TimeFew: 700 * time.Millisecond, TimeMany: 2 * time.Second,
+		RoundsFew: 9, RoundsMany: 5, TimeFew: 700 * time.Millisecond, TimeMany: time.Second,
 	}
 }
 

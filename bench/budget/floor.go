@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -38,15 +39,20 @@ func (b *board) startWriteLoop() (*writeLoop, error) {
 	return w, err
 }
 
-// startPeer starts a peer on the servers' core and takes its addresses from what it
-// prints, by what stands before them.
+// startPeer starts a peer on the servers' core.
 func (b *board) startPeer(name string, addresses map[string]*string) (*exec.Cmd, error) {
+	return b.startPeerOn(b.cfg.ServerCPU, name, addresses)
+}
+
+// startPeerOn starts a peer and takes its addresses from what it prints, by what stands
+// before them.
+func (b *board) startPeerOn(core int, name string, addresses map[string]*string) (*exec.Cmd, error) {
 	cmd := exec.Command(b.cfg.Peers, name, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("budget: %w", err)
 	}
-	if err := hostinfo.StartPinned(cmd, b.cfg.ServerCPU); err != nil {
+	if err := hostinfo.StartPinned(cmd, core); err != nil {
 		return nil, fmt.Errorf("budget: start %s: %w", b.cfg.Peers, err)
 	}
 	timeout := time.AfterFunc(floorWait, func() { _ = cmd.Process.Kill() })
@@ -79,10 +85,15 @@ type floorPattern struct {
 	rounds     int     // without a pause, to every connection
 	bursts     int     // of one round each
 	perSecond  float64 // bursts
+	answered   int     // rounds of pings, whose pongs are read
 }
 
-// floorFound is the CPU a write in nanoseconds, by pattern.
-type floorFound struct{ steady, bursts float64 }
+// pingBytesMax is the largest payload of a ping (RFC 6455 section 5.5).
+const pingBytesMax = 125
+
+// floorFound is the CPU a write in nanoseconds, by pattern; answered is of a write and
+// the read of what comes for it.
+type floorFound struct{ steady, bursts, answered float64 }
 
 // floorAnswer is what the peer says of one order.
 type floorAnswer struct {
@@ -99,8 +110,8 @@ func (w *writeLoop) measure(ctx context.Context, b *board, connections int64, p 
 	s := bench.DefaultScenario("floor", to)
 	s.Phases = []generator.Phase{
 		{Kind: generator.Open, Connections: connections},
-		{Kind: generator.Wait, Duration: settle},
-		{Kind: generator.Wait, Duration: settle}, // reads what is still on its way
+		{Kind: generator.Wait, Duration: b.cfg.Settle},
+		{Kind: generator.Wait, Duration: b.cfg.Settle}, // reads what is still on its way
 		{Kind: generator.Close},
 	}
 	var writeErr error
@@ -125,14 +136,26 @@ func (w *writeLoop) measure(ctx context.Context, b *board, connections int64, p 
 
 // writeAll gives the orders of a pattern.
 func (w *writeLoop) writeAll(ctx context.Context, connections int64, p floorPattern) (found floorFound, err error) {
-	if found.steady, err = w.order(ctx, connections, p.frameBytes, p.rounds); err != nil {
+	if found.steady, err = w.order(ctx, "write", connections, p.frameBytes, p.rounds); err != nil {
 		return found, err
+	}
+	if p.answered > 0 {
+		if found.answered, err = w.order(ctx, "answered", connections, min(p.frameBytes, pingBytesMax), p.answered); err != nil {
+			return found, err
+		}
+	}
+	if p.bursts == 0 {
+		return found, nil
 	}
 	ticker := time.NewTicker(time.Duration(float64(time.Second) / p.perSecond))
 	defer ticker.Stop()
 	for range p.bursts {
-		<-ticker.C
-		each, err := w.order(ctx, connections, p.frameBytes, 1)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return found, ctx.Err()
+		}
+		each, err := w.order(ctx, "write", connections, p.frameBytes, 1)
 		if err != nil {
 			return found, err
 		}
@@ -141,12 +164,76 @@ func (w *writeLoop) writeAll(ctx context.Context, connections int64, p floorPatt
 	return found, nil
 }
 
+// floors are what a loop of write(2) cost beside each round of a part, nanoseconds a
+// write: a round is judged by the mean of the two floors that it stands between, since
+// what a write costs here drifts by more than the budgets within a minute.
+type floors struct {
+	Floor  []float64 `json:"floor_ns"`                  // written without a pause
+	Bursts []float64 `json:"floor_bursts_ns,omitempty"` // written in bursts
+	Acked  []float64 `json:"floor_acked_ns,omitempty"`  // written and answered, and the answer read
+	Drift  []float64 `json:"floor_drift_ns"`            // between the two floors of the round, whichever way
+}
+
+// between carries rounds out, with the floor before the first and after each.
+func (w *writeLoop) between(ctx context.Context, b *board, connections int64, p floorPattern, rounds int, round func() error) (f floors, err error) {
+	before, err := w.measure(ctx, b, connections, p)
+	for n := 0; n < rounds && err == nil; n++ {
+		if err = round(); err != nil {
+			break
+		}
+		var after floorFound
+		if after, err = w.measure(ctx, b, connections, p); err == nil {
+			f.Floor = append(f.Floor, (before.steady+after.steady)/2)
+			f.Drift = append(f.Drift, math.Abs(before.steady-after.steady))
+			if p.bursts > 0 {
+				f.Bursts = append(f.Bursts, (before.bursts+after.bursts)/2)
+			}
+			if p.answered > 0 {
+				f.Acked = append(f.Acked, (before.answered+after.answered)/2)
+			}
+			before = after
+		}
+	}
+	return f, err
+}
+
+// above is by how much each round's figure is above its floor.
+func above(figures, floor []float64) (all []float64) {
+	for i, floor := range floor {
+		all = append(all, figures[i]-floor)
+	}
+	return all
+}
+
+// text says how the floor was measured and what it is.
+func (f floors) text(connections int64, frameBytes int) string {
+	return fmt.Sprintf("a loop of write(2) to %d sockets, no pause: %s each (rounds %s), frames of %d bytes",
+		connections, micro(median(f.Floor)), list(f.Floor), frameBytes)
+}
+
+// unsteady says that a row that is above its floor by more than its limit says nothing:
+// in most of its rounds the floor itself moved by more than that between the look before
+// and the look after.
+func (f floors) unsteady(r *Row) error {
+	moved := 0
+	for _, drift := range f.Drift {
+		if drift > r.Limit {
+			moved++
+		}
+	}
+	if r.Verdict != "" || r.Value <= r.Limit || moved < minQuiet(len(f.Drift)) {
+		return nil
+	}
+	why := fmt.Sprintf("the floor moved by more than the budget within %d of %d rounds (by %s µs)", moved, len(f.Drift), list(f.Drift))
+	return r.excuse(why)
+}
+
 // order lets the peer write rounds times to every connection, which must all be there
-// and take it.
-func (w *writeLoop) order(ctx context.Context, connections int64, frameBytes, rounds int) (float64, error) {
+// and take it; how is write or answered.
+func (w *writeLoop) order(ctx context.Context, how string, connections int64, frameBytes, rounds int) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, floorWait)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://%s/write?bytes=%d&rounds=%d", w.control, frameBytes, rounds), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://%s/%s?bytes=%d&rounds=%d", w.control, how, frameBytes, rounds), nil)
 	if err != nil {
 		return 0, fmt.Errorf("budget: %w", err)
 	}

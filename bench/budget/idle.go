@@ -30,8 +30,6 @@ const (
 	idleCPUMax    = time.Microsecond // a connection and second
 	pauseMax      = time.Millisecond
 	densityAt     = 1_000_000
-	densityBytes  = 600.0
-	densityTotal  = 5 << 10
 	pingInterval  = 30 * time.Second
 	pauseSamples  = 40 // collections; each stops the world twice
 	densityScript = "scripts/density-vm 1000000"
@@ -45,7 +43,7 @@ type slopeSizes struct {
 }
 
 func defaultSlope() slopeSizes {
-	return slopeSizes{Low: 2_000, High: 18_000, Quiet: 15 * time.Second, Idle: time.Minute, PerSecond: 2_000, Collections: pauseSamples}
+	return slopeSizes{Low: 2_000, High: 18_000, Quiet: 15 * time.Second, Idle: pingInterval, PerSecond: 2_000, Collections: pauseSamples}
 }
 
 // runIdle measures memory, CPU and pauses of one node with idle devices.
@@ -106,7 +104,7 @@ func (b *board) bareIdle(ctx context.Context, connections int64, perSecond float
 	to.URL, to.Sources = "ws://"+addr+"/", b.cfg.Sources
 	s := bench.DefaultScenario("bare idle", to)
 	s.ServerPIDs = []int{floor.Process.Pid}
-	s.Phases = slices.Insert(bench.IdlePhases(connections, perSecond, idle, 10*time.Second), 1, generator.Phase{Kind: generator.Wait, Duration: settle})
+	s.Phases = slices.Insert(bench.IdlePhases(connections, perSecond, idle, 10*time.Second), 1, generator.Phase{Kind: generator.Wait, Duration: b.cfg.Settle})
 	r, err := b.load(ctx, s)
 	if err != nil {
 		return 0, err
@@ -122,8 +120,10 @@ func (b *board) bareIdle(ctx context.Context, connections int64, perSecond float
 // runDensity shows what the virtual machine found, if it was run: it takes 20 minutes
 // and is not part of this.
 func runDensity(_ context.Context, b *board) ([]Row, error) {
+	limits := experiment.DefaultDensity("")
 	row := Row{
-		What: whatDensity, Budget: "all alive, ≤ 600 B of process memory, ≤ 5 KB with the kernel's share, each", Verdict: NotHere,
+		What: whatDensity, Verdict: NotHere,
+		Budget: fmt.Sprintf("all alive, ≤ %.0f B of process memory, ≤ %.0f B with the kernel's share, each", limits.ProcessBytesMax, limits.TotalBytesMax),
 		Figure: "not run: " + densityScript,
 	}
 	text, err := os.ReadFile(filepath.Join(b.cfg.Results, fmt.Sprintf("density-%d.json", densityAt)))
@@ -134,12 +134,12 @@ func runDensity(_ context.Context, b *board) ([]Row, error) {
 	if err = errors.Join(err, json.Unmarshal(text, &r)); err != nil {
 		return nil, fmt.Errorf("budget: the result of %s: %w", densityScript, err)
 	}
-	row.Verdict, row.Value, row.Limit = Broken, r.Process, densityBytes
+	row.Verdict, row.Value, row.Limit = Broken, r.Process, limits.ProcessBytesMax
 	row.Figure = fmt.Sprintf("%d of %d alive, %.0f B of process memory, %.0f B with the kernel's share, each", r.Alive, r.Devices, r.Process, r.Total)
 	if row.Note = "from an earlier run of " + densityScript; r.Run != nil {
 		row.Note += " at " + r.Run.Started.Format(time.DateTime)
 	}
-	if r.Alive == densityAt && r.Process <= densityBytes && r.Total <= densityTotal {
+	if r.Alive == densityAt && r.Process <= limits.ProcessBytesMax && r.Total <= limits.TotalBytesMax {
 		row.Verdict = Held
 	}
 	return []Row{row}, nil

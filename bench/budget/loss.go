@@ -103,7 +103,7 @@ func awaitLoss(ctx context.Context, c *experiment.Cluster, lost int, begun time.
 			if err == nil && !known {
 				break
 			}
-			if err := pause(ctx, lossPoll); err != nil {
+			if err := experiment.Pause(ctx, lossPoll); err != nil {
 				return 0, fmt.Errorf("budget: %s still takes the lost %s for a member: %w", experiment.NodeName(i), experiment.NodeName(lost), err)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/roostpush/roost/bench"
 	"github.com/roostpush/roost/bench/experiment"
@@ -14,9 +13,6 @@ import (
 	"github.com/roostpush/roost/bench/tally"
 	"github.com/roostpush/roost/bench/target"
 )
-
-// settle is the time between opening connections and measuring something else.
-const settle = 500 * time.Millisecond
 
 // withNode starts a node on the servers' core, with more arguments of roost serve, calls
 // f, and kills it.
@@ -40,7 +36,7 @@ func (b *board) scenario(name string, node *experiment.Node, phases []generator.
 	to.URL, to.Sources = "ws://"+node.Public+"/ws", b.cfg.Sources
 	s := bench.DefaultScenario(name, to)
 	s.ServerPIDs = []int{node.PID}
-	s.Phases = settled(phases)
+	s.Phases = b.settled(phases)
 	var err error
 	s.API, err = bench.ParseAPI("http://" + node.Internal)
 	return s, err

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,20 +42,18 @@ func defaultPush() pushSizes {
 
 // pushRounds is what the rounds found: CPU of the server for each, nanoseconds.
 type pushRounds struct {
-	Floor      []float64        `json:"floor_ns"`        // written without a pause
-	Bursts     []float64        `json:"floor_bursts_ns"` // written in bursts as often as the fan-outs
+	floors                      // in bursts: as often as the fan-outs
 	Push       []float64        `json:"push_ns"`
 	Fanout     []float64        `json:"fanout_ns"`
 	PushRate   []float64        `json:"push_rate"`
 	FanoutLast []float64        `json:"fanout_last_p50_ns"`
-	FrameBytes []int            `json:"frame_bytes"`
+	FrameBytes int              `json:"frame_bytes"`
 	Wrong      string           `json:"wrong,omitempty"`
 	Runs       []*report.Result `json:"runs"`
 }
 
-// runPush measures pushes and fan-outs of a node and, before and after each round, the
-// floor with frames of the same size: a round is judged by the mean of its two floors,
-// since what a write costs here drifts by more than the budget within a minute.
+// runPush measures pushes and fan-outs of a node between floors with frames of the same
+// size.
 func runPush(ctx context.Context, b *board) ([]Row, error) {
 	floor, err := b.startWriteLoop()
 	if err != nil {
@@ -68,20 +67,10 @@ func runPush(ctx context.Context, b *board) ([]Row, error) {
 			return err
 		}
 		z := b.cfg.Push
-		pattern := floorPattern{frame, z.FloorRuns, z.Bursts, z.FanoutsPS}
-		before, err := floor.measure(ctx, b, z.Devices, pattern)
-		for n := 0; n < z.Rounds && err == nil; n++ {
-			if err = b.pushRound(ctx, node, &all); err != nil {
-				break
-			}
-			var after floorFound
-			if after, err = floor.measure(ctx, b, z.Devices, pattern); err == nil {
-				all.Floor = append(all.Floor, (before.steady+after.steady)/2)
-				all.Bursts = append(all.Bursts, (before.bursts+after.bursts)/2)
-				all.FrameBytes = append(all.FrameBytes, frame+frameHead)
-				before = after
-			}
-		}
+		all.FrameBytes = frame + frameHead
+		all.floors, err = floor.between(ctx, b, z.Devices, floorPattern{frameBytes: frame, rounds: z.FloorRuns, bursts: z.Bursts, perSecond: z.FanoutsPS}, z.Rounds, func() error {
+			return b.pushRound(ctx, node, &all)
+		})
 		return err
 	})
 	if err != nil {
@@ -90,7 +79,8 @@ func runPush(ctx context.Context, b *board) ([]Row, error) {
 	for i, r := range all.Runs[len(all.Runs)-2:] {
 		b.show([]string{"push", "fan-out"}[i], r)
 	}
-	return pushRows(b.cfg.Push, all), b.keep("budget-push", all)
+	rows := pushRows(b.cfg.Push, all)
+	return rows, errors.Join(b.keep("budget-push", all), all.unsteady(&rows[0]))
 }
 
 // frameBytes is the payload of a frame that a push becomes. A fan-out's input is its
@@ -147,24 +137,21 @@ func (b *board) message(ctx context.Context, node *experiment.Node, kind generat
 }
 
 func pushRows(z pushSizes, all pushRounds) []Row {
-	var above, ratios []float64
-	for i, floor := range all.Floor {
-		above = append(above, all.Push[i]-floor)
-		ratios = append(ratios, all.Fanout[i]/all.Bursts[i])
-	}
-	micro := func(ns float64) string { return fmt.Sprintf("%.2f µs", ns/1e3) }
-	floor := func(ns []float64, how string) string {
-		return fmt.Sprintf("a loop of write(2) to %d sockets, %s: %s each (rounds %s), frames of %d bytes", z.Devices, how, micro(median(ns)), list(ns), all.FrameBytes[0])
+	over := above(all.Push, all.Floor)
+	var ratios []float64
+	for i, floor := range all.Bursts {
+		ratios = append(ratios, all.Fanout[i]/floor)
 	}
 	rows := []Row{
 		{
 			What: fmt.Sprintf("%s, %d devices", whatPush, z.Devices), Budget: "≤ the floor + 3 µs of server CPU a message",
-			Value: median(above), Limit: float64(pushAboveFloor), Floor: floor(all.Floor, "no pause"),
-			Figure: fmt.Sprintf("the floor + %s; %s a message (rounds %s), %.0f a second", micro(median(above)), micro(median(all.Push)), list(all.Push), median(all.PushRate)),
+			Value: median(over), Limit: float64(pushAboveFloor), Floor: all.text(z.Devices, all.FrameBytes),
+			Figure: fmt.Sprintf("the floor + %s; %s a message (rounds %s), %.0f a second", micro(median(over)), micro(median(all.Push)), list(all.Push), median(all.PushRate)),
 		},
 		{
 			What: fmt.Sprintf("%s, %d devices", whatFanout, z.Devices), Budget: fmt.Sprintf("≤ %g × the floor, server CPU a delivery", fanoutToFloor),
-			Value: median(ratios), Limit: fanoutToFloor, Floor: floor(all.Bursts, "as often"),
+			Value: median(ratios), Limit: fanoutToFloor,
+			Floor: fmt.Sprintf("the same loop, as often: %s each (rounds %s)", micro(median(all.Bursts)), list(all.Bursts)),
 			Figure: fmt.Sprintf("%.2f × the floor; %s a delivery (rounds %s), last device after %s", median(ratios), micro(median(all.Fanout)), list(all.Fanout),
 				report.Duration(time.Duration(median(all.FanoutLast)))),
 		},
@@ -176,6 +163,10 @@ func pushRows(z pushSizes, all pushRounds) []Row {
 	}
 	return rows
 }
+
+// micro writes nanoseconds as microseconds, with two digits behind the point whatever
+// their size: figures that are compared.
+func micro(ns float64) string { return fmt.Sprintf("%.2f µs", ns/1e3) }
 
 // list writes nanoseconds as microseconds.
 func list(ns []float64) (text string) {

@@ -45,12 +45,9 @@ func (r Row) judge() Row {
 	return r
 }
 
-// doubt says what makes rounds at half the highest rate mean less, or nothing. stamped is
-// in how many of them the kernel said when messages arrived.
-func (r *Row) doubt(ramp *report.Result, rounds []*report.Result, stamped int) {
-	if len(ramp.Saturated) > 0 {
-		r.Note += "; the generator, not the server, ended the ramp: the highest rate is a lower bound"
-	}
+// doubt says what makes rounds mean nothing. stamped is in how many of them the kernel
+// said when messages arrived.
+func (r *Row) doubt(rounds []*report.Result, stamped int) {
 	for _, round := range rounds {
 		if w := wrong(round); w != "" {
 			r.Verdict, r.Note = Broken, w
@@ -59,6 +56,19 @@ func (r *Row) doubt(ramp *report.Result, rounds []*report.Result, stamped int) {
 	if stamped != len(rounds) {
 		r.Verdict, r.Note = Broken, "this kernel does not say when a message arrived (SO_TIMESTAMPNS)"
 	}
+}
+
+// doubtRamp says what makes half of a ramp's rate mean less.
+func (r *Row) doubtRamp(ramp *report.Result) {
+	if len(ramp.Saturated) > 0 {
+		r.Note += "; the generator, not the server, ended the ramp: the highest rate is a lower bound"
+	}
+}
+
+// excuse says that a row that does not hold is the machine's doing, and why.
+func (r *Row) excuse(why string) error {
+	r.Verdict, r.Note = Invalid, why
+	return fmt.Errorf("%w: %s: %s", errMachine, r.What, why)
 }
 
 // failed returns the rows of something that could not be measured at all.

@@ -19,15 +19,17 @@ import (
 // Config is what a run of the budgets needs. Default's values are those that the table
 // is written for; tests take smaller ones.
 type Config struct {
-	Roost     string   // path of roost
-	Bench     string   // path of roost-bench, whose echo-server is compared
-	Peers     string   // path of the peers' program
-	Results   string   // folder of the JSON files; empty: none
-	ServerCPU int      // core of every server
-	OwnCPU    int      // core of this process
-	Only      []string // names of the parts to run; empty: all
-	Tries     int      // of a part whose generator was disturbed
-	Worker    []string // command of a generator process
+	Roost     string        // path of roost
+	Bench     string        // path of roost-bench, whose echo-server is compared
+	Peers     string        // path of the peers' program
+	Results   string        // folder of the JSON files; empty: none
+	ServerCPU int           // core of every server
+	OwnCPU    int           // core of this process
+	Only      []string      // names of the parts to run; empty: all
+	Tries     int           // of a part whose generator was disturbed
+	Retrying  time.Duration // of all parts together: what has gone on for longer is not tried again
+	Settle    time.Duration // between opening connections and measuring something else, and between a ramp's steps
+	Worker    []string      // command of a generator process
 
 	Slope   slopeSizes
 	Echo    echoSizes
@@ -42,7 +44,12 @@ type Config struct {
 	Delay       delaySizes
 	Loss        lossSizes
 
+	RouteBench, ClusterBench string // programs of Go benchmarks, of packages route and cluster
+	GoBenchTime              string // of each benchmark of the table, as -benchtime takes it
+	StormReconnects          string // of the storm, as -benchtime takes it
+
 	Queue     queueSizes
+	Kafka     kafkaSizes
 	Mailbox   experiment.Hoard // without its program
 	Broadcast broadcastSizes
 
@@ -53,9 +60,10 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Roost: "bin/roost", Bench: "bin/roost-bench", Peers: "bin/peers", Results: "bench/results",
-		ServerCPU: 0, OwnCPU: 1, Tries: 3, Sources: "127.0.1.1-127.0.1.8",
+		ServerCPU: 0, OwnCPU: 1, Tries: 3, Retrying: 90 * time.Second, Settle: 500 * time.Millisecond, Sources: "127.0.1.1-127.0.1.8",
 		Slope: defaultSlope(), Echo: defaultEcho(), Upgrade: defaultUpgrade(), Push: defaultPush(), Relay: defaultRelay(), Storm: defaultStorm(),
-		Queue: defaultQueue(), Mailbox: experiment.DefaultHoard(""), Broadcast: defaultBroadcast(),
+		RouteBench: "bin/route.test", ClusterBench: "bin/cluster.test", GoBenchTime: "1s", StormReconnects: "100000x",
+		Queue: defaultQueue(), Kafka: defaultKafka(), Mailbox: experiment.DefaultHoard(""), Broadcast: defaultBroadcast(),
 		Cross: defaultCross(), ClusterIdle: defaultClusterIdle(), Delay: defaultDelay(), Loss: defaultLoss(),
 	}
 }
@@ -73,17 +81,20 @@ var parts = []part{
 	{"echo", []string{"echo"}, runEcho},
 	{"upgrade", []string{whatUpgradeCPU, whatUpgradeLatency}, runUpgrade},
 	{"push", []string{whatPush, whatFanout}, runPush},
-	{"relay", []string{whatRelay}, runRelay},
+	{"relay", []string{whatRelay, whatRelayRate}, runRelay},
 	{"queue", []string{whatQueue, whatQueueRate}, runQueue},
 	{"mailbox", []string{whatMailboxReady, whatMailboxDrain}, runMailbox},
+	{"kafka", []string{whatKafka}, runKafka},
 	{"storm", []string{whatStormBack, whatStormPush}, runStorm},
 	{"cross-push", []string{whatCrossPush}, runCrossPush},
 	{"cross-latency", []string{whatCrossLatency}, runCrossLatency},
 	{"cross-relay", []string{whatCrossRelay}, runCrossRelay},
 	{"broadcast", []string{whatBroadcast}, runBroadcast},
 	{"cluster-idle", []string{whatClusterTraffic, whatClusterMemory}, runClusterIdle},
-	{"cluster-delay", []string{whatDelay, whatDisplace, whatDelayStorm, whatJoin}, runDelay},
+	{"cluster-delay", []string{whatDelay, whatDisplace}, runDelay},
 	{"cluster-loss", []string{whatLossSilent, whatLossDied}, runLoss},
+	{"cluster-many", []string{whatStorm, whatJoin}, runMany},
+	{"table", []string{whatLookup, whatBytes, whatIndexed, whatChanges, whatHeld}, runTable},
 }
 
 // Names lists the parts.
@@ -100,11 +111,16 @@ type board struct {
 	say      func(format string, args ...any)
 	progress func(report.Second)
 	runs     []named
+	retrying time.Duration // that tries after the first have taken, of all parts
 }
 
 // errDisturbed says that the generator did not get the CPU, so that the figures mean
 // nothing; the part is tried again.
 var errDisturbed = errors.New("the generator was disturbed")
+
+// errMachine says that some rows do not hold because of what the machine does to everybody
+// here and now, which they say of themselves: Invalid. The part is tried again.
+var errMachine = errors.New("the machine is too slow, not the server")
 
 // Run measures all parts one after the other and calls row for each row as it is known.
 // It pins this process; say and progress may be nil. It blocks until the end or until
@@ -148,11 +164,15 @@ func Run(ctx context.Context, cfg Config, say func(format string, args ...any), 
 
 // try runs a part until its generator was not disturbed.
 func (b *board) try(ctx context.Context, p part) (rows []Row) {
-	for n := 1; n <= b.cfg.Tries && ctx.Err() == nil; n++ {
+	for n := 1; (n == 1 || b.mayRetry(n)) && ctx.Err() == nil; n++ {
 		kept := len(b.runs)
 		b.say("%s%s", p.name, map[bool]string{true: fmt.Sprintf(", try %d", n)}[n > 1])
 		var err error
+		begun := time.Now()
 		rows, err = p.run(ctx, b)
+		if n > 1 {
+			b.retrying += time.Since(begun)
+		}
 		for i := range rows {
 			rows[i] = rows[i].judge()
 			rows[i].Tries = n
@@ -171,9 +191,10 @@ func (b *board) try(ctx context.Context, p part) (rows []Row) {
 					rows[i].Verdict, rows[i].Note, rows[i].Tries = Invalid, err.Error(), n
 				}
 			}
-			if n < b.cfg.Tries {
-				b.runs = b.runs[:kept]
-			}
+			b.forget(kept, n)
+		case errors.Is(err, errMachine):
+			b.say("%s: %v", p.name, err)
+			b.forget(kept, n)
 		case err != nil:
 			return failed(err, p.rows...)
 		default:
@@ -181,6 +202,16 @@ func (b *board) try(ctx context.Context, p part) (rows []Row) {
 		}
 	}
 	return rows
+}
+
+// mayRetry says whether there is a try of that number.
+func (b *board) mayRetry(n int) bool { return n <= b.cfg.Tries && b.retrying < b.cfg.Retrying }
+
+// forget drops the runs of a try that is followed by another.
+func (b *board) forget(kept, try int) {
+	if b.mayRetry(try + 1) {
+		b.runs = b.runs[:kept]
+	}
 }
 
 // keep writes a part's own result beside the table.

@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/roostpush/roost/bench/hostinfo"
@@ -33,7 +31,7 @@ type server struct {
 
 	cmd    *exec.Cmd // nil: it was there before us
 	temp   string
-	said   *tail
+	said   *hostinfo.Tail
 	exited chan error
 }
 
@@ -70,7 +68,7 @@ func (s *server) exec(ctx context.Context, path string, cpu int) error {
 		words = append(words, places.Replace(word))
 	}
 	cmd := exec.Command(words[0], words[1:]...)
-	s.said = &tail{}
+	s.said = hostinfo.NewTail(complaintMax)
 	cmd.Stdout, cmd.Stderr = s.said, s.said
 	// The generator's secrets are none of the server's business, and roost refuses to
 	// start with a setting in its environment that it does not know.
@@ -109,9 +107,9 @@ func (s *server) await(ctx context.Context, addr string) error {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
-			return fmt.Errorf("target %s ended before it listened (%s); it said:\n%s", s.target.Name, whyEnded(err), s.said.text())
+			return fmt.Errorf("target %s ended before it listened (%s); it said:\n%s", s.target.Name, whyEnded(err), s.said.Text())
 		case <-ctx.Done():
-			return fmt.Errorf("target %s did not listen at %s in %s; it said:\n%s", s.target.Name, addr, listenWait, s.said.text())
+			return fmt.Errorf("target %s did not listen at %s in %s; it said:\n%s", s.target.Name, addr, listenWait, s.said.Text())
 		case <-ticker.C:
 		}
 	}
@@ -132,7 +130,7 @@ func (s *server) alive() error {
 	select {
 	case err := <-s.exited:
 		s.exited <- err
-		return fmt.Errorf("target %s ended (%s); it said:\n%s", s.target.Name, whyEnded(err), s.said.text())
+		return fmt.Errorf("target %s ended (%s); it said:\n%s", s.target.Name, whyEnded(err), s.said.Text())
 	default:
 		return nil
 	}
@@ -173,27 +171,4 @@ func (s *server) stop() {
 	if s.temp != "" {
 		_ = os.RemoveAll(s.temp)
 	}
-}
-
-// tail keeps the end of what a process says.
-type tail struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-// Write keeps the last bytes. os/exec calls it.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf.Write(p)
-	if extra := t.buf.Len() - complaintMax; extra > 0 {
-		t.buf.Next(extra)
-	}
-	return len(p), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.buf.String()
 }

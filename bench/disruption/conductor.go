@@ -257,9 +257,10 @@ func (r *run) prove(p Plan, name string) error {
 		return err
 	}
 	c := r.census()
-	r.result.Proofs = append(r.result.Proofs, Proof{Name: name, Connected: c.Connected, Doubled: c.Doubled, Wanted: p.Proofs / len(r.workers) * len(r.workers)})
-	r.note(fmt.Sprintf("%s: %d pushes, each of which must be written", name, p.Proofs))
-	r.order(Order{Prove: p.Proofs / len(r.workers), Rate: p.Rate / float64(len(r.workers))})
+	each := max(p.Proofs/len(r.workers), 1) // an order to prove nothing would be no order
+	r.result.Proofs = append(r.result.Proofs, Proof{Name: name, Connected: c.Connected, Doubled: c.Doubled, Wanted: each * len(r.workers)})
+	r.note(fmt.Sprintf("%s: %d pushes, each of which must be written", name, each*len(r.workers)))
+	r.order(Order{Prove: each, Rate: p.Rate / float64(len(r.workers))})
 	return r.await(proofMax, "the proof is done", func() bool { return r.census().Proved })
 }
 

@@ -82,7 +82,7 @@ func (d *device) dial(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		s.conn.Close() // nobody closes it any more
+		s.Close() // nobody else closes it any more
 	}
 	return s, nil
 }
@@ -108,13 +108,12 @@ func (d *device) hold(s *session) (newest bool) {
 		case "message":
 			d.received(e.Payload)
 		case "goaway":
-			s.told = time.Duration(e.ReconnectMS) * time.Millisecond
 			d.fleet.count.goaways.Add(1)
 			d.changed(func() {}) // from here on the device is leaving, though it reads what comes before the end
-			s.hangUp()
+			s.HangUp()
 		}
 	}
-	s.conn.Close()
+	s.Close()
 	d.changed(func() {
 		newest = d.sessions[len(d.sessions)-1] == s
 		d.sessions = slices.DeleteFunc(d.sessions, func(other *session) bool { return other == s })
@@ -150,7 +149,7 @@ func (d *device) move(ctx context.Context) {
 	case s == nil:
 	case rand.N(2) == 0:
 		d.changed(func() {})
-		s.hangUp()
+		s.HangUp()
 	default:
 		d.come(ctx)
 	}
@@ -172,7 +171,7 @@ func (d *device) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.sessions {
-		s.conn.Close()
+		s.Close()
 	}
 }
 

@@ -80,7 +80,7 @@ func (w *watched) ask(ctx context.Context, n Node) int32 {
 		return isSilent
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, frameMax))
+	body, err := io.ReadAll(io.LimitReader(answer.Body, outcomeMax))
 	switch {
 	case err != nil:
 		return isSlow

@@ -101,7 +101,7 @@ func (c *Cluster) AwaitLinked(ctx context.Context) error {
 			case <-ticker.C:
 			case <-ctx.Done():
 				ticker.Stop()
-				return fmt.Errorf("experiment: node %s did not get to know the others in %s (%v); it said:\n%s", NodeName(i), joinWait, err, n.log.text())
+				return fmt.Errorf("experiment: node %s did not get to know the others in %s (%v); it said:\n%s", NodeName(i), joinWait, err, n.log.Text())
 			}
 		}
 	}

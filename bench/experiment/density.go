@@ -45,7 +45,7 @@ func DefaultDensity(program string) Density {
 	return Density{
 		Program: program, Devices: 10_000, Inflight: 128, Settle: 5 * time.Second, Quiet: 20 * time.Second,
 		PingInterval: 2 * time.Hour, Patience: 5 * time.Minute, ProofsPerSecond: 3_000,
-		Sources: "127.0.1.1-127.0.1.64", Processes: 1, ProcessBytesMax: 600, TotalBytesMax: 5_000,
+		Sources: "127.0.1.1-127.0.1.64", Processes: 1, ProcessBytesMax: 600, TotalBytesMax: 5 << 10,
 	}
 }
 

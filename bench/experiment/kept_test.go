@@ -5,9 +5,13 @@ package experiment
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/roostpush/roost/bench/device"
 )
 
 // TestPromises kills a real node a few times. What the verdict is made of is seen in
@@ -56,17 +60,42 @@ func TestPledgeVerdict(t *testing.T) {
 
 func TestMailbox(t *testing.T) {
 	h := DefaultHoard(buildRoost(t))
-	h.Devices, h.Each, h.Takers, h.ReadyMax, h.DrainMax = 50, 20, 5, 10*time.Second, 10*time.Second
+	h.Devices, h.Each, h.Early, h.Takers, h.ReadyMax, h.DrainMax = 50, 20, 2, 5, 10*time.Second, 10*time.Second
 	r, err := Mailbox(context.Background(), h, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
-	if r.WriteText(&text); !r.Held() || r.Messages != 1000 || len(r.Drains) != h.Takers || r.RSSBytes == 0 || r.Ready == 0 {
+	if r.WriteText(&text); !r.Held() || r.Messages != 1000 || len(r.Drains) != h.Takers || len(r.Early) != h.Early || r.Indexed < r.Ready || r.RSSBytes == 0 || r.Ready == 0 {
 		t.Errorf("%s%+v", text.String(), r)
 	}
 	r.Refused = 1
 	if r.Held() {
 		t.Error("held although a push was refused")
 	}
+}
+
+// TestPledgeSettlesWhileDevicesGoOn counts what arrived while something still comes: what a
+// killed node had taken without an answer.
+func TestPledgeSettlesWhileDevicesGoOn(t *testing.T) {
+	p := &pledging{ids: map[int]string{1: "a", 2: "b", 3: "c"}, arrived: map[int]string{1: "a"}, acked: map[int]bool{}, absent: map[int]bool{2: true}}
+	var coming sync.WaitGroup
+	coming.Go(func() {
+		for n := 100; n < 1100; n++ {
+			p.took(device.Frame{ID: fmt.Sprint(n), Payload: fmt.Appendf(nil, `{"number":%d,"for":"d0"}`, n)}, "d0")
+		}
+	})
+	for range 100 {
+		p.mu.Lock()
+		p.result = PledgeResult{}
+		p.mu.Unlock()
+		absent := p.settle()
+		if p.result.Delivered != 1 || p.result.Absent != 1 || len(absent) != 1 || absent[2] != "b" || len(p.result.Lost) != 1 || p.result.Lost[0] != "3 (c)" {
+			t.Fatalf("%+v, absent %v", p.result, absent)
+		}
+		if p.missing() != 1 {
+			t.Fatalf("%d are missing", p.missing())
+		}
+	}
+	coming.Wait()
 }

@@ -18,6 +18,9 @@ type keptStream struct {
 	done chan error
 }
 
+// keptBufferBytes is how much a device that takes what was kept for it reads at once.
+const keptBufferBytes = 4 << 10
+
 // keptLine is one push of such a stream.
 type keptLine struct {
 	To       keptTo          `json:"to"`

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/roostpush/roost/bench/device"
+	"github.com/roostpush/roost/bench/hostinfo"
 	"github.com/roostpush/roost/bench/report"
 )
 
@@ -21,15 +23,17 @@ type Hoard struct {
 	Devices  int
 	Each     int           // messages that wait for each
 	Payload  int           // bytes
-	Takers   int           // devices that come, one after the other
+	Early    int           // devices that come at once after the restart, one after the other
+	Takers   int           // devices that come once the node has its index of what waits
 	ReadyMax time.Duration // restart to ready
 	DrainMax time.Duration // from a device's hello to its last message; the median of the takers
 	Extra    []string      // more arguments of roost serve
+	Core     int           // of the node; hostinfo.Unpinned: any
 }
 
 // DefaultHoard returns the experiment that the budgets are written for: 1,000,000 messages.
 func DefaultHoard(program string) Hoard {
-	return Hoard{Program: program, Devices: 10_000, Each: 100, Payload: 128, Takers: 101, ReadyMax: time.Second, DrainMax: 10 * time.Millisecond}
+	return Hoard{Program: program, Devices: 10_000, Each: 100, Payload: 128, Early: 10, Takers: 101, ReadyMax: time.Second, DrainMax: 10 * time.Millisecond, Core: hostinfo.Unpinned}
 }
 
 // HoardResult is what it took.
@@ -39,6 +43,8 @@ type HoardResult struct {
 	Why       string           `json:"why,omitempty"`
 	PerSecond float64          `json:"per_second"` // accepted while it was filled
 	Ready     time.Duration    `json:"ready_ns"`   // restart to /readyz 200
+	Indexed   time.Duration    `json:"indexed_ns"` // restart to the index of what waits, which is built behind the start
+	Early     []time.Duration  `json:"early_ns"`   // of those that came at once, sorted
 	Drains    []time.Duration  `json:"drains_ns"`  // each taker's, sorted
 	Wrong     []string         `json:"wrong"`      // takers that did not get what they were to get
 	RSSBytes  int64            `json:"rss_bytes"`  // of the process after the restart
@@ -71,7 +77,7 @@ func Mailbox(ctx context.Context, h Hoard, say func(string)) (*HoardResult, erro
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
 	defer os.RemoveAll(data)
-	node, err := StartNode(ctx, h.Program, data, h.Extra...)
+	node, err := StartNodeOn(ctx, h.Core, h.Program, data, h.Extra...)
 	if err != nil {
 		return nil, err
 	}
@@ -83,28 +89,65 @@ func Mailbox(ctx context.Context, h Hoard, say func(string)) (*HoardResult, erro
 		return nil, err
 	}
 	say(fmt.Sprintf("mailbox: %d accepted; killed, starting again", r.Messages))
-	again, err := StartNode(ctx, h.Program, data, h.Extra...)
+	again, err := StartNodeOn(ctx, h.Core, h.Program, data, h.Extra...)
 	if err != nil {
 		return nil, fmt.Errorf("experiment: restart after the kill: %w", err)
 	}
 	defer again.Kill()
+	begun := time.Now()
 	r.Ready = again.Ready
-	for i := range h.Takers {
-		device := i * h.Devices / h.Takers
-		took, err := h.take(ctx, again, device)
-		if err != nil {
-			r.Wrong = append(r.Wrong, fmt.Sprintf("d%d: %v", device, err))
-			continue
-		}
-		r.Drains = append(r.Drains, took)
+	r.Early = h.takeAll(ctx, again, 0, h.Early, h.Early, r)
+	if err := awaitIndex(ctx, again); err != nil {
+		return nil, err
 	}
-	slices.Sort(r.Drains)
+	r.Indexed = r.Ready + time.Since(begun)
+	r.Drains = h.takeAll(ctx, again, h.Early, h.Devices, h.Takers, r)
 	resident, err := readResident(again.PID)
 	if err != nil {
 		return nil, err
 	}
 	r.RSSBytes = resident.RSSBytes
 	return r, ctx.Err()
+}
+
+// indexWait bounds the wait for the index of what waits, indexPoll is between two looks.
+const (
+	indexWait = 2 * time.Minute
+	indexPoll = 50 * time.Millisecond
+)
+
+// awaitIndex waits until the node has looked through its store.
+func awaitIndex(ctx context.Context, node *Node) error {
+	ctx, cancel := context.WithTimeout(ctx, indexWait)
+	defer cancel()
+	for {
+		done, err := node.Metric(ctx, "roost_mailbox_indexed")
+		if err != nil {
+			return err
+		}
+		if done == 1 {
+			return nil
+		}
+		if err := Pause(ctx, indexPoll); err != nil {
+			return fmt.Errorf("experiment: the node has no index of what waits after %s: %w", indexWait, err)
+		}
+	}
+}
+
+// takeAll lets count devices come, of those numbered from from up to and without to, and
+// returns how long each took, sorted.
+func (h Hoard) takeAll(ctx context.Context, node *Node, from, to, count int, r *HoardResult) (all []time.Duration) {
+	for i := range count {
+		taker := from + i*(to-from)/count
+		took, err := h.take(ctx, node, taker)
+		if err != nil {
+			r.Wrong = append(r.Wrong, fmt.Sprintf("d%d: %v", taker, err))
+			continue
+		}
+		all = append(all, took)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // hoardWindow is how many pushes are without an answer at one time.
@@ -170,28 +213,22 @@ const takeMax = 20 * time.Second
 
 // take connects a device and says how long its messages took to come, all of them and in
 // order; it acknowledges each.
-func (h Hoard) take(ctx context.Context, node *Node, device int) (time.Duration, error) {
-	name := fmt.Sprintf("d%d", device)
-	d, err := dialKept(ctx, node.Public, name, name)
+func (h Hoard) take(ctx context.Context, node *Node, taker int) (time.Duration, error) {
+	name := fmt.Sprintf("d%d", taker)
+	d, err := device.Open(ctx, node.Public, name, name, keptBufferBytes)
+	begun := time.Now()
 	if err != nil {
 		return 0, err
 	}
-	defer d.conn.Close()
-	if err := d.conn.SetReadDeadline(time.Now().Add(takeMax)); err != nil {
+	defer d.Close()
+	if err := d.ReadUntil(begun.Add(takeMax)); err != nil {
 		return 0, err
 	}
-	hello, err := d.next()
-	begun := time.Now()
-	switch {
-	case err != nil:
-		return 0, err
-	case hello.Type != "hello":
-		return 0, fmt.Errorf("the first frame is %s", hello.Type)
-	case hello.Missed != h.Each:
-		return 0, fmt.Errorf("hello says that %d messages are about to follow, not %d", hello.Missed, h.Each)
+	if d.Hello.Missed != h.Each {
+		return 0, fmt.Errorf("hello says that %d messages are about to follow, not %d", d.Hello.Missed, h.Each)
 	}
 	for number := range h.Each {
-		f, err := d.next()
+		f, err := d.Next()
 		if err != nil {
 			return 0, fmt.Errorf("after %d messages: %w", number, err)
 		}
@@ -199,7 +236,7 @@ func (h Hoard) take(ctx context.Context, node *Node, device int) (time.Duration,
 		if err := json.Unmarshal(f.Payload, &got); err != nil || f.Type != "message" || got.Number != number {
 			return 0, fmt.Errorf("message %d was to follow, not %s %.80s", number, f.Type, f.Payload)
 		}
-		if err := d.ack(f.ID); err != nil {
+		if err := d.Ack(f.ID); err != nil {
 			return 0, err
 		}
 	}
@@ -210,6 +247,10 @@ func (h Hoard) take(ctx context.Context, node *Node, device int) (time.Duration,
 func (r *HoardResult) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "\n  %d messages wait, accepted at %.0f a second, each on disk before its answer; %d refused%s\n", r.Messages, r.PerSecond, r.Refused, because(r.Why))
 	fmt.Fprintf(w, "  restart to ready      %s, at most %s; then %.0f MiB resident\n", report.Duration(r.Ready), r.Limits[0], float64(r.RSSBytes)/(1<<20))
+	if n := len(r.Early); n > 0 {
+		fmt.Fprintf(w, "  index of what waits   %s after the restart; until then a device's messages took %s, at most %s, of %d devices\n",
+			report.Duration(r.Indexed), report.Duration(r.Early[n/2]), report.Duration(r.Early[n-1]), n)
+	}
 	if n := len(r.Drains); n > 0 {
 		fmt.Fprintf(w, "  a device's messages   median %s, slowest %s after its hello, of %d devices; the median at most %s\n",
 			report.Duration(r.Drain()), report.Duration(r.Drains[n-1]), n, r.Limits[1])

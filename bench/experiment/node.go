@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/roostpush/roost/bench/hostinfo"
@@ -21,7 +19,6 @@ import (
 const (
 	readyWait    = 30 * time.Second     // from exec to /readyz 200; a node that needs longer is broken
 	readyPoll    = 2 * time.Millisecond // between two looks, the resolution of the time to ready
-	stopWait     = 30 * time.Second     // from SIGTERM to the end of the process
 	answerMax    = 8 << 20              // bytes of one HTTP answer
 	requestWait  = 10 * time.Second     // for one HTTP answer
 	complaintMax = 4 << 10              // bytes of the server's log kept for an error message
@@ -37,7 +34,7 @@ type Node struct {
 
 	cmd    *exec.Cmd
 	client *http.Client
-	log    *tail
+	log    *hostinfo.Tail
 	exited chan error
 }
 
@@ -57,7 +54,7 @@ func StartNodeOn(ctx context.Context, core int, program, data string, extra ...s
 		"--data", data, "--addresses-file", addresses}, extra...)
 	n := &Node{
 		cmd: exec.Command(program, args...), client: &http.Client{Timeout: requestWait, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
-		log: &tail{}, exited: make(chan error, 1),
+		log: hostinfo.NewTail(complaintMax), exited: make(chan error, 1),
 	}
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	begun := time.Now()
@@ -92,9 +89,9 @@ func (n *Node) awaitReady(ctx context.Context, addresses string, begun time.Time
 		select {
 		case err := <-n.exited:
 			n.exited <- err
-			return fmt.Errorf("experiment: the node ended before it was ready (%v); it said:\n%s", err, n.log.text())
+			return fmt.Errorf("experiment: the node ended before it was ready (%v); it said:\n%s", err, n.log.Text())
 		case <-ctx.Done():
-			return fmt.Errorf("experiment: the node was not ready in %s; it said:\n%s", readyWait, n.log.text())
+			return fmt.Errorf("experiment: the node was not ready in %s; it said:\n%s", readyWait, n.log.Text())
 		case <-ticker.C:
 		}
 	}
@@ -128,43 +125,20 @@ func (n *Node) Kill() {
 	n.wait()
 }
 
-// Stop asks the process to leave, and kills it when it does not.
-func (n *Node) Stop() {
-	_ = n.cmd.Process.Signal(os.Interrupt)
-	select {
-	case err := <-n.exited:
-		n.exited <- err
-		n.client.CloseIdleConnections()
-	case <-time.After(stopWait):
-		n.Kill()
-	}
-}
-
 func (n *Node) wait() {
 	err := <-n.exited
 	n.exited <- err // for whoever asks again
 	n.client.CloseIdleConnections()
 }
 
-// tail keeps the end of what a process says. exec calls Write on one goroutine.
-type tail struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-// Write keeps the last bytes.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf.Write(p)
-	if extra := t.buf.Len() - complaintMax; extra > 0 {
-		t.buf.Next(extra)
+// Pause waits, or until ctx is done, whose error it then returns.
+func Pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
-	return len(p), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.buf.String()
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/roostpush/roost/bench/device"
 )
 
 // Pledge is an experiment: pushes that a node accepts with a time to live, and a node that
@@ -171,12 +173,13 @@ func (p *pledging) push(ctx context.Context, node *Node, killed <-chan struct{})
 	if err != nil {
 		return err
 	}
+giving:
 	for p.result.Kills < p.Kills || p.acceptedNow() < p.Pushes {
 		select {
 		case room <- struct{}{}:
 		default:
 			if stream.flush() != nil {
-				break
+				break giving
 			}
 			select {
 			case room <- struct{}{}:
@@ -187,16 +190,16 @@ func (p *pledging) push(ctx context.Context, node *Node, killed <-chan struct{})
 		}
 		select {
 		case <-killed:
+			break giving
 		default:
-			line, number := p.line()
-			mu.Lock()
-			waiting = append(waiting, number)
-			mu.Unlock()
-			if stream.write(line) == nil {
-				continue
-			}
 		}
-		break
+		line, number := p.line()
+		mu.Lock()
+		waiting = append(waiting, number)
+		mu.Unlock()
+		if stream.write(line) != nil {
+			break
+		}
 	}
 	select {
 	case <-killed:
@@ -257,11 +260,11 @@ func (p *pledging) device(ctx context.Context, name string) {
 	for ctx.Err() == nil {
 		node, changed := p.current()
 		if node != nil {
-			if d, err := dialKept(ctx, node.Public, "kept", name); err == nil {
-				end := context.AfterFunc(ctx, func() { d.conn.Close() })
+			if d, err := device.Open(ctx, node.Public, "kept", name, keptBufferBytes); err == nil {
+				end := context.AfterFunc(ctx, func() { d.Close() })
 				p.read(d, name)
 				end()
-				d.conn.Close()
+				d.Close()
 				continue // at once, if there is a node
 			}
 		}
@@ -273,20 +276,20 @@ func (p *pledging) device(ctx context.Context, name string) {
 	}
 }
 
-func (p *pledging) read(d *keptDevice, name string) {
+func (p *pledging) read(d *device.Session, name string) {
 	for {
-		f, err := d.next()
+		f, err := d.Next()
 		if err != nil {
 			return
 		}
-		if f.Type == "message" && p.took(f, name) && d.ack(f.ID) != nil {
+		if f.Type == "message" && p.took(f, name) && d.Ack(f.ID) != nil {
 			return
 		}
 	}
 }
 
 // took notes an arrival and says whether it is to be acknowledged.
-func (p *pledging) took(f keptFrame, name string) (ack bool) {
+func (p *pledging) took(f device.Frame, name string) (ack bool) {
 	var payload pledgePayload
 	if err := json.Unmarshal(f.Payload, &payload); err != nil {
 		payload.Number = -1
@@ -318,34 +321,41 @@ func (p *pledging) took(f keptFrame, name string) (ack bool) {
 
 // drain waits for the last arrivals and asks for what never had a device.
 func (p *pledging) drain(ctx context.Context, node *Node) error {
-	for end := time.Now().Add(p.DrainMax); ; {
-		missing := p.missing()
-		if len(missing) == 0 || time.Now().After(end) || ctx.Err() != nil {
-			break
+	for end := time.Now().Add(p.DrainMax); p.missing() > 0 && time.Now().Before(end); {
+		if err := Pause(ctx, 50*time.Millisecond); err != nil {
+			return err
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	time.Sleep(p.Short + time.Second) // the last of the absent devices' messages expire
-	for _, number := range p.missing() {
-		p.result.Lost = append(p.result.Lost, fmt.Sprintf("%d (%s)", number, p.ids[number]))
+	if err := Pause(ctx, p.Short+time.Second); err != nil { // the last of the absent devices' messages expire
+		return err
 	}
-	p.mu.Lock()
-	ids := p.ids
-	p.mu.Unlock()
-	for number, id := range ids {
-		if _, ok := p.arrived[number]; ok {
-			p.result.Delivered++
-			continue
-		}
-		if !p.absent[number] {
-			continue // it is among the lost
-		}
-		p.result.Absent++
+	for number, id := range p.settle() {
 		if err := p.ask(ctx, node, number, id); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// settle counts what arrived and what is lost, and returns the ids of what was for
+// absent devices. Devices are still connected: something may come again meanwhile.
+func (p *pledging) settle() (absent map[int]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	absent = map[int]string{}
+	for number, id := range p.ids {
+		_, arrived := p.arrived[number]
+		switch {
+		case arrived:
+			p.result.Delivered++
+		case p.absent[number]:
+			p.result.Absent++
+			absent[number] = id
+		default:
+			p.result.Lost = append(p.result.Lost, fmt.Sprintf("%d (%s)", number, id))
+		}
+	}
+	return absent
 }
 
 // ask asks what became of a message whose device never connected.
@@ -365,14 +375,14 @@ func (p *pledging) ask(ctx context.Context, node *Node, number int, id string) e
 	return nil
 }
 
-// missing are the accepted pushes to connected devices that have not arrived.
-func (p *pledging) missing() (list []int) {
+// missing is how many accepted pushes to connected devices have not arrived.
+func (p *pledging) missing() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for number := range p.ids {
 		if _, ok := p.arrived[number]; !ok && !p.absent[number] {
-			list = append(list, number)
+			n++
 		}
 	}
-	return list
+	return n
 }

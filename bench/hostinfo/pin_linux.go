@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StartPinned starts a command whose threads may run on one core only. A child
+// StartPinned starts a command whose threads may run on one core only, or as Unpinned and
+// EveryCore say. A child
 // inherits the mask of the thread that forks it (sched_setaffinity(2)), and a Go
 // program sets GOMAXPROCS by that mask.
 //
@@ -38,7 +39,11 @@ func StartPinned(cmd *exec.Cmd, cpu int) error {
 
 func setAffinity(thread, cpu int) error {
 	var mask unix.CPUSet
-	mask.Set(cpu)
+	if cpu == EveryCore {
+		mask.Fill() // the kernel takes those that are there
+	} else {
+		mask.Set(cpu)
+	}
 	if err := unix.SchedSetaffinity(thread, &mask); err != nil {
 		return fmt.Errorf("core %d is not there, or not allowed to this process: %w", cpu, err)
 	}

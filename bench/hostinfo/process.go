@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// Unpinned is the number of no core: the scheduler chooses.
-const Unpinned = -1
+// What stands in the place of a core's number.
+const (
+	Unpinned  = -1 // the scheduler chooses among those that this process may use
+	EveryCore = -2 // it chooses among all that there are, though this process was pinned
+)
 
 // userHZ is the unit of the times in /proc/PID/stat. The kernel's ABI fixes it at
 // 100 on every architecture that Go supports (proc(5), sysconf(_SC_CLK_TCK)).

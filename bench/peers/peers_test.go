@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,10 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestMain lets the test binary be the program itself: each server is tested in a
@@ -128,8 +131,8 @@ func (c *client) message(t *testing.T) (op ws.OpCode, payload []byte, pongs []st
 func TestEcho(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789abcdef"), 1000) // fits every buffer on the way
 	for _, p := range peers {
-		if p.name == "relay" {
-			continue // it has no echo: TestRelay
+		if p.name == "relay" || p.name == "kafka" {
+			continue // they have no echo: TestRelay, TestKafka
 		}
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -295,6 +298,75 @@ func TestWriteLoop(t *testing.T) {
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("rounds=none: %s", answer.Status)
+	}
+}
+
+// TestWriteLoopReadsPongs has three devices answer pings, as acks answer messages.
+func TestWriteLoopReadsPongs(t *testing.T) {
+	addrs := start(t, "writeloop", 2)
+	const devices, rounds = 3, 2
+	var answering sync.WaitGroup
+	for range devices {
+		c := dial(t, addrs[1])
+		answering.Go(func() {
+			for range rounds {
+				op, payload, _ := c.message(t)
+				if op != ws.OpPing || len(payload) != 60 {
+					t.Errorf("%v of %d bytes", op, len(payload))
+				}
+				if _, err := c.Write(frame(ws.OpPong, true, payload)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	var report writeReport
+	ask(t, http.MethodPost, fmt.Sprintf("http://%s/answered?bytes=60&rounds=%d", addrs[0], rounds), &report)
+	answering.Wait()
+	if report.Connections != devices || report.Writes != devices*rounds || report.Full != 0 || report.CPUPerWrite <= 0 {
+		t.Errorf("%+v", report)
+	}
+	answer, err := http.Post("http://"+addrs[0]+"/answered?bytes=126", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("a ping of 126 bytes: %s", answer.Status)
+	}
+}
+
+func TestKafka(t *testing.T) {
+	addrs := start(t, "kafka", 2)
+	const records, devices = 7, 3
+	var report produceReport
+	ask(t, http.MethodPost, fmt.Sprintf("http://%s/produce?records=%d&devices=%d&bytes=128", addrs[0], records, devices), &report)
+	if report.Records != records {
+		t.Errorf("%+v", report)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(addrs[1]), kgo.ConsumeTopics(kafkaTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	of := map[string]int{}
+	for got := 0; got < records; {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("%d of %d records: %v", got, records, err)
+		}
+		for r := range fetches.RecordsAll() {
+			got++
+			if len(r.Value) != 128 || !json.Valid(r.Value) || len(r.Headers) != 2 || r.Headers[0].Key != "roost-account" || r.Headers[1].Key != "roost-device" {
+				t.Fatalf("%+v", r)
+			}
+			of[string(r.Headers[0].Value)+"/"+string(r.Headers[1].Value)]++
+		}
+	}
+	if len(of) != devices || of["acc-0/dev-0"] != 3 || of["acc-1/dev-1"] != 2 || of["acc-2/dev-2"] != 2 {
+		t.Errorf("%v", of)
 	}
 }
 

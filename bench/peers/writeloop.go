@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,8 +21,12 @@ import (
 //
 //	GET  /connections                  {"connections": 10000}
 //	POST /write?bytes=120&rounds=3     the JSON of writeReport
+//	POST /answered?bytes=60&rounds=3   the same of pings, and of reading their pongs
 //
-// bytes is the payload of the frame; rounds is how often each connection gets it.
+// bytes is the payload of the frame; rounds is how often each connection gets it. A pong
+// is what a device's ack costs at least: it comes by itself, in a read of its own, and
+// takes no work but that read. Of /answered the CPU is the process's, since reading
+// goes through the poller.
 func serveWriteLoop(o options) error {
 	l, err := listen(o.listen)
 	if err != nil {
@@ -35,15 +40,35 @@ func serveWriteLoop(o options) error {
 	if err != nil {
 		return err
 	}
+	w := &writeLoop{bareLoop: loop}
+	loop.serve = w.take
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /connections", loop.answerConnections)
-	mux.HandleFunc("POST /write", loop.answerWrite)
+	mux.HandleFunc("GET /connections", w.answerConnections)
+	mux.HandleFunc("POST /write", w.answerWrite)
+	mux.HandleFunc("POST /answered", w.answerAnswered)
 	failed := make(chan error)
 	go func() { failed <- loop.poller.Polling(loop.handle) }()
 	go func() { failed <- http.Serve(control, mux) }()
 	o.ready("writeloop control server", control.Addr())
 	o.ready("writeloop echo server", l.Addr())
 	return <-failed
+}
+
+// writeLoop is the loop, and the pongs that have come.
+type writeLoop struct {
+	*bareLoop
+	pongs int // on the loop
+}
+
+// take counts pongs, which come whole and alone, and leaves the rest to the bare loop.
+func (l *writeLoop) take(c *bareConn, data []byte) error {
+	if c.open && len(c.rest) == 0 && ws.OpCode(data[0]&0x0f) == ws.OpPong {
+		if head, size := frameSize(data); head > 0 && size == len(data) {
+			l.pongs++
+			return nil
+		}
+	}
+	return l.bareLoop.take(c, data)
 }
 
 // writeReport is what the loop cost. CPU is of the thread that wrote, so that the
@@ -74,28 +99,72 @@ func (l *bareLoop) onLoop(f func()) error {
 	return err
 }
 
-func (l *bareLoop) answerConnections(w http.ResponseWriter, _ *http.Request) {
+func (l *writeLoop) answerConnections(w http.ResponseWriter, _ *http.Request) {
 	var n int
 	err := l.onLoop(func() { n = len(l.openConns()) })
 	answer(w, map[string]int{"connections": n}, err)
 }
 
-func (l *bareLoop) answerWrite(w http.ResponseWriter, r *http.Request) {
-	size, err1 := number(r, "bytes", 120)
-	rounds, err2 := number(r, "rounds", 1)
-	if err := errors.Join(err1, err2); err != nil {
+func (l *writeLoop) answerWrite(w http.ResponseWriter, r *http.Request) {
+	size, rounds, err := sizes(r)
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	payload := make([]byte, size)
-	for i := range payload {
-		payload[i] = 'x'
-	}
-	frame := ws.MustCompileFrame(ws.NewTextFrame(payload))
 	var report writeReport
-	err := l.onLoop(func() { report = l.writeRounds(frame, rounds) })
+	err = l.onLoop(func() { report = l.writeRounds(ws.MustCompileFrame(ws.NewTextFrame(filler(size))), rounds) })
 	answer(w, report, err)
 }
+
+// Waiting for pongs: each look costs the loop some microseconds.
+const (
+	pongPoll = 5 * time.Millisecond
+	pongWait = 10 * time.Second
+)
+
+// answerAnswered writes pings, a round at a time, and waits for the pongs of each.
+func (l *writeLoop) answerAnswered(w http.ResponseWriter, r *http.Request) {
+	size, rounds, err := sizes(r)
+	if err == nil && size > ws.MaxControlFramePayloadSize {
+		err = fmt.Errorf("bytes=%d: a ping has at most %d (RFC 6455 section 5.5)", size, ws.MaxControlFramePayloadSize)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	ping := ws.MustCompileFrame(ws.NewPingFrame(filler(size)))
+	all := writeReport{Rounds: rounds}
+	begun, before := time.Now(), cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID)
+	for range rounds {
+		var one writeReport
+		if err = l.onLoop(func() { l.pongs, one = 0, l.writeRounds(ping, 1) }); err != nil {
+			break
+		}
+		all.Connections, all.FrameBytes = one.Connections, one.FrameBytes
+		all.Writes, all.Full = all.Writes+one.Writes, all.Full+one.Full
+		if err = l.awaitPongs(one.Writes); err != nil {
+			break
+		}
+	}
+	all.CPUNS, all.WallNS = cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID)-before, int64(time.Since(begun))
+	all.divide()
+	answer(w, all, err)
+}
+
+func (l *writeLoop) awaitPongs(wanted int) error {
+	for end := time.Now().Add(pongWait); ; time.Sleep(pongPoll) {
+		var came int
+		if err := l.onLoop(func() { came = l.pongs }); err != nil || came >= wanted {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%d of %d pongs came within %s", came, wanted, pongWait)
+		}
+	}
+}
+
+// filler is a payload.
+func filler(size int) []byte { return bytes.Repeat([]byte{'x'}, size) }
 
 // writeRounds is the loop. On the loop.
 func (l *bareLoop) writeRounds(frame []byte, rounds int) writeReport {
@@ -103,7 +172,7 @@ func (l *bareLoop) writeRounds(frame []byte, rounds int) writeReport {
 	defer runtime.UnlockOSThread()
 	fds := l.openConns()
 	r := writeReport{Connections: len(fds), Rounds: rounds, FrameBytes: len(frame)}
-	begun, before := time.Now(), threadCPU()
+	begun, before := time.Now(), cpuTime(unix.CLOCK_THREAD_CPUTIME_ID)
 	for range rounds {
 		for _, fd := range fds {
 			if n, err := unix.Write(fd, frame); err == nil && n == len(frame) {
@@ -113,13 +182,17 @@ func (l *bareLoop) writeRounds(frame []byte, rounds int) writeReport {
 			}
 		}
 	}
-	r.CPUNS = threadCPU() - before
+	r.CPUNS = cpuTime(unix.CLOCK_THREAD_CPUTIME_ID) - before
 	r.WallNS = int64(time.Since(begun))
+	r.divide()
+	return r
+}
+
+func (r *writeReport) divide() {
 	if all := float64(r.Writes + r.Full); all > 0 {
 		r.CPUPerWrite = float64(r.CPUNS) / all
 		r.WallPerWrite = float64(r.WallNS) / all
 	}
-	return r
 }
 
 // openConns lists the descriptors of upgraded connections. On the loop.
@@ -133,14 +206,21 @@ func (l *bareLoop) openConns() []int {
 	return fds
 }
 
-// threadCPU reads this thread's CPU time, ns. getrusage(2) is not up to date: of a thread
-// that is running it knows what it had used at the last tick, up to 4 ms ago.
-func threadCPU() int64 {
+// cpuTime reads the CPU time of this thread or process, ns. getrusage(2) is not up to
+// date: of a thread that is running it knows what it had used at the last tick, up to
+// 4 ms ago.
+func cpuTime(clock int32) int64 {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
-		panic(err) // Linux has had it since 2.6.12
+	if err := unix.ClockGettime(clock, &ts); err != nil {
+		panic(err) // Linux has had them since 2.6.12
 	}
 	return ts.Nano()
+}
+
+func sizes(r *http.Request) (size, rounds int, err error) {
+	size, err1 := number(r, "bytes", 120)
+	rounds, err2 := number(r, "rounds", 1)
+	return size, rounds, errors.Join(err1, err2)
 }
 
 func number(r *http.Request, name string, missing int) (int, error) {

@@ -79,8 +79,8 @@ func (r *Result) addTimer(t tally.Timer) {
 	r.add(t.String()+".count", float64(h.Count()), Count)
 }
 
-// cpuWallMin is the shortest phase whose server CPU is reported: the kernel counts in
-// steps of 10 ms, which say nothing about less.
+// cpuWallMin is the shortest phase whose server CPU is reported: what a runtime does now
+// and then would be most of less, and some kernels count in steps of 10 ms.
 const cpuWallMin = 250 * time.Millisecond
 
 // work is what a kind of phase does: its name in metrics, the counter of what it got

@@ -190,3 +190,14 @@ func TestDurationAndSize(t *testing.T) {
 		}
 	}
 }
+
+// Every figure that a phase can have may stand in a threshold.
+func TestThresholdsKnowEveryPhasesFigures(t *testing.T) {
+	for kind, w := range work {
+		for _, name := range []string{w.name + ".rate", "server.cpu_per_" + w.unit, "server.cpu." + w.name} {
+			if _, ok := unitOf(name); !ok {
+				t.Errorf("%s of a phase %s is not known", name, kind)
+			}
+		}
+	}
+}

@@ -47,6 +47,7 @@ var suffixes = map[string]struct {
 var otherNames = map[string]Unit{
 	"errors": Count, "connect.success": Share, "connect.rate": PerSecond, "echo.rate": PerSecond,
 	"push.rate": PerSecond, "fanout.rate": PerSecond, "relay.rate": PerSecond, "mix.rate": PerSecond, "ramp.rate": PerSecond,
+	"move.rate": PerSecond, "server.cpu_per_move": Nanos, "server.cpu.move": Share,
 	"storm.back": Nanos, "server.cpu_per_delivery": Nanos,
 	"server.cpu.push": Share, "server.cpu.fanout": Share, "server.cpu.relay": Share, "server.cpu.mix": Share,
 	"generator.cpu": Share, "generator.rss": Bytes,

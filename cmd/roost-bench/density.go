@@ -23,7 +23,7 @@ type densityCommand struct {
 	PingInterval time.Duration `default:"2h" help:"Time between the server's pings of a device."`
 	Patience     time.Duration `default:"5m" help:"Longest wait for one upgrade, pong or answer of the API."`
 	ProcessMax   float64       `default:"600" placeholder:"BYTES" help:"Process memory for each device above which the exit code is 3."`
-	TotalMax     float64       `default:"5000" placeholder:"BYTES" help:"The same with the server's half of the kernel's memory."`
+	TotalMax     float64       `default:"5120" placeholder:"BYTES" help:"The same with the server's half of the kernel's memory."`
 	Data         string        `placeholder:"DIR" help:"Where the node's data goes, in a folder of its own that is removed; default: a temporary one."`
 	Leave        string        `placeholder:"FILE" help:"Leave node and connections as they are, and write the exit code to this file when all results are there: then the machine may be turned off."`
 }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/roostpush/roost/bench"
+	"github.com/roostpush/roost/bench/budget"
 	"github.com/roostpush/roost/bench/report"
 )
 
@@ -72,7 +72,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	code := -1
 	parser, err := kong.New(&grammar{}, kong.Name("roost-bench"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(c int) { code = c }), kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"budget_parts": strings.Join(budget.Names(), ", ")})
 	if err != nil {
 		panic(err) // the grammar itself is wrong; a test parses it
 	}
@@ -84,10 +84,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "roost-bench: %v\nTry roost-bench --help.\n", err)
 		return report.ExitUsage
 	}
-	// The second Ctrl-C ends at once: the first one gives the signal back.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return exitCode(parsed.Run(output{stdout, stderr}), stderr)
 }

@@ -48,7 +48,7 @@ type mailboxCommand struct {
 	Devices int `default:"10000" help:"Devices that messages wait for."`
 	Each    int `default:"100" help:"Messages that wait for each."`
 	Size    int `default:"128" help:"Payload in bytes of JSON."`
-	Takers  int `default:"101" help:"Devices that come for theirs after the restart, one after the other."`
+	Takers  int `default:"101" help:"Devices that come for theirs, one after the other, once the node has looked through its store behind the restart; some come before."`
 }
 
 // Help is shown below the flags.
@@ -59,10 +59,11 @@ func (mailboxCommand) Help() string {
 
 // Run fills a node's mailboxes, kills it, starts it again and lets devices take theirs.
 func (c mailboxCommand) Run(ctx context.Context, o output) error {
+	h := experiment.DefaultHoard(c.Roost)
+	h.Early = min(h.Early, c.Devices-c.Takers)
 	if c.Devices < 1 || c.Each < 1 || c.Takers < 1 || c.Takers > c.Devices {
 		return errors.New("--devices, --each and --takers must be at least 1, and no more takers than devices")
 	}
-	h := experiment.DefaultHoard(c.Roost)
 	h.Devices, h.Each, h.Payload, h.Takers, h.Extra = c.Devices, c.Each, c.Size, c.Takers, c.Arg
 	result, err := experiment.Mailbox(ctx, h, o.say)
 	if err != nil {

@@ -59,6 +59,7 @@ var layers = map[string]layer{
 	"bench":                       edges,
 	"bench/budget":                edges,
 	"bench/compare":               edges,
+	"bench/device":                edges,
 	"bench/disruption":            edges,
 	"bench/experiment":            edges,
 	"bench/generator":             edges,

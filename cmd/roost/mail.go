@@ -20,6 +20,7 @@ func (n *node) newMailbox() {
 		Turns:     n.processor,
 		NewID:     n.router.NewID,
 		Now:       func() int64 { return n.now().UnixMilli() },
+		SteadyMS:  n.steadyMS,
 		Seed:      uint64(n.now().UnixNano()),
 	}
 	if n.trace != nil {
@@ -51,12 +52,21 @@ func (n *node) keeper() keeper {
 	return n.mailbox
 }
 
-// elsewhere asks other nodes what their mailboxes have for a device; nil: there are none.
+// elsewhere asks what waits for a device where memory does not say: other nodes, and, soon
+// after a start, the disk.
 func (n *node) elsewhere() protocol.Elsewhere {
-	if n.homes == nil {
-		return nil // an interface that holds a nil pointer would not be nil
+	if n.homes != nil {
+		return n.homes
 	}
-	return n.homes
+	return disk{n.mailbox}
+}
+
+// disk is what a node that is alone asks.
+type disk struct{ mailbox *mailbox.Mailbox }
+
+// AskMissed answers once the mailbox itself knows, which the greeting asks besides.
+func (d disk) AskMissed(a session.Address, answer func(missed int)) bool {
+	return d.mailbox.Learn(a, func() { answer(0) })
 }
 
 // streams has a Last-Event-ID acknowledge what an event stream has got.

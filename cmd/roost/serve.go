@@ -135,7 +135,7 @@ func (n *node) tick() {
 			return
 		case <-sweep.C:
 			n.relay.Sweep(n.now().UnixMilli())
-			n.mailbox.Tick(n.now().UnixMilli())
+			n.mailbox.Tick(n.steadyMS(), n.now().UnixMilli())
 		case <-pace.C:
 			n.setTraceClock()
 			n.router.Tick(n.steadyMS())

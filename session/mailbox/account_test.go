@@ -52,6 +52,10 @@ func TestAccountPushWithFullDevices(t *testing.T) {
 	if got := fmt.Sprint(w.became["d n1.1.3"], w.became["e n1.1.3"], w.kept); got != "[overloaded] [queued] map[{{n1 1} 2}:1 {{n1 1} 3}:1]" {
 		t.Errorf("the watcher heard %s", got)
 	}
+	fates, _, _ := w.mailbox.Fates(session.ID{Origin: session.Origin{Node: "n1", Epoch: 1}, Number: 3})
+	if got := fmt.Sprint(fates); got != "[{e queued 1000000} {d overloaded 1000000}]" {
+		t.Errorf("fates: %s", got)
+	}
 	w.post(Push{})
 	w.settle()
 	if len(w.refused) != 1 || !strings.Contains(w.refused[0], "device_messages_max") {

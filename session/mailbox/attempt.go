@@ -70,7 +70,7 @@ func (s *shard) heardLocked(b *box, i int, version uint64, o session.Outcome) (l
 	case session.Written:
 		m.count.written.Add(1)
 		b.tries = 0
-		b.written(it, m.newID().Number, m.now())
+		b.written(it, m.newID().Number, m.steady())
 		if !ruleKeep {
 			s.finishLocked(b, i, session.Acked)
 			return false
@@ -162,6 +162,6 @@ func (s *shard) pauseLocked(b *box) {
 		b.tries++
 	}
 	m.count.pauses.Add(1)
-	b.retryMS = m.now() + int64(pause) - s.jitterLocked(int64(pause)/2)
+	b.retryMS = m.steady() + int64(pause) - s.jitterLocked(int64(pause)/2)
 	s.dueLocked(b, b.retryMS)
 }

@@ -21,6 +21,7 @@ type ether struct {
 
 func (e *ether) Post(_ []session.Kept, done func(error))                               { done(nil) }
 func (e *ether) Settle(session.Address, session.ID, session.Outcome, int64)            {}
+func (e *ether) Note(session.Address, session.ID, session.Outcome, int64)              {}
 func (e *ether) Online(session.Address) (uint64, bool)                                 { return e.version, e.version != 0 }
 func (e *ether) Devices(_ string, dst []string) ([]string, error)                      { return dst, nil }
 func (e *ether) Cancel(session.Address, []session.ID)                                  {}

@@ -9,9 +9,9 @@ import (
 // item is a message that waits for one device, without what only the store has.
 type item struct {
 	number    session.MessageID
-	expiresMS int64
+	expiresMS int64             // by the wall clock, as everybody means it
 	sentOn    uint64            // version of the session it was last sent to; 0: of none, or in vain
-	sinceMS   int64             // when it became what was told last; of Written, when it was written last
+	writtenMS int64             // when it was written last, by the steady clock
 	writtenAt session.MessageID // the id that was next when that session's kernel had it; 0: it has it not, as far as is known
 	collapse  *string           // nil: none
 	origin    uint32            // number of its maker
@@ -43,7 +43,7 @@ type contents struct {
 	unsent        int32  // items that have not gone to that session
 	inFlight      int32  // items that have, and count against the window
 	inFlightBytes int    // and their payloads
-	patienceMS    int64  // no item passes before that; 0: none can be said to
+	patienceMS    int64  // no item passes before that, by the steady clock; 0: none can be said to
 
 	bytes   int   // payloads of items and of pending
 	pending int32 // messages that are being stored
@@ -52,12 +52,12 @@ type contents struct {
 	due     bool  // Tick is about to look at it
 
 	tries   uint8 // attempts in a row that failed although the device was there
-	retryMS int64 // until when nothing is sent after those; 0: no such pause
+	retryMS int64 // until when nothing is sent after those, by the steady clock; 0: no such pause
 
 	done   func()  // ends its turn
 	unread *unread // nil once known, and before there is need
 
-	dueMS      int64 // when to look at it next, see wheel.go
+	dueMS      int64 // when to look at it next, by the steady clock; see wheel.go
 	slot       **box
 	prev, next *box
 }
@@ -66,6 +66,12 @@ type contents struct {
 type unread struct {
 	early []session.ID // acked
 	gone  []session.ID // settled, so that reading must not bring them back
+	asked []*question  // who wants to hear when they are known; some are answered
+}
+
+// owes reports whether somebody waits for the box to be known: acks, or questions.
+func (b *box) owes() bool {
+	return b.unread != nil && len(b.unread.early)+len(b.unread.asked) > 0
 }
 
 // early returns the acks of messages that are not known yet.
@@ -158,18 +164,18 @@ func (b *box) uncount(it *item) {
 }
 
 // written notes that the kernel has the item.
-func (b *box) written(it *item, next session.MessageID, nowMS int64) {
-	it.writtenAt, it.sinceMS = next, nowMS
+func (b *box) written(it *item, next session.MessageID, steadyMS int64) {
+	it.writtenAt, it.writtenMS = next, steadyMS
 	if b.patienceMS == 0 {
-		b.patienceMS = nowMS + int64(b.shard.mailbox.cfg.WindowPatienceMS)
+		b.patienceMS = steadyMS + int64(b.shard.mailbox.cfg.WindowPatienceMS)
 	}
 }
 
 // pass lets those go out of the window that the device has had for long without an ack: a
 // client that only listens acknowledges nothing until it comes back, and one that forgot to
 // must not keep out what comes after. They are not sent to this session again.
-func (b *box) pass(nowMS int64) {
-	if b.patienceMS == 0 || nowMS < b.patienceMS {
+func (b *box) pass(steadyMS int64) {
+	if b.patienceMS == 0 || steadyMS < b.patienceMS {
 		return
 	}
 	b.patienceMS = 0
@@ -178,8 +184,8 @@ func (b *box) pass(nowMS int64) {
 		if !b.has(it) || it.passed || it.writtenAt == 0 {
 			continue
 		}
-		at := it.sinceMS + int64(b.shard.mailbox.cfg.WindowPatienceMS)
-		if at <= nowMS {
+		at := it.writtenMS + int64(b.shard.mailbox.cfg.WindowPatienceMS)
+		if at <= steadyMS {
 			b.shard.mailbox.count.passed.Add(1)
 			b.uncount(it)
 			it.passed = true
@@ -254,12 +260,12 @@ func (b *box) room(it *item, cfg *Config) bool {
 		int(b.inFlight) < cfg.WindowMessages && b.inFlightBytes+int(it.bytes) <= cfg.WindowBytes
 }
 
-// earliest returns when the box is to be looked at next, for expiry or a retry; ok is false
-// if never.
+// earliest returns when the box is to be looked at next, for expiry or a retry, by the
+// steady clock; ok is false if never.
 func (b *box) earliest() (dueMS int64, ok bool) {
 	dueMS, ok = b.retryMS, b.retryMS != 0
 	for i := range b.items {
-		if e := b.items[i].expiresMS; !ok || e < dueMS {
+		if e := b.shard.expiryLocked(b.items[i].expiresMS); !ok || e < dueMS {
 			dueMS, ok = e, true
 		}
 	}

@@ -18,7 +18,7 @@ func (m *Mailbox) Fates(id session.ID) (list []Fate, found bool, err error) {
 	for i := range list {
 		if f := &list[i]; f.Outcome == session.Queued {
 			if it := s.itemLocked(session.Address{Account: account, Device: f.Device}, id); it != nil && it.told == session.Written {
-				f.Outcome, f.AtMS = session.Written, it.sinceMS
+				f.Outcome, f.AtMS = session.Written, m.now()-(m.steady()-it.writtenMS)
 			} else if it == nil {
 				s.recentLocked(id, f)
 			}

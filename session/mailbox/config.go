@@ -18,6 +18,9 @@ type Config struct {
 	Workers          int `yaml:"workers" doc:"goroutines that read the store and ask for device lists, count; as many devices are drained at one time"`
 	EarlyAcksMax     int `yaml:"early_acks_max" doc:"acks of one device kept after a start until its mailbox was read, count; above it they are refused, and the messages come again"`
 
+	MissedMax       int `yaml:"missed_max" doc:"devices that came soon after a start, before the node knows who waits for what, and whose messages are being read so that their greeting says how many there are, count; above it a greeting says what is known"`
+	MissedTimeoutMS int `yaml:"missed_timeout_ms" doc:"time in which that must be read, milliseconds; then the same"`
+
 	RetryMinMS int `yaml:"retry_min_ms" doc:"pause before a device is tried again that was there but could not take a message, milliseconds; doubles up to retry_max_ms, and is spread by half"`
 	RetryMaxMS int `yaml:"retry_max_ms" doc:"longest such pause, milliseconds"`
 }
@@ -37,6 +40,8 @@ func Default() Config {
 		WindowPatienceMS:  5000,
 		Workers:           4,
 		EarlyAcksMax:      1000,
+		MissedMax:         10_000,
+		MissedTimeoutMS:   1000,
 		RetryMinMS:        250,
 		RetryMaxMS:        30_000,
 	}
@@ -62,6 +67,8 @@ func (c Config) Validate() error {
 		{"window_patience_ms", c.WindowPatienceMS, 10, hour},
 		{"workers", c.Workers, 1, 1 << 10},
 		{"early_acks_max", c.EarlyAcksMax, 1, 1 << 20},
+		{"missed_max", c.MissedMax, 1, 1 << 20},
+		{"missed_timeout_ms", c.MissedTimeoutMS, 10, 60_000},
 		{"retry_min_ms", c.RetryMinMS, 10, hour},
 		{"retry_max_ms", c.RetryMaxMS, 10, 24 * hour},
 	} {

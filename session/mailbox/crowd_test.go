@@ -96,7 +96,8 @@ func TestCrowd(t *testing.T) {
 	background.Go(func() { c.mailbox.Run(ctx) })
 	background.Go(func() { // the clock, the store's writer, and devices that come and go
 		for ctx.Err() == nil {
-			c.mailbox.Tick(c.nowMS.Add(20))
+			nowMS := c.nowMS.Add(20)
+			c.mailbox.Tick(nowMS, nowMS)
 			store.sync()
 			i := rand.IntN(len(c.devices))
 			if rand.IntN(3) == 0 {

@@ -109,11 +109,10 @@ func (b *box) pumpLocked() (start bool) {
 	case b.working:
 		return false
 	case !b.known:
-		start = b.retryMS == 0 && (b.version != 0 || len(b.early()) > 0)
+		start = b.retryMS == 0 && (b.version != 0 || b.owes())
 	case b.unsent > 0 && b.version != 0 && b.retryMS == 0:
-		nowMS := m.now()
-		if b.pass(nowMS); int(b.inFlight) <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2 {
-			start = b.nextRun(nowMS, cfg).n > 0
+		if b.pass(m.steady()); int(b.inFlight) <= cfg.WindowMessages/2 && b.inFlightBytes <= cfg.WindowBytes/2 {
+			start = b.nextRun(m.now(), cfg).n > 0
 		} else if b.patienceMS != 0 {
 			b.shard.dueLocked(b, b.patienceMS)
 		}
@@ -122,16 +121,17 @@ func (b *box) pumpLocked() (start bool) {
 	return start
 }
 
-// start has a worker drain the box when it is its turn.
+// start has a worker drain the box when it is its turn. To learn what is in it nothing is
+// sent, which takes no turn; and whose turn it is, is not known before.
 func (m *Mailbox) start(b *box) {
-	if m.turns == nil {
+	s := b.shard
+	s.mu.Lock()
+	known, p := b.known, b.nextRun(m.now(), &m.cfg).priority
+	s.mu.Unlock()
+	if m.turns == nil || !known {
 		m.queue.push(b)
 		return
 	}
-	s := b.shard
-	s.mu.Lock()
-	p := b.nextRun(m.now(), &m.cfg).priority
-	s.mu.Unlock()
 	ok := m.turns.Turn(p, b.address.Account, func(done func()) {
 		b.done = done
 		m.queue.push(b)
@@ -147,7 +147,7 @@ func (m *Mailbox) start(b *box) {
 	s.mu.Unlock()
 }
 
-// work sends one page of what waits in the box.
+// work learns what waits in the box, or sends one page of it.
 func (b *box) work(w *worker) {
 	s := b.shard
 	m := s.mailbox
@@ -161,16 +161,17 @@ func (b *box) work(w *worker) {
 	s.mu.Unlock()
 
 	var err error
-	if !known {
-		err = b.learn(w)
-	}
-	if err == nil {
+	if known {
 		err = b.drain(w)
+	} else {
+		err = b.learn(w)
 	}
 
 	s.mu.Lock()
+	var asked []*question
 	if err != nil {
 		m.count.unread.Add(1)
+		asked = b.askedLocked() // the next attempt may take long
 		s.pauseLocked(b)
 	}
 	b.working = false
@@ -185,6 +186,8 @@ func (b *box) work(w *worker) {
 	if start {
 		m.start(b)
 	}
+	m.count.missedUnread.Add(uint64(len(asked)))
+	m.answer(asked)
 }
 
 // drain reads what is to be sent next, and sends it.

@@ -268,27 +268,52 @@ func (m *Homes) note(e session.Event) {
 // Missed is how many messages wait for a device on this node.
 func (m *Homes) Missed(a session.Address) int { return m.box.Missed(a) }
 
-// AskMissed asks the home of the device's account what waits for it there
-// (protocol.Elsewhere). What others keep in place of the home is not known.
+// AskMissed asks the home of the device's account what waits for it there, and has Missed know
+// what this node keeps (protocol.Elsewhere). What others keep in place of the home is not known.
 func (m *Homes) AskMissed(a session.Address, answer func(missed int)) bool {
 	node := m.ports.Members.Home(a.Account)
-	if node == m.ports.Self || !m.ports.Links.Speaks(node) {
-		return false
+	if node == m.ports.Self || !m.ports.Links.Speaks(node) || !m.mayAskMissed() {
+		return m.box.Learn(a, func() { answer(0) })
 	}
-	if m.asking.Add(1) > int64(m.cfg.MissedMax) { // a storm is not to be slowed by this
-		m.asking.Add(-1)
-		m.count.missedUnasked.Add(1)
-		return false
+	var missed, left atomic.Int64
+	left.Store(2)
+	part := func(n int) {
+		missed.Add(int64(n))
+		if left.Add(-1) == 0 {
+			answer(int(missed.Load()))
+		}
 	}
 	m.count.missedAsked.Add(1)
-	m.ports.AskMissed(node, a, func(missed int, err error) {
+	m.ports.AskMissed(node, a, func(n int, err error) {
 		m.asking.Add(-1)
 		if err != nil {
 			m.count.missedUnknown.Add(1)
 		}
-		answer(missed)
+		part(n)
 	})
+	if !m.box.Learn(a, func() { part(0) }) {
+		part(0)
+	}
 	return true
+}
+
+// mayAskMissed counts one more question, unless there are too many: a storm is not to be
+// slowed by them.
+func (m *Homes) mayAskMissed() bool {
+	if m.asking.Add(1) > int64(m.cfg.MissedMax) {
+		m.asking.Add(-1)
+		m.count.missedUnasked.Add(1)
+		return false
+	}
+	return true
+}
+
+// TellMissed tells another node that asks with AskMissed what waits here for the device, once
+// that is known. tell is called once, on any goroutine.
+func (m *Homes) TellMissed(a session.Address, tell func(missed int)) {
+	if !m.box.Learn(a, func() { tell(m.box.Missed(a)) }) {
+		tell(m.box.Missed(a))
+	}
 }
 
 // Opened says that a device has come to this node.

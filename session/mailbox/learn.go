@@ -125,8 +125,10 @@ func (b *box) learn(w *worker) error {
 		clear(page)
 	}
 	s.mu.Lock()
+	asked := b.askedLocked()
 	s.knownLocked(b)
 	s.mu.Unlock()
+	m.answer(asked)
 	return nil
 }
 

@@ -27,7 +27,8 @@ type Mailbox struct {
 	tracer    Tracer
 	newID     func() session.ID
 	hash      session.Hasher
-	now       func() int64
+	now       func() int64 // the wall clock, which may be set
+	steady    func() int64 // one that is not
 
 	began   session.ID // ids of its origin from here on are of this run
 	seed    maphash.Seed
@@ -38,6 +39,8 @@ type Mailbox struct {
 	alone   worker      // of Work
 	indexed atomic.Bool // the pass over the store is through
 	looking atomic.Bool // LookAgain waits for a worker
+
+	asking atomic.Int64 // questions of Learn that are not answered yet
 
 	waiting, waitingBytes atomic.Int64 // messages in boxes, and their payloads
 	pending, pendingBytes atomic.Int64 // messages on their way into them
@@ -59,8 +62,11 @@ type shard struct {
 	spare []*box          // boxes to begin anew
 	gates map[string]*gate
 	wheel wheel
-	due   []*box // those that Tick is about to look at
+	due   []*box      // those that Tick is about to look at
+	asked []*question // of Learn, in the order in which they came; some are answered
 	dice  *rand.Rand
+
+	aheadMS int64 // of the wheel's clock, the wall clock, as of when boxes were placed
 
 	recent  [recentFates]recentFate // a ring
 	settled uint                    // how many there have been in it
@@ -76,17 +82,21 @@ func New(cfg Config, p Ports) *Mailbox { return newMailbox(cfg, p, shardCount) }
 func newMailbox(cfg Config, p Ports, shards int) *Mailbox {
 	m := &Mailbox{
 		cfg: cfg, store: p.Store, router: p.Router, presence: p.Presence, directory: p.Directory,
-		hash: p.Hash, canceller: p.Canceller, turns: p.Turns, tracer: p.Tracer, newID: p.NewID, now: p.Now,
+		hash: p.Hash, canceller: p.Canceller, turns: p.Turns, tracer: p.Tracer, newID: p.NewID, now: p.Now, steady: p.SteadyMS,
 		began: p.NewID(), seed: maphash.MakeSeed(), shards: make([]shard, shards), why: newReasons(cfg),
 	}
-	nowMS := m.now()
+	if m.steady == nil {
+		m.steady = m.now
+	}
+	steadyMS := m.steady()
+	aheadMS := m.now() - steadyMS
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mailbox, s.boxes, s.gates = m, make(map[session.Address]*box), make(map[string]*gate)
 		if m.hash != nil {
 			s.named = make(map[uint64]*box)
 		}
-		s.wheel.now = nowMS >> tickBits
+		s.wheel.now, s.aheadMS = steadyMS>>tickBits, aheadMS
 		s.dice = rand.New(rand.NewPCG(p.Seed, uint64(i)))
 	}
 	m.posts.New = func() any { return newPost(m) }
@@ -111,25 +121,6 @@ func (m *Mailbox) Run(ctx context.Context) {
 		})
 	}
 	workers.Wait()
-}
-
-// Missed returns how many messages wait for the device, sent or not. After a start,
-// until Stats.Indexed, those that the pass has not come to are left out unless the device has
-// been here since.
-func (m *Mailbox) Missed(a session.Address) int {
-	s := m.shard(a.Account)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, n, nowMS := s.boxes[a], 0, m.now()
-	if b == nil {
-		return 0
-	}
-	for i := range b.items {
-		if b.items[i].expiresMS > nowMS {
-			n++
-		}
-	}
-	return n
 }
 
 // Unwatch ends the watching of a message. When it has returned, the watcher is not called
@@ -182,7 +173,7 @@ func (s *shard) boxLocked(a session.Address) *box {
 // releaseLocked lets go of the box if nothing waits in it and nobody has a hold on it.
 // While the pass is under way boxes stay, because they know what it must not bring back.
 func (s *shard) releaseLocked(b *box) {
-	if len(b.items) > 0 || b.pending > 0 || b.working || b.due || len(b.early()) > 0 || !s.mailbox.indexed.Load() {
+	if len(b.items) > 0 || b.pending > 0 || b.working || b.due || b.owes() || !s.mailbox.indexed.Load() {
 		return
 	}
 	s.wheel.take(b)
@@ -201,12 +192,15 @@ func (s *shard) releaseLocked(b *box) {
 	}
 }
 
-// dueLocked has the box looked at no later than that.
+// dueLocked has the box looked at no later than that, by the steady clock.
 func (s *shard) dueLocked(b *box, dueMS int64) {
 	if b.slot == nil || dueMS < b.dueMS {
 		s.wheel.put(b, dueMS)
 	}
 }
+
+// expiryLocked is when something expires, by the steady clock.
+func (s *shard) expiryLocked(expiresMS int64) (dueMS int64) { return expiresMS - s.aheadMS }
 
 // reasons are the sentences that say which limit was reached, made once so that they cost
 // nothing when it matters.

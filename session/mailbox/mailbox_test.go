@@ -225,7 +225,7 @@ func TestExpiry(t *testing.T) {
 	if n := w.mailbox.Missed(address("d")); n != 3 {
 		t.Errorf("missed %d, want 3", n)
 	}
-	w.nowMS += 500 // and no tick yet
+	w.pass(500) // and no tick yet
 	if n := w.mailbox.Missed(address("d")); n != 2 {
 		t.Errorf("missed %d when one is over, want 2", n)
 	}
@@ -252,7 +252,7 @@ func TestDueIsNotSent(t *testing.T) {
 	w := newWorld(testConfig())
 	w.work()
 	w.postAll(Push{Device: "d", ExpiresMS: w.nowMS + 500}, Push{Device: "d", ExpiresMS: w.nowMS + 5000})
-	w.nowMS += 500
+	w.pass(500)
 	w.open("d")
 	if got, want := w.order("d"), []session.MessageID{3}; !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)

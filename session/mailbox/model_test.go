@@ -34,7 +34,7 @@ func TestModel(t *testing.T) {
 		}
 	})
 	t.Log(total)
-	for _, name := range []string{"acked", "expired", "cancelled", "crashes", "refused"} {
+	for _, name := range []string{"acked", "expired", "cancelled", "crashes", "refused", "learned"} {
 		if total[name] == 0 {
 			t.Errorf("nothing was %s in all of it", name)
 		}
@@ -60,7 +60,7 @@ func (m *model) step() {
 	device := rapid.SampledFrom(m.devices).Draw(m.T, "device")
 	switch rapid.SampledFrom([]string{
 		"post", "post", "post", "account", "sync", "sync", "work", "work", "work", "connect", "end", "told", "told",
-		"arrive", "arrive", "hear", "hear", "ack", "ack", "old ack", "tick", "cancel", "crash", "busy", "fail", "missed",
+		"arrive", "arrive", "hear", "hear", "ack", "ack", "old ack", "tick", "cancel", "crash", "busy", "fail", "missed", "learn", "learn", "clock",
 	}).Draw(m.T, "step") {
 	case "post":
 		m.postAs(device)
@@ -105,7 +105,35 @@ func (m *model) step() {
 		m.store.unread = rapid.SampledFrom([]error{nil, nil, fmt.Errorf("stalled")}).Draw(m.T, "unread")
 	case "missed":
 		m.checkMissed(device)
+	case "learn":
+		m.learn(device)
+	case "clock":
+		m.nowMS += rapid.Int64Range(-20_000, 2000).Draw(m.T, "set by")
 	}
+}
+
+// learn has what the device has missed read, and compares it when that is known.
+func (m *model) learn(device string) {
+	unread, run := m.mailbox.Stats().MissedUnread, m.epoch
+	m.mailbox.Learn(address(device), func() {
+		if m.epoch != run || m.mailbox.Stats().MissedUnread != unread || m.store.unsynced() > 0 {
+			return
+		}
+		m.count("learned", 1)
+		if got, want := m.mailbox.Missed(address(device)), m.stored(device); got != want && !m.early(device) {
+			m.Fatalf("missed %d once it is learned, the store has %d", got, want)
+		}
+	})
+}
+
+// stored is how many messages the store has for the device.
+func (m *model) stored(device string) (n int) {
+	for _, k := range m.store.mail {
+		if k.Device == device && k.ExpiresMS > m.nowMS {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *model) postAs(device string) {
@@ -166,13 +194,7 @@ func (m *model) checkMissed(device string) {
 	if m.store.unsynced() > 0 || !m.mailbox.indexed.Load() {
 		return
 	}
-	want := 0
-	for _, k := range m.store.mail {
-		if k.Device == device && k.ExpiresMS > m.nowMS {
-			want++
-		}
-	}
-	if got := m.mailbox.Missed(address(device)); got != want && !m.early(device) {
+	if got, want := m.mailbox.Missed(address(device)), m.stored(device); got != want && !m.early(device) {
 		m.Fatalf("missed %d, the store has %d", got, want)
 	}
 }

@@ -19,8 +19,10 @@ type Ports struct {
 	NewID func() session.ID
 	// Hash names devices for OpenedElsewhere; nil: that is not called.
 	Hash session.Hasher
-	// Now is the time in Unix milliseconds.
-	Now func() int64
+	// Now is the time in Unix milliseconds, by which messages expire; it may be set. SteadyMS is
+	// a clock in milliseconds, above 0, that nobody sets, by which pauses are measured; nil: nobody
+	// sets Now.
+	Now, SteadyMS func() int64
 	// Seed spreads pauses. Two nodes had better have different ones.
 	Seed uint64
 }
@@ -36,6 +38,10 @@ type Store interface {
 	// Settle takes the message out and notes its final outcome, some time soon: a crash right
 	// after may bring it back. It is called with locks held and must not call back.
 	Settle(a session.Address, id session.ID, o session.Outcome, atMS int64)
+	// Note notes the final outcome of a device that the message, whose Post is done, is not kept
+	// for: Fates names it then beside the others. Otherwise it is as Settle, and a crash right after
+	// may lose it. The strings are borrowed.
+	Note(a session.Address, id session.ID, o session.Outcome, atMS int64)
 	// Mail appends the device's messages in the order of their ids (epoch, number, node)
 	// behind that id, which may be none of theirs; at most n, and none that brings the
 	// payloads above bytesMax, unless it is the first. They own their bytes. It blocks, and

@@ -215,13 +215,14 @@ func (q *post) keepLocked() {
 			m.watches.add(q.id, q.watcher, len(q.list))
 		}
 		q.watcher.Kept(q.id, len(q.list), session.Pending, "")
-		for _, device := range q.refused {
-			m.watches.tell(q.id, device, session.Overloaded, false)
-		}
+	}
+	for _, device := range q.refused {
+		m.store.Note(session.Address{Account: q.list[0].Account, Device: device}, q.id, session.Overloaded, m.now())
+		m.watches.tell(q.id, device, session.Overloaded, false)
 	}
 	it := item{
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
-		sinceMS: q.message.SentMS, collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),
+		collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),
 		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil && !q.brief, known: true,
 		traced: q.message.Trace != "",
 	}

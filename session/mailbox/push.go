@@ -32,8 +32,7 @@ type Watcher interface {
 	Kept(id session.ID, devices int, refused session.Outcome, why string)
 	// Became is the outcome of one device now: Queued while it waits, Written once the
 	// kernel has taken it, and the final Acked, Expired or Cancelled. A device of an account
-	// that a limit leaves out is Overloaded, right after Kept; it does not count among devices,
-	// and nothing is stored of it: Fates does not name it.
+	// that a limit leaves out is Overloaded, right after Kept; it does not count among devices.
 	Became(id session.ID, device string, o session.Outcome)
 }
 

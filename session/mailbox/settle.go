@@ -31,7 +31,7 @@ func (s *shard) insertLocked(b *box, it item) {
 	}
 	b.bytes += int(it.bytes)
 	b.add(i, it)
-	s.dueLocked(b, it.expiresMS)
+	s.dueLocked(b, s.expiryLocked(it.expiresMS))
 	if it.collapse == nil {
 		return
 	}
@@ -54,7 +54,7 @@ func (s *shard) tellLocked(b *box, it *item, o session.Outcome) {
 	if it.told == o {
 		return
 	}
-	it.told, it.sinceMS = o, s.mailbox.now()
+	it.told = o
 	if o == session.Queued { // of what was written the router knows more
 		s.noteLocked(b, it, o)
 	}

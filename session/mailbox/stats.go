@@ -31,11 +31,12 @@ type Stats struct {
 	Unstored       uint64 `metric:"roost_mailbox_unstored_total" doc:"pushes refused because the store did not take them"`
 	Unlisted       uint64 `metric:"roost_mailbox_unlisted_total" doc:"pushes to an account refused because its devices could not be listed"`
 
-	AcksUnknown uint64 `metric:"roost_mailbox_acks_unknown_total" doc:"acks for a message that did not wait for the device: another's, unknown or settled already"`
-	Through     uint64 `metric:"roost_mailbox_acked_through_total" doc:"messages acknowledged because the client of an event stream had received a later one"`
-	Reads       uint64 `metric:"roost_mailbox_reads_total" doc:"pages read from the store"`
-	Learned     uint64 `metric:"roost_mailbox_learned_total" doc:"devices whose mailbox of before the start was read"`
-	Unread      uint64 `metric:"roost_mailbox_unread_total" doc:"reads of the store that failed; they are repeated"`
+	AcksUnknown  uint64 `metric:"roost_mailbox_acks_unknown_total" doc:"acks for a message that did not wait for the device: another's, unknown or settled already"`
+	Through      uint64 `metric:"roost_mailbox_acked_through_total" doc:"messages acknowledged because the client of an event stream had received a later one"`
+	Reads        uint64 `metric:"roost_mailbox_reads_total" doc:"pages read from the store"`
+	Learned      uint64 `metric:"roost_mailbox_learned_total" doc:"devices whose mailbox of before the start was read"`
+	MissedUnread uint64 `metric:"roost_mailbox_missed_unread_total" doc:"devices that came soon after the start and whose messages were not read in time, or because mailbox.missed_max were being read for: their hello says what was known"`
+	Unread       uint64 `metric:"roost_mailbox_unread_total" doc:"reads of the store that failed; they are repeated"`
 
 	Waiting      uint64 `metric:"roost_mailbox_waiting" doc:"messages that wait now, or are being stored"`
 	WaitingBytes uint64 `metric:"roost_mailbox_waiting_bytes" doc:"their payloads, as far as known"`
@@ -49,7 +50,7 @@ type Stats struct {
 type counters struct {
 	kept, attempts, direct, written, passed, late, pauses, turnless, collapsed, missing atomic.Uint64
 	refused, refusedNode, refusedDevice, refusedAccount, refusedPending                 atomic.Uint64
-	unstored, unlisted, acksUnknown, through, reads, learned, unread                    atomic.Uint64
+	unstored, unlisted, acksUnknown, through, reads, learned, unread, missedUnread      atomic.Uint64
 
 	outcomes [session.OutcomeCount]atomic.Uint64
 }
@@ -64,7 +65,7 @@ func (m *Mailbox) Stats() Stats {
 		Refused: c.refused.Load(), RefusedNode: c.refusedNode.Load(), RefusedDevice: c.refusedDevice.Load(),
 		RefusedAccount: c.refusedAccount.Load(), RefusedPending: c.refusedPending.Load(),
 		Unstored: c.unstored.Load(), Unlisted: c.unlisted.Load(), AcksUnknown: c.acksUnknown.Load(), Through: c.through.Load(),
-		Reads: c.reads.Load(), Learned: c.learned.Load(), Unread: c.unread.Load(),
+		Reads: c.reads.Load(), Learned: c.learned.Load(), Unread: c.unread.Load(), MissedUnread: c.missedUnread.Load(),
 		Waiting: uint64(m.waiting.Load()), WaitingBytes: uint64(m.waitingBytes.Load()),
 		Devices: uint64(m.boxes.Load()), Pending: uint64(m.pending.Load()),
 		Watched: uint64(m.watches.count()), Jobs: uint64(m.queue.length()),

@@ -40,8 +40,8 @@ func TestTrace(t *testing.T) {
 
 	w.post(Push{Device: "d1", ExpiresMS: w.nowMS + 1000})
 	w.store.sync()
-	w.nowMS += 60_000
-	w.mailbox.Tick(w.nowMS)
+	w.pass(60_000)
+	w.mailbox.Tick(w.steadyMS, w.nowMS)
 	tr.expect(t, note(1, "accepted pending d10 false"), note(1, "stored pending d10 false"), note(1, "became queued d10 false"), note(1, "became expired d10 false"))
 
 	w.post(Push{Device: "d1", Payload: make([]byte, w.cfg.DeviceBytesMax+1)})

@@ -65,6 +65,14 @@ func (t *twin) Settle(a session.Address, id session.ID, o session.Outcome, atMS 
 	})
 }
 
+func (t *twin) Note(a session.Address, id session.ID, o session.Outcome, atMS int64) {
+	a.Device = strings.Clone(a.Device)
+	t.append("note "+a.Device+" "+id.Text()+o.String(), func() func(error) {
+		t.fates[id] = append(t.fates[id], Fate{a.Device, o, atMS})
+		return nil
+	})
+}
+
 func (t *twin) append(name string, f func() func(error)) {
 	t.mu.Lock()
 	t.log, t.names = append(t.log, f), append(t.names, name)

@@ -5,7 +5,8 @@ package mailbox
 // Wheels", 1987). The finest level has slots of 128 ms for 33 s, each next one 256 times
 // coarser; the third reaches 24 days, the fourth everything else. A box is in one slot at
 // most and leaves it at once when it is emptied, so that messages that are acknowledged within
-// milliseconds leave nothing behind.
+// milliseconds leave nothing behind. All times are of a clock that nobody sets: one that was set
+// back would stop the wheel until it has caught up.
 const (
 	tickBits    = 7 // a slot of the finest level is 1<<tickBits milliseconds
 	slotBits    = 8
@@ -60,9 +61,9 @@ func (w *wheel) take(b *box) {
 	b.slot, b.prev, b.next = nil, nil, nil
 }
 
-// turn moves on to nowMS and appends the boxes that are due, which are in no slot then.
-func (w *wheel) turn(due []*box, nowMS int64) []*box {
-	target := nowMS >> tickBits
+// turn moves on to steadyMS and appends the boxes that are due, which are in no slot then.
+func (w *wheel) turn(due []*box, steadyMS int64) []*box {
+	target := steadyMS >> tickBits
 	if target-w.now > turnsMax {
 		return w.leap(due, target)
 	}
@@ -76,14 +77,9 @@ func (w *wheel) turn(due []*box, nowMS int64) []*box {
 	return due
 }
 
-// leap is turn for a clock that was set or stood still for long.
+// leap is turn for a process that stood still for long.
 func (w *wheel) leap(due []*box, target int64) []*box {
-	var all []*box
-	for level := range w.slots {
-		for slot := range w.slots[level] {
-			w.empty(&w.slots[level][slot], func(b *box) { all = append(all, b) })
-		}
-	}
+	all := w.takeAll()
 	w.now = target
 	for _, b := range all {
 		if b.dueMS>>tickBits+1 <= target {
@@ -93,6 +89,16 @@ func (w *wheel) leap(due []*box, target int64) []*box {
 		}
 	}
 	return due
+}
+
+// takeAll takes every box out.
+func (w *wheel) takeAll() (all []*box) {
+	for level := range w.slots {
+		for slot := range w.slots[level] {
+			w.empty(&w.slots[level][slot], func(b *box) { all = append(all, b) })
+		}
+	}
+	return all
 }
 
 // empty takes every box out of a slot.

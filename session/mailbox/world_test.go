@@ -12,12 +12,13 @@ import (
 // account and their sessions, what is on its way to them, and a clock. Nothing in it happens but by
 // a step, so that whoever chooses the steps sees every interleaving there is.
 type world struct {
-	mailbox *Mailbox
-	cfg     Config
-	store   *twin
-	nowMS   int64
-	epoch   uint64
-	number  session.MessageID
+	mailbox  *Mailbox
+	cfg      Config
+	store    *twin
+	nowMS    int64 // the wall clock
+	steadyMS int64
+	epoch    uint64
+	number   session.MessageID
 
 	online  map[session.Address]uint64
 	newest  uint64
@@ -56,7 +57,7 @@ type receipt struct {
 
 func newWorld(cfg Config) *world {
 	w := &world{
-		cfg: cfg, store: newTwin(), nowMS: 1_000_000, online: map[session.Address]uint64{},
+		cfg: cfg, store: newTwin(), nowMS: 1_000_000, steadyMS: 5000, online: map[session.Address]uint64{},
 		acked: map[string]bool{}, kept: map[session.ID]int{}, became: map[string][]session.Outcome{},
 	}
 	w.start()
@@ -74,7 +75,7 @@ func (w *world) start() {
 			w.number++
 			return session.ID{Origin: session.Origin{Node: "n1", Epoch: w.epoch}, Number: w.number}
 		},
-		Now: func() int64 { return w.nowMS },
+		Now: func() int64 { return w.nowMS }, SteadyMS: func() int64 { return w.steadyMS },
 	}, 1)
 }
 
@@ -243,10 +244,16 @@ func (w *world) pauses() bool {
 	return len(w.mailbox.queue.delayed) > 0
 }
 
+// pass lets time pass that nobody tells the mailbox of.
+func (w *world) pass(ms int64) {
+	w.nowMS += ms
+	w.steadyMS += ms
+}
+
 // tick lets time pass.
 func (w *world) tick(ms int64) {
-	w.nowMS += ms
-	w.mailbox.Tick(w.nowMS)
+	w.pass(ms)
+	w.mailbox.Tick(w.steadyMS, w.nowMS)
 }
 
 // settle does everything there is to do, in the most obvious order.

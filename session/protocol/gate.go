@@ -93,7 +93,7 @@ type Parts struct {
 	Pings     Pings
 	Mail      Mail
 	Resume    Resume    // nil: a Last-Event-ID is checked, and says nothing
-	Elsewhere Elsewhere // nil: all that waits is known to Mail
+	Elsewhere Elsewhere // nil: Mail knows all that waits, always
 	Relay     Relay
 	Directory Directory
 	Topics    Topics   // nil: there are none

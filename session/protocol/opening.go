@@ -12,12 +12,13 @@ import (
 	"github.com/roostpush/roost/session/wire"
 )
 
-// Elsewhere knows the node that keeps the messages of an account, where that is another
-// one. It must not block.
+// Elsewhere knows what waits for a device where Mail does not know it yet: on the node that
+// keeps the messages of its account, where that is another one, and, soon after a start, on the
+// disk. It must not block.
 type Elsewhere interface {
-	// AskMissed asks it how many wait for the device, which is borrowed; false: it is this
-	// node, or not to be asked now. Else answer is called exactly once and soon, on any goroutine, also
-	// if there is no answer, then with 0.
+	// AskMissed asks how many wait for the device, which is borrowed, besides those that
+	// Mail's Missed says; false: none do, or it is not to be asked now. Else answer is called exactly
+	// once and soon, on any goroutine, also if there is no answer, then with 0. Only then Missed is asked.
 	AskMissed(a session.Address, answer func(missed int)) bool
 }
 

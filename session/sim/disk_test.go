@@ -65,6 +65,9 @@ func (s shelf) Settle(a session.Address, id session.ID, o session.Outcome, atMS 
 	}
 }
 
+// Note is of use to those who ask for fates, and nobody does here.
+func (s shelf) Note(session.Address, session.ID, session.Outcome, int64) {}
+
 // append has something written with the next sync.
 func (s shelf) append(r record) {
 	if s.log = append(s.log, r); len(s.log) == 1 {

@@ -37,7 +37,7 @@ func (n *process) keep(d *disk) {
 	cfg.WindowMessages, cfg.RetryMinMS, cfg.RetryMaxMS = windowMessages, 100, 1000
 	k.box = mailbox.New(cfg, mailbox.Ports{
 		Store: shelf{d, n}, Router: k, Presence: k, Directory: k, Canceller: n.router,
-		NewID: n.router.NewID, Hash: n.w.hash, Now: n.nowMS, Seed: n.w.random.Uint64(),
+		NewID: n.router.NewID, Hash: n.w.hash, Now: n.nowMS, SteadyMS: func() int64 { return n.w.now / ms }, Seed: n.w.random.Uint64(),
 	})
 	k.homes = mailbox.NewHomes(mailbox.HomesConfig{InFlightMax: 64, InFlightBytes: 1 << 20, AnswerTimeout: 250 * time.Millisecond, AcksMax: 64}, k.box,
 		mailbox.HomesPorts{
@@ -52,7 +52,7 @@ func (n *process) keep(d *disk) {
 
 func (k *keeping) tick() {
 	if k.n.up {
-		k.box.Tick(k.n.nowMS())
+		k.box.Tick(k.n.w.now/ms, k.n.nowMS())
 		k.homes.Tick(k.n.w.now / ms)
 		k.touched()
 		k.n.w.after(200*ms, k.tick)

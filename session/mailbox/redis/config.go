@@ -27,9 +27,9 @@ type Config struct {
 	ReplicasMin     int           `yaml:"replicas_min" doc:"replicas that must have a message before it is promised, count; 0 is the server alone"`
 	ReplicasTimeout time.Duration `yaml:"replicas_timeout" doc:"how long they are waited for before the same is sent again"`
 
-	QueueMax      int           `yaml:"queue_max" doc:"messages and outcomes that wait for the server, count; above it a message is refused. Outcomes are never refused, there is one for each message at most"`
+	QueueMax      int           `yaml:"queue_max" doc:"messages and outcomes that wait for the server, count; above it a push is refused. Outcomes are never refused, there is one for each message at most"`
 	QueueBytesMax int           `yaml:"queue_bytes_max" doc:"payloads of those together, bytes"`
-	GroupMax      int           `yaml:"group_max" doc:"messages and outcomes in one transaction, count; the server does nothing else meanwhile, 1,000 take it some 10 ms"`
+	GroupMax      int           `yaml:"group_max" doc:"messages and outcomes in one transaction, count; a push to more devices is one by itself. The server does nothing else meanwhile, 1,000 take it some 10 ms"`
 	Retention     time.Duration `yaml:"retention" doc:"how long the outcomes of a message are kept once all are final"`
 	CallTimeout   time.Duration `yaml:"call_timeout" doc:"how long one call may take before the connection is given up"`
 	RetryInterval time.Duration `yaml:"retry_interval" doc:"pause before a transaction that failed is sent again"`

@@ -35,7 +35,8 @@ type Store struct {
 
 	mu      sync.Mutex
 	waiting []entry
-	bytes   int
+	queued  int // messages and outcomes in waiting
+	bytes   int // payloads in waiting
 	closing bool
 	failed  string // why the server has not taken the last transaction; empty: it has
 
@@ -51,9 +52,13 @@ type entry struct {
 	id      session.ID
 	outcome session.Outcome
 	atMS    int64
+	noted   bool // of a device that the message is not kept for
 
 	bytes int
 }
+
+// weight is how many messages or outcomes the entry is.
+func (e *entry) weight() int { return max(len(e.list), 1) }
 
 // Open connects to the server and looks whether it keeps what it is given. node is whose
 // messages these are. It blocks for Config.CallTimeout at most.
@@ -174,20 +179,21 @@ type Stats struct {
 	Groups   uint64 `metric:"roost_mailbox_redis_groups_total" doc:"transactions, each of them everything that waited"`
 	Repeated uint64 `metric:"roost_mailbox_redis_repeated_total" doc:"transactions sent again because the server did not answer, or not with success"`
 	Refused  uint64 `metric:"roost_mailbox_redis_refused_total" doc:"pushes refused, because the queue or the server was full or the store closed"`
+	Dropped  uint64 `metric:"roost_mailbox_redis_outcomes_dropped_total" doc:"outcomes that came when the store was closing, or that it had no time left for: those messages come back with the next start"`
 	Garbage  uint64 `metric:"roost_mailbox_redis_garbage_total" doc:"what was found on the server and is no message of this version; it is left there"`
 	Waiting  uint64 `metric:"roost_mailbox_redis_waiting" doc:"messages and outcomes that wait for the server now"`
 }
 
-type counters struct{ posted, settled, groups, repeated, refused, garbage atomic.Uint64 }
+type counters struct{ posted, settled, groups, repeated, refused, dropped, garbage atomic.Uint64 }
 
 // Stats returns the counters. Each is exact; together they are not of one moment.
 func (s *Store) Stats() Stats {
 	c := &s.count
 	s.mu.Lock()
-	waiting := len(s.waiting)
+	waiting := s.queued
 	s.mu.Unlock()
 	return Stats{
 		Posted: c.posted.Load(), Settled: c.settled.Load(), Groups: c.groups.Load(), Repeated: c.repeated.Load(),
-		Refused: c.refused.Load(), Garbage: c.garbage.Load(), Waiting: uint64(waiting),
+		Refused: c.refused.Load(), Dropped: c.dropped.Load(), Garbage: c.garbage.Load(), Waiting: uint64(waiting),
 	}
 }

@@ -146,6 +146,36 @@ func checkAll(t *rapid.T, s *Store, mail []session.Kept, fates map[session.ID][]
 	}
 }
 
+// TestNote: the outcome of a device that a message is not kept for stands beside the others,
+// and goes with them.
+func TestNote(t *testing.T) {
+	server := startServer(t)
+	s := server.open(server.config())
+	defer s.Close()
+	k := kept("d", 1)
+	tv := session.Address{Account: "a", Device: "tv"}
+	s.Note(tv, kept("d", 2).ID, session.Overloaded, 5) // nothing is known of that one
+	s.Post([]session.Kept{k}, func(error) {})
+	s.Note(tv, k.ID, session.Overloaded, 5)
+	if err := put(s, kept("last", 3)); err != nil {
+		t.Fatal(err)
+	}
+	_, list, _, err := s.Fates(k.ID)
+	if got := fmt.Sprint(list); err != nil || got != "[{d queued 0} {tv overloaded 5}]" {
+		t.Errorf("fates: %s, %v", got, err)
+	}
+	if _, list, found, err := s.Fates(kept("d", 2).ID); found || err != nil {
+		t.Errorf("fates of what was never kept: %v, %v", list, err)
+	}
+	s.Settle(k.Address, k.ID, session.Acked, 6)
+	if err := put(s, kept("last", 4)); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.redis.PTTL(s.ctx, s.fateKey(k.ID)).Result(); err != nil || left <= 0 {
+		t.Errorf("the outcomes stay for ever: %v, %v", left, err)
+	}
+}
+
 func TestLimitsOfAPage(t *testing.T) {
 	server := startServer(t)
 	s := server.open(server.config())
@@ -313,5 +343,31 @@ func TestOutcomesGo(t *testing.T) {
 		if err != nil || (ttl > 0) != (device == "e") || ttl > s.cfg.Retention {
 			t.Errorf("after %s the outcomes live for %v, %v", device, ttl, err)
 		}
+	}
+}
+
+// TestGroupsAndQueueCountDevices: a push to many devices is as many messages, in the queue
+// and in a transaction.
+func TestGroupsAndQueueCountDevices(t *testing.T) {
+	s := &Store{cfg: Default(), more: make(chan struct{}, 1)} // nobody writes
+	s.cfg.QueueMax, s.cfg.GroupMax = 7, 4
+	list := []session.Kept{kept("d", 1), kept("e", 1), kept("f", 1)}
+	refused := 0
+	for range 4 {
+		s.Post(list, func(err error) { refused++ })
+	}
+	if refused != 1 || s.Stats().Waiting != 9 {
+		t.Errorf("%d pushes are refused, %d messages wait", refused, s.Stats().Waiting)
+	}
+	s.cfg.GroupMax = 6
+	for _, want := range []int{2, 1} {
+		if got := len(s.next()); got != want {
+			t.Errorf("%d pushes go together, want %d", got, want)
+		}
+	}
+	s.cfg.QueueMax, s.cfg.GroupMax = 100, 2
+	s.Post(list, nil)
+	if got := len(s.next()); got != 1 || s.Stats().Waiting != 0 || s.bytes != 0 {
+		t.Errorf("%d pushes, %d messages and %d bytes wait", got, s.Stats().Waiting, s.bytes)
 	}
 }

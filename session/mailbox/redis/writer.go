@@ -29,12 +29,13 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 	switch {
 	case s.closing:
 		err = ErrClosed
-	case len(s.waiting) >= s.cfg.QueueMax:
-		err = fmt.Errorf("%w: queue_max: %d wait for the server already%s", ErrFull, s.cfg.QueueMax, s.becauseLocked())
+	case s.queued >= s.cfg.QueueMax:
+		err = fmt.Errorf("%w: queue_max: %d wait for the server already%s", ErrFull, s.queued, s.becauseLocked())
 	case s.bytes+e.bytes > s.cfg.QueueBytesMax:
 		err = fmt.Errorf("%w: queue_bytes_max: payloads of %d bytes wait for the server already%s", ErrFull, s.bytes, s.becauseLocked())
 	default:
 		s.waiting = append(s.waiting, e)
+		s.queued += e.weight()
 		s.bytes += e.bytes
 	}
 	s.mu.Unlock()
@@ -55,13 +56,29 @@ func (s *Store) becauseLocked() string {
 
 // Settle notes an outcome: see mailbox.Store.
 func (s *Store) Settle(a session.Address, id session.ID, o session.Outcome, atMS int64) {
-	a = session.Address{Account: strings.Clone(a.Account), Device: strings.Clone(a.Device)}
-	id.Node = strings.Clone(id.Node)
+	s.put(entry{address: a, id: id, outcome: o, atMS: atMS})
+}
+
+// Note notes an outcome without a message: see mailbox.Store.
+func (s *Store) Note(a session.Address, id session.ID, o session.Outcome, atMS int64) {
+	s.put(entry{address: a, id: id, outcome: o, atMS: atMS, noted: true})
+}
+
+// put has an outcome noted; its strings are borrowed.
+func (s *Store) put(e entry) {
+	e.address = session.Address{Account: strings.Clone(e.address.Account), Device: strings.Clone(e.address.Device)}
+	e.id.Node = strings.Clone(e.id.Node)
 	s.mu.Lock()
-	if !s.closing {
-		s.waiting = append(s.waiting, entry{address: a, id: id, outcome: o, atMS: atMS})
+	closing := s.closing
+	if !closing {
+		s.waiting = append(s.waiting, e)
+		s.queued++
 	}
 	s.mu.Unlock()
+	if closing {
+		s.count.dropped.Add(1)
+		return
+	}
 	s.wake()
 }
 
@@ -78,6 +95,8 @@ func (s *Store) write() {
 			switch {
 			case e.done == nil && err == nil:
 				s.count.settled.Add(1)
+			case e.done == nil && s.ctx.Err() != nil:
+				s.count.dropped.Add(1)
 			case e.done != nil && err == nil:
 				s.count.posted.Add(uint64(len(e.list)))
 				e.done(nil)
@@ -97,12 +116,17 @@ func (s *Store) write() {
 func (s *Store) next() []entry {
 	for {
 		s.mu.Lock()
-		n := min(len(s.waiting), s.cfg.GroupMax)
-		group := slices.Clone(s.waiting[:n])
-		s.waiting = slices.Delete(s.waiting, 0, n)
-		for i := range group {
-			s.bytes -= group[i].bytes
+		n, weight := 0, 0
+		for ; n < len(s.waiting); n++ {
+			if weight += s.waiting[n].weight(); n > 0 && weight > s.cfg.GroupMax {
+				break // one that is larger goes alone
+			}
+			s.queued -= s.waiting[n].weight()
+			s.bytes -= s.waiting[n].bytes
 		}
+		group := slices.Clone(s.waiting[:n])
+		clear(s.waiting[:n])
+		s.waiting = s.waiting[n:] // not moved to the front: whoever adds to it holds locks
 		closing := s.closing
 		s.mu.Unlock()
 		switch {
@@ -119,6 +143,7 @@ func (s *Store) next() []entry {
 func (s *Store) putBack(group []entry) {
 	s.mu.Lock()
 	s.waiting = slices.Insert(s.waiting, 0, group...)
+	s.queued += len(group)
 	s.mu.Unlock()
 }
 
@@ -165,9 +190,12 @@ func (s *Store) try(group []entry) error {
 	defer cancel()
 	commands, err := s.redis.TxPipelined(ctx, func(p client.Pipeliner) error {
 		for i := range group {
-			if e := &group[i]; e.done != nil {
+			switch e := &group[i]; {
+			case e.done != nil:
 				s.post(ctx, p, e)
-			} else {
+			case e.noted:
+				p.Eval(ctx, noteScript, []string{s.fateKey(e.id)}, "device "+e.address.Device, fateText(e.outcome, e.atMS))
+			default:
 				s.settle(ctx, p, e)
 			}
 		}
@@ -236,6 +264,14 @@ func (s *Store) settle(ctx context.Context, p client.Pipeliner, e *entry) {
 		"["+string(member), "("+string(upTo), e.address.String(), "device "+e.address.Device,
 		fateText(e.outcome, e.atMS), s.cfg.Retention.Milliseconds())
 }
+
+// noteScript notes the outcome of a device that a message is not kept for, if anything is
+// known of the message still: what else would let it go again?
+//
+// KEYS: fate. ARGV: the device's field, the outcome.
+const noteScript = `
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) end
+return 0`
 
 // fateText is an outcome as it is kept.
 func fateText(o session.Outcome, atMS int64) string {

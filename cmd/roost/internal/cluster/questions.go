@@ -41,7 +41,8 @@ func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
 		kept.Body = append([]byte(nil), q.Body...) // borrowed
 		c.answerLater(way, func() *wire.LinkAnswer { return c.answerFates(&kept) })
 	case wire.QuestionMissed:
-		way.Answer(&wire.LinkAnswer{Version: uint64(c.mail.Missed(session.Address{Account: q.Account, Device: q.Device}))})
+		kept := session.Address{Account: string([]byte(q.Account)), Device: string([]byte(q.Device))} // borrowed
+		c.mail.TellMissed(kept, func(missed int) { way.Answer(&wire.LinkAnswer{Version: uint64(missed)}) })
 	case wire.QuestionTrace:
 		id, ok := session.ParseMessageID(string(q.Body))
 		c.answerLater(way, func() *wire.LinkAnswer { return c.answerTrace(id, ok) })

@@ -1,0 +1,185 @@
+package budget
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/roostpush/roost/bench/experiment"
+	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/hostinfo"
+	"github.com/roostpush/roost/bench/report"
+)
+
+const whatKafka = "a Kafka record until it is written to its device"
+
+const kafkaAboveFloor = 6 * time.Microsecond
+
+type kafkaSizes struct {
+	Devices   int64
+	Payload   int
+	Records   int // a round
+	Rounds    int
+	FloorRuns int
+}
+
+func defaultKafka() kafkaSizes {
+	return kafkaSizes{Devices: 10_000, Payload: 128, Records: 60_000, Rounds: 5, FloorRuns: 6}
+}
+
+// What the node says of records.
+const (
+	kafkaWritten = `roost_kafka_outcomes_total{outcome="written"}`
+	kafkaFinal   = "roost_kafka_final_total"
+)
+
+// Waiting for the records of a round.
+const (
+	kafkaWait = time.Minute
+	kafkaPoll = 20 * time.Millisecond // each look costs the node some 100 µs
+)
+
+// kafkaRounds is what the rounds found.
+type kafkaRounds struct {
+	floors
+	Record     []float64 `json:"record_ns"` // CPU of the server for each
+	Rate       []float64 `json:"rate"`      // records a second until they were final
+	FrameBytes int       `json:"frame_bytes"`
+	Wrong      string    `json:"wrong,omitempty"`
+}
+
+// runKafka feeds a node by a Kafka broker on the generator's core, between floors with
+// frames of the same size.
+func runKafka(ctx context.Context, b *board) ([]Row, error) {
+	z := b.cfg.Kafka
+	floor, err := b.startWriteLoop()
+	if err != nil {
+		return nil, err
+	}
+	defer stopPeer(floor.cmd)
+	var broker, control string
+	fake, err := b.startPeerOn(b.cfg.OwnCPU, "kafka", map[string]*string{"kafka broker on ": &broker, "kafka control server on ": &control})
+	if err != nil {
+		return nil, err
+	}
+	defer stopPeer(fake)
+	var all kafkaRounds
+	args := slices.Concat(unlimited, []string{"--set", "kafka.enabled=true", "--set", "kafka.connection.brokers=" + broker, "--set", "kafka.normal_topics=push"})
+	err = b.withNode(ctx, args, func(node *experiment.Node) error {
+		frame, err := b.frameBytes(ctx, node)
+		if err != nil {
+			return err
+		}
+		all.FrameBytes = frame + frameHead
+		all.floors, err = floor.between(ctx, b, z.Devices, floorPattern{frameBytes: frame, rounds: z.FloorRuns}, z.Rounds, func() error {
+			return b.kafkaRound(ctx, node, control, &all)
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	row := kafkaRow(z, all)
+	err = errors.Join(b.keep("budget-kafka", all), all.unsteady(&row))
+	return []Row{row}, err
+}
+
+// kafkaRound connects the devices, has the records produced, and waits until they are
+// final.
+func (b *board) kafkaRound(ctx context.Context, node *experiment.Node, control string, all *kafkaRounds) error {
+	z := b.cfg.Kafka
+	s, err := b.scenario("kafka", node, []generator.Phase{
+		{Kind: generator.Open, Connections: z.Devices}, {Kind: generator.Wait, Duration: b.cfg.Settle}, {Kind: generator.Close},
+	})
+	if err != nil {
+		return err
+	}
+	var feedErr error
+	waits := 0
+	_, err = b.watched(ctx, s, func(p *report.Phase) {
+		if p.Kind != generator.Wait {
+			return
+		}
+		if waits++; waits == 1 { // the second reads what is still on its way
+			feedErr = b.feed(ctx, node, control, all)
+		}
+	})
+	return errors.Join(err, feedErr)
+}
+
+func (b *board) feed(ctx context.Context, node *experiment.Node, control string, all *kafkaRounds) error {
+	z := b.cfg.Kafka
+	ctx, cancel := context.WithTimeout(ctx, kafkaWait)
+	defer cancel()
+	before, err := node.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	begun, cpu := time.Now(), readCPU(node)
+	if err := produce(ctx, control, z); err != nil {
+		return err
+	}
+	final := before
+	for final.Value(kafkaFinal)-before.Value(kafkaFinal) < float64(z.Records) {
+		if err := experiment.Pause(ctx, kafkaPoll); err != nil {
+			return fmt.Errorf("budget: %.0f of %d records are final after %s", final.Value(kafkaFinal)-before.Value(kafkaFinal), z.Records, kafkaWait)
+		}
+		if final, err = node.Metrics(ctx); err != nil {
+			return err
+		}
+	}
+	all.Record = append(all.Record, float64(readCPU(node)-cpu)/float64(z.Records))
+	all.Rate = append(all.Rate, float64(z.Records)/time.Since(begun).Seconds())
+	if written := final.Value(kafkaWritten) - before.Value(kafkaWritten); written != float64(z.Records) {
+		all.Wrong = fmt.Sprintf("%.0f of %d records were written", written, z.Records)
+	}
+	return nil
+}
+
+func readCPU(node *experiment.Node) time.Duration {
+	cpu, _ := hostinfo.ProcessCPU(node.PID) // a node that is gone is noticed by its metrics
+	return cpu
+}
+
+// produce has the broker's process make the records of a round.
+func produce(ctx context.Context, control string, z kafkaSizes) error {
+	url := fmt.Sprintf("http://%s/produce?records=%d&devices=%d&bytes=%d", control, z.Records, z.Devices, z.Payload)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	if err != nil {
+		return fmt.Errorf("budget: %w", err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("budget: the broker: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	var made struct{ Records int }
+	if err == nil && response.StatusCode == http.StatusOK {
+		err = json.Unmarshal(body, &made)
+	}
+	if err != nil || made.Records != z.Records {
+		return fmt.Errorf("budget: the broker made %d of %d records: HTTP %d: %.300s (%w)", made.Records, z.Records, response.StatusCode, body, err)
+	}
+	return nil
+}
+
+func kafkaRow(z kafkaSizes, all kafkaRounds) Row {
+	over := above(all.Record, all.Floor)
+	row := Row{
+		What: fmt.Sprintf("%s, %d devices", whatKafka, z.Devices), Budget: "≤ the floor + 6 µs of server CPU a record",
+		Value: median(over), Limit: float64(kafkaAboveFloor), Floor: all.text(z.Devices, all.FrameBytes),
+		Figure: fmt.Sprintf("the floor + %s; %s a record (rounds %s), %.0f a second; the broker is a process of its own on the other core",
+			micro(median(over)), micro(median(all.Record)), list(all.Record), median(all.Rate)),
+	}
+	if all.Wrong != "" {
+		row.Verdict, row.Note = Broken, all.Wrong
+	}
+	return row
+}
