@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/.."
 failed=0
 for rule in forget reset swap reassert tombstone version onehop merge look keep hold; do
-	if out=$(go test -tags "mutant_$rule" ./session/sim -run TestSeeds -seeds "${SEEDS:-50}" 2>&1); then
+	if out=$(go test -vet=off -tags "mutant_$rule" ./session/sim -run TestSeeds -seeds "${SEEDS:-50}" 2>&1); then
 		echo "mutant_$rule: NOT caught"
 		failed=1
 	elif seed=$(echo "$out" | grep -m1 'replay:'); then
@@ -17,7 +17,7 @@ for rule in forget reset swap reassert tombstone version onehop merge look keep 
 	fi
 done
 for rule in look keep conditional; do
-	if out=$(go test -tags "mutant_$rule" ./session/mailbox -run TestInterleavings 2>&1); then
+	if out=$(go test -vet=off -tags "mutant_$rule" ./session/mailbox -run TestInterleavings 2>&1); then
 		echo "mutant_$rule: NOT caught"
 		failed=1
 	elif scenario=$(echo "$out" | grep -m1 -- '--- FAIL: TestInterleavings/'); then

@@ -11,6 +11,7 @@ import (
 // A node whose listeners are on wildcards tells the others what they can dial, and each
 // node shows it.
 func TestWildcardsAreAdvertised(t *testing.T) {
+	t.Parallel()
 	first := startClusterNode(t, "n1", nil, func(c *config.Config) {
 		c.Listen, c.Auth.ForceNone = ":0", true
 		c.Peer.Listen = ":0"
@@ -48,6 +49,7 @@ func TestWildcardsAreAdvertised(t *testing.T) {
 
 // A node that others could not link to does not start, and says what would help.
 func TestUnreachableLinks(t *testing.T) {
+	t.Parallel()
 	p := runProcess(t, 1024, clusterArgs("n1", "--set", "gossip.listen=0.0.0.0:0", "--set", "peer.listen=127.0.0.1:0")...)
 	p.fails(exitUsage, "peer.listen", "advertise.links")
 }

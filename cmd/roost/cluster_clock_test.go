@@ -9,6 +9,7 @@ import (
 // Nodes whose clocks are hours apart: devices are displaced in the order in which they
 // connect, pushes find them, and every node says once, and shows, that clocks differ.
 func TestClocksApart(t *testing.T) {
+	t.Parallel()
 	var nodes []*testNode
 	var join []string
 	for i, off := range []time.Duration{0, time.Hour, -time.Hour} {

@@ -12,6 +12,7 @@ import (
 // is never called offline, devices that come to it displace others as ever, and all is
 // well again when devices leave.
 func TestTableTooSmall(t *testing.T) {
+	t.Parallel()
 	const others, devices = 30, 60
 	first := startClusterNode(t, "n1", nil, nil)
 	full := startClusterNode(t, "n2", []string{first.node.cluster.GossipAddr()}, func(c *config.Config) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // What strangers send to the ports for links and gossip is cut, counted by name and logged
 // a few times, and the node goes on.
 func TestGarbageOnPorts(t *testing.T) {
+	t.Parallel()
 	n1 := startProcess(t, 1024, clusterArgs("n1", "--set", "peer.hello_timeout=300ms", "--set", "gossip.hello_timeout=300ms")...)
 	n2 := startProcess(t, 1024, clusterArgs("n2", "--set", "gossip.join="+n1.gossipAddr())...)
 	n1.linksTo(1)
@@ -32,21 +34,29 @@ func TestGarbageOnPorts(t *testing.T) {
 	framed := wire.AppendLinkFrame(nil, wire.LinkTypeHello, hello)
 	newer := slices.Clone(framed)
 	binary.BigEndian.PutUint16(newer[5:], wire.LinkMajor+1)
+	// Each text ten times, all texts at one time: what says nothing is cut by its timeout only.
 	send := func(addr string, texts ...[]byte) {
 		t.Helper()
-		for i := range 10 * len(texts) {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-			_, _ = c.Write(texts[i%len(texts)])
-			// It is cut without our doing, and a reset is no worse than an end.
-			if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
-				t.Errorf("%.20q is not cut: %v", texts[i%len(texts)], err)
-			}
-			c.Close()
+		var all sync.WaitGroup
+		for _, text := range texts {
+			all.Go(func() {
+				for range 10 {
+					c, err := net.Dial("tcp", addr)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+					_, _ = c.Write(text)
+					// It is cut without our doing, and a reset is no worse than an end.
+					if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
+						t.Errorf("%.20q is not cut: %v", text, err)
+					}
+					c.Close()
+				}
+			})
 		}
+		all.Wait()
 	}
 	send(n1.linksAddr(),
 		[]byte("GET / HTTP/1.1\r\nHost: n1\r\n\r\n"), []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), noise,

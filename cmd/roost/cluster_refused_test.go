@@ -11,6 +11,7 @@ import (
 // Two processes with one id: the second does not start, and says which one has it. Once
 // that is killed, another takes its place at once, with the next epoch.
 func TestOneID(t *testing.T) {
+	t.Parallel()
 	n1 := startProcess(t, 1024, clusterArgs("n1")...)
 	join := "gossip.join=" + n1.gossipAddr()
 	n2 := startProcess(t, 1024, clusterArgs("n2", "--set", join)...)
@@ -33,6 +34,7 @@ func TestOneID(t *testing.T) {
 
 // Nodes that do not belong to the cluster are refused, and both sides log the reason.
 func TestStrangeNodes(t *testing.T) {
+	t.Parallel()
 	n1 := startProcess(t, 1024, clusterArgs("n1")...)
 	join := "gossip.join=" + n1.gossipAddr()
 
@@ -66,6 +68,7 @@ func gossipKey(n byte) string {
 // behind, then in front, then the old one out. Nobody is lost, whoever has the new key is
 // welcome, and the old one opens nothing.
 func TestGossipKeysRotate(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "keys")
 	write := func(keys ...string) {
 		t.Helper()

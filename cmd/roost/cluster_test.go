@@ -57,6 +57,7 @@ func startClusterNodeAt(t *testing.T, now func() time.Time, name string, join []
 // A node that has just joined does not know yet where devices are. It must not be ready
 // before it does, nor say meanwhile that somebody is offline.
 func TestANewNodeDoesNotSayOffline(t *testing.T) {
+	t.Parallel()
 	nodes := startCluster(t, 2)
 	phone := nodes[1].connect("alice", "phone")
 	nodes[0].knows("alice", "phone", "n2")
@@ -172,6 +173,7 @@ func (n *testNode) call(method, path, body string) (int, string) {
 }
 
 func TestPushFromAnyNode(t *testing.T) {
+	t.Parallel()
 	nodes := startCluster(t, 3)
 	phone := nodes[0].connect("alice", "phone")
 	for _, n := range nodes[1:] {
@@ -272,6 +274,7 @@ func TestPushFromAnyNode(t *testing.T) {
 // A device that reconnects to another node leaves the first one with 4001, and pushes
 // find it wherever they enter.
 func TestDeviceMovesBetweenNodes(t *testing.T) {
+	t.Parallel()
 	nodes := startCluster(t, 3)
 	for i := range 6 {
 		from, to := nodes[i%3], nodes[(i+1)%3]
@@ -304,6 +307,7 @@ func TestDeviceMovesBetweenNodes(t *testing.T) {
 
 // A node that is gone takes its devices with it, and only those.
 func TestNodeLoss(t *testing.T) {
+	t.Parallel()
 	nodes := startCluster(t, 3)
 	nodes[0].connect("carol", "a")
 	b := nodes[1].connect("carol", "b")

@@ -151,6 +151,7 @@ func (p *process) connect() net.Conn {
 // node of another authority is refused and both say why; so is who speaks no TLS; and
 // certificates, and their authority, are changed while the nodes run.
 func TestLinksWithTLS(t *testing.T) {
+	t.Parallel()
 	ours, theirs := newTestAuthority(t, "ours"), newTestAuthority(t, "theirs")
 	dir := map[string]string{}
 	for _, node := range []string{"n1", "n2", "n3", "n4"} {

@@ -21,6 +21,7 @@ import (
 // TestStormLosesNothing opens 10,000 sessions at once on one node, without sockets, and
 // closes half of them.
 func TestStormLosesNothing(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, quickly)
 	settled(nodes...)
 	const devices = 10_000
@@ -163,6 +164,7 @@ func freePorts(t *testing.T, n int) (ports []int) {
 // TestLostEndsAreFound: a node whose disk takes nothing more, and whose queues are full,
 // loses the ends of its sessions. Their homes find out.
 func TestLostEndsAreFound(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, func(c *config.Config) {
 		quickly(c)
 		c.Cluster.Keep.BatchBytes, c.Cluster.Keep.QueueBytes = 48<<10, 96<<10

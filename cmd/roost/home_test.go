@@ -118,6 +118,7 @@ func expectKnown(t *testing.T, account, device string, nodes ...*testNode) {
 
 // TestRecordsLiveAtTheHome: whatever node a device was connected to.
 func TestRecordsLiveAtTheHome(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, func(c *config.Config) {
 		quickly(c)
 		c.API.HTTP.DevicesMax = 2
@@ -180,6 +181,7 @@ func TestRecordsLiveAtTheHome(t *testing.T) {
 
 // TestHomeIsStoodInFor: it leaves and comes back, with its disk.
 func TestHomeIsStoodInFor(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir() + "/n3"
 	join := ""
 	third := func(c *config.Config) {
@@ -236,6 +238,7 @@ func TestHomeIsStoodInFor(t *testing.T) {
 
 // TestRecordsMoveToANewMember, and back when it leaves in peace.
 func TestRecordsMoveToANewMember(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 2, quickly)
 	settled(nodes...)
 	const accounts = 60
@@ -292,6 +295,7 @@ func TestRecordsMoveToANewMember(t *testing.T) {
 // TestHoldersAreAsked: n1 does not hand over what belongs to n3 since it joined. n2, whose
 // part is done, asks it beside the home, because it has said that it holds something.
 func TestHoldersAreAsked(t *testing.T) {
+	t.Parallel()
 	slow := func(c *config.Config) {
 		quickly(c)
 		if c.Node == "n1" {

@@ -10,6 +10,7 @@ import (
 // TestJetStreamToDevice: a message of a stream for a device that is off, which comes, takes it
 // and acks it, and whose stream has nothing left to do.
 func TestJetStreamToDevice(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("real brokers, browsers and processes; make test runs it")
 	}

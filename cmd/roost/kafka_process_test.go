@@ -50,6 +50,7 @@ func (p *process) sees(line string) {
 // TestKafkaToDevice is the README's walk: a record for a device that is off, which comes,
 // takes the message and acks it.
 func TestKafkaToDevice(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("real brokers, browsers and processes; make test runs it")
 	}
@@ -90,6 +91,7 @@ func TestKafkaToDevice(t *testing.T) {
 // TestDrainLosesNoRecord stops a node among the records of a topic, which another process
 // goes on with. Each device gets all of its own, in their order.
 func TestDrainLosesNoRecord(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("real brokers, browsers and processes; make test runs it")
 	}
@@ -137,6 +139,7 @@ func TestDrainLosesNoRecord(t *testing.T) {
 // TestBrokerAway: a node without its broker serves devices, says so in its metrics, and stops
 // at once.
 func TestBrokerAway(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("real brokers, browsers and processes; make test runs it")
 	}

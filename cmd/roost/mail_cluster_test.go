@@ -37,6 +37,7 @@ func (n *testNode) fate(id string) string {
 // TestMailAcrossNodes: a push at one node is kept at the home, delivered to whatever node
 // its device comes to, and every node knows what has become of it.
 func TestMailAcrossNodes(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, patient)
 	n1, n2, n3 := nodes[0], nodes[1], nodes[2]
 	for _, home := range []string{"n1", "n2", "n3"} {
@@ -75,6 +76,7 @@ func TestMailAcrossNodes(t *testing.T) {
 
 // TestMailIsCancelledElsewhere withdraws a message at a node that does not keep it.
 func TestMailIsCancelledElsewhere(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 2, patient)
 	account := nodes[0].accountAt("n2", 0)
 	id := nodes[0].queued(account, "phone", "1")
@@ -93,6 +95,7 @@ func TestMailIsCancelledElsewhere(t *testing.T) {
 // TestMailWithoutItsHome: while the home is away another node keeps what is pushed; the
 // home has what it promised when it is back.
 func TestMailWithoutItsHome(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, patient)
 	n1, n2 := nodes[0], nodes[1]
 	account := n1.accountAt("n3", 0)
@@ -133,6 +136,7 @@ func patient(c *config.Config) {
 // TestMailToAnAccountLeavesNobodyOut: while a node that may know devices of an account does
 // not answer, nothing is kept for the others alone, and nobody is said to be unknown.
 func TestMailToAnAccountLeavesNobodyOut(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, patient)
 	n1, n3 := nodes[0], nodes[2]
 	account := n1.accountAt("n1", 0)

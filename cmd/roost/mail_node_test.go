@@ -40,6 +40,7 @@ func (n *testNode) missed(account, device string) int {
 // TestWholeMailbox: a device takes all that one may have waiting, in order, and acks each
 // message by itself as fast as it can.
 func TestWholeMailbox(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	messages := n.node.cfg.Mailbox.DeviceMessagesMax
 	n.queue("alice", "phone", messages)
@@ -60,6 +61,7 @@ func TestWholeMailbox(t *testing.T) {
 
 // TestAckOfAnother: an ack of somebody else's message is refused, and changes nothing.
 func TestAckOfAnother(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	n.queue("alice", "phone", 1)
 	phone, other := n.connect("alice", "phone"), n.connect("bob", "phone")
@@ -78,6 +80,7 @@ func TestAckOfAnother(t *testing.T) {
 // TestDeviceSendsToOneThatIsOff: the sender hears queued, and the message comes with its
 // name when the other one does.
 func TestDeviceSendsToOneThatIsOff(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	phone := n.connect("alice", "phone")
 	phone.say(`{"type":"send","id":1,"to":{"device":"tv"},"text":"later","ttl_ms":60000,"wait":"acked"}`)
@@ -99,6 +102,7 @@ func TestDeviceSendsToOneThatIsOff(t *testing.T) {
 // TestFirstAckOfAnAccount takes a kept message from the account's other devices, those that
 // have it already and those that are off.
 func TestFirstAckOfAnAccount(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	phone, tv := n.connect("alice", "phone"), n.connect("alice", "tv")
 	n.connect("alice", "watch").conn.Close()

@@ -56,6 +56,7 @@ func (p *process) accept(devices, atLeast int) map[string]string {
 // times. Each one that it has said 202 to comes when its device does, and is over with the
 // ack.
 func TestKillLosesNothingAccepted(t *testing.T) {
+	t.Parallel()
 	const devices = 20
 	data := filepath.Join(t.TempDir(), "data")
 	accepted := map[string]string{}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,7 +38,13 @@ func (c checked) Run() int {
 
 // TestMain makes this test binary the command roost for the scripts: they run
 // real processes.
+//
+// Most tests here wait: for ticks, probes, disks and processes. So more of them run at
+// one time than there are cores, unless -parallel says otherwise.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	testscript.Main(checked{m}, map[string]func(){"roost": main})
 }
 

@@ -17,6 +17,7 @@ import (
 )
 
 func TestPushReachesADevice(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	d := n.connect("alice", "phone")
 	payload := `{"b":1,  "a":[1,2,{"x":"\u00e9"}]}`
@@ -50,6 +51,7 @@ func TestPushReachesADevice(t *testing.T) {
 }
 
 func TestDisplacement(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	old := n.connect("alice", "phone")
 	fresh := n.connect("alice", "phone")
@@ -68,6 +70,7 @@ func TestDisplacement(t *testing.T) {
 }
 
 func TestDeviceFrames(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	phone, tablet, other := n.connect("alice", "phone"), n.connect("alice", "tablet"), n.connect("bob", "phone")
 	for _, tc := range []struct {
@@ -120,6 +123,7 @@ func TestDeviceFrames(t *testing.T) {
 }
 
 func TestRawDevice(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	raw := n.dial(ws.Dialer{Protocols: []string{"roost.raw"}}, n.url("alice", "raw"))
 	json := n.connect("alice", "json")
@@ -157,6 +161,7 @@ func TestRawDevice(t *testing.T) {
 }
 
 func TestRefusedUpgrades(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, func(c *config.Config) {
 		c.Protocol.Origins = []string{"https://app.example.com", "https://*.example.org"}
 	})
@@ -201,6 +206,7 @@ func TestRefusedUpgrades(t *testing.T) {
 }
 
 func TestRateLimitRefusesThenCloses(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, func(c *config.Config) {
 		c.Protocol.MessageRate, c.Protocol.MessageBurst, c.Protocol.StrikesMax = 1, 3, 4
 	})
@@ -220,6 +226,7 @@ func TestRateLimitRefusesThenCloses(t *testing.T) {
 }
 
 func TestLifetimeEndsWithGoaway(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, func(c *config.Config) {
 		c.Protocol.LifetimeMin, c.Protocol.LifetimeMax, c.Protocol.LifetimeGrace = time.Second, time.Second, time.Second
 	})
@@ -231,6 +238,7 @@ func TestLifetimeEndsWithGoaway(t *testing.T) {
 }
 
 func TestLeavingTellsEveryDevice(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, func(c *config.Config) { c.Drain.Over = time.Second })
 	d := n.connect("alice", "phone")
 	left := make(chan error, 1)

@@ -80,6 +80,7 @@ func bearer(token string) ws.Dialer {
 // TestTokensOfEveryCarrier connects with public-key tokens, whose signatures are checked
 // off the loop, in each place where a token may stand.
 func TestTokensOfEveryCarrier(t *testing.T) {
+	t.Parallel()
 	n, rs, ed := tokenNode(t)
 	url := "ws://" + n.public + "/ws"
 	for i, signer := range []*auth.Signer{rs, ed} {
@@ -104,6 +105,7 @@ func TestTokensOfEveryCarrier(t *testing.T) {
 }
 
 func TestTokensRefused(t *testing.T) {
+	t.Parallel()
 	n, rs, _ := tokenNode(t)
 	good := mint(t, rs, "phone", time.Hour)
 	for _, tc := range []struct {
@@ -130,6 +132,7 @@ func TestTokensRefused(t *testing.T) {
 }
 
 func TestTokenExpiresUnlessRenewed(t *testing.T) {
+	t.Parallel()
 	n, rs, ed := tokenNode(t)
 	url := "ws://" + n.public + "/ws"
 	doomed := n.dial(bearer(mint(t, rs, "doomed", 4*time.Second)), url)

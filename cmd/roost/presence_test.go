@@ -34,6 +34,7 @@ func (d *testDevice) hears(want ...string) {
 
 // TestPresenceAcrossNodes: a phone on one node hears of devices on others.
 func TestPresenceAcrossNodes(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, graceful)
 	nodes[1].connect("alice", "tv")
 	nodes[1].connect("bob", "tv")
@@ -75,6 +76,7 @@ func TestPresenceAcrossNodes(t *testing.T) {
 // TestPresenceAfterAHeal: two clusters become one. Nobody in the first has heard of the
 // second's devices before, which come with a snapshot.
 func TestPresenceAfterAHeal(t *testing.T) {
+	t.Parallel()
 	n1 := startClusterNode(t, "n1", nil, graceful)
 	phone := n1.connect("alice", "phone")
 	phone.say(`{"type":"subscribe","id":9,"presence":true}`)
@@ -89,6 +91,7 @@ func TestPresenceAfterAHeal(t *testing.T) {
 }
 
 func TestPresenceOnOneNode(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, func(c *config.Config) { graceful(c); c.Presence.WatchersMax = 1 })
 	tv := n.connect("alice", "tv")
 	phone := n.connect("alice", "phone")
@@ -120,6 +123,7 @@ func (n *testNode) questions(f func()) uint64 {
 // TestDeviceListsAreRemembered: a list that is asked for again leaves no node, and is right
 // again once something has changed on another one.
 func TestDeviceListsAreRemembered(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, func(c *config.Config) {
 		quickly(c)
 		c.Cluster.Lists.AgeMin, c.Cluster.Lists.AgeMax = time.Hour, time.Hour // what is heard of must do

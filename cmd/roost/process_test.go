@@ -120,6 +120,7 @@ func (p *process) wait() error {
 
 // TestDescriptorsRunOut dials 400 times at a node that may open 256 descriptors.
 func TestDescriptorsRunOut(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, 256)
 	dial := func(i int) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -168,6 +169,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	connect := func(p *process) net.Conn {
 		c, _, _, err := ws.Dial(context.Background(), "ws://"+p.public+"/ws?account=a&device=d")
 		if err != nil {

@@ -20,6 +20,7 @@ func (n *testNode) take(r *processor.Record) processor.Result {
 
 // TestRecordsOfAQueue takes records of each kind as a source would hand them in.
 func TestRecordsOfAQueue(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	phone := n.connect("alice", "phone")
 	record := func(device, payload string, ttlMS int64) *processor.Record {
@@ -78,6 +79,7 @@ func TestRecordsOfAQueue(t *testing.T) {
 // TestDrainingNodeBeginsNothing: what is handed in while the node leaves is given up, and
 // comes again from its source.
 func TestDrainingNodeBeginsNothing(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	n.node.processor.Pause(processor.Draining)
 	results := make(chan processor.Result, 1)

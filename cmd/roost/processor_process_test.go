@@ -13,6 +13,7 @@ import (
 // TestProcessorProcess runs roost processor beside a node: it pushes what the topic has, is
 // nobody's home, takes no devices, and the node does not miss it when it has gone.
 func TestProcessorProcess(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Start(t, 2, "push")
 	node := startProcess(t, 1024, clusterArgs("n1")...)
 	p := startProcessor(t, kafkaArgs(broker, "push", clusterArgs("p1", "--set", "gossip.join="+node.gossipAddr())...)...)
@@ -56,6 +57,7 @@ func TestProcessorProcess(t *testing.T) {
 
 // TestProcessorNeedsACluster: what cannot work is said before anything is opened.
 func TestProcessorNeedsACluster(t *testing.T) {
+	t.Parallel()
 	p := runCommand(t, 1024, "processor")
 	p.fails(exitUsage, "cluster.enabled: is false", "kafka.enabled: is false")
 }

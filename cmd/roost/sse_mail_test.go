@@ -19,6 +19,7 @@ func after(id string) http.Header { return http.Header{"Last-Event-Id": {id}} }
 // TestEventStreamAcknowledges: what a stream has got is acknowledged when its client comes
 // back, in the order of the stream and not of ids; what it has not got comes again.
 func TestEventStreamAcknowledges(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	var ids []string
 	for _, priority := range []string{"low", "normal", "high"} {
@@ -57,6 +58,7 @@ func TestEventStreamAcknowledges(t *testing.T) {
 // TestEventStreamNeverAcknowledges: a stream that is listened to for long gets all the same
 // more than the window holds.
 func TestEventStreamNeverAcknowledges(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, func(c *config.Config) { c.Mailbox.WindowMessages, c.Mailbox.WindowPatienceMS = 4, 50 })
 	n.queue("alice", "tv", 30)
 	tv := n.listen(n.events("alice", "tv"), nil)
@@ -68,6 +70,7 @@ func TestEventStreamNeverAcknowledges(t *testing.T) {
 
 // TestEventStreamSubscribes: the query names topics, and Last-Event-ID what was got of them.
 func TestEventStreamSubscribes(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	publish := func(topic string, payload int) {
 		t.Helper()
@@ -103,6 +106,7 @@ func TestEventStreamSubscribes(t *testing.T) {
 // TestHelloMissedAcrossNodes: the greeting of any node says what the home keeps, and a stream
 // on one node acknowledges at another.
 func TestHelloMissedAcrossNodes(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 2, func(c *config.Config) {
 		patient(c)
 		c.Cluster.Mail.MissedTimeout = c.Cluster.Mail.AnswerTimeout // nobody is late on a busy machine

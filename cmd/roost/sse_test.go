@@ -84,6 +84,7 @@ func (l *testListener) end(code int) {
 // TestEventStreamIsADevice pushes to a device that listens: alone, with another one on a
 // WebSocket, in every kind of payload, until it is replaced.
 func TestEventStreamIsADevice(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	tv := n.listen(n.events("alice", "tv"), nil)
 	tv.next("hello", map[string]any{"type": "hello", "account": "alice", "device": "tv", "missed": 0})
@@ -126,6 +127,7 @@ func TestEventStreamIsADevice(t *testing.T) {
 }
 
 func TestEventStreamWithToken(t *testing.T) {
+	t.Parallel()
 	n, _, ed := tokenNode(t)
 	token := mint(t, ed, "tv", time.Hour)
 	for name, l := range map[string]func() *testListener{
@@ -147,6 +149,7 @@ func TestEventStreamWithToken(t *testing.T) {
 }
 
 func TestEventStreamLeavesAtADrain(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, func(c *config.Config) { c.Drain.Over = time.Second })
 	l := n.listen(n.events("alice", "tv"), nil)
 	l.next("hello", nil)

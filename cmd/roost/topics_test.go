@@ -49,6 +49,7 @@ func (d *testDevice) gets(topic, payload string) (id string) {
 }
 
 func TestTopics(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, nil)
 	phone, tv := n.connect("alice", "phone"), n.connect("bob", "tv")
 	if r := phone.subscribes("", "news.*"); r != `{"type":"result","ref":1,"status":"ok","topics":[{"topic":"news.*","status":"ok"}]}` {
@@ -96,6 +97,7 @@ func TestTopics(t *testing.T) {
 }
 
 func TestTopicsOfAToken(t *testing.T) {
+	t.Parallel()
 	n, _, signer := tokenNode(t)
 	mint := func(topic string) string {
 		t.Helper()
@@ -156,6 +158,7 @@ func topicAt(t *testing.T, above, node string) string {
 }
 
 func TestTopicsOfACluster(t *testing.T) {
+	t.Parallel()
 	nodes := startCluster(t, 3)
 	for at := range nodes { // the topic's home: the node of both, the one of a subscriber, neither
 		above := fmt.Sprint("news", at)
@@ -218,6 +221,7 @@ func TestTopicsOfACluster(t *testing.T) {
 // A node that comes later is told what the others have subscribed to, and what is home
 // there from then on is found there.
 func TestTopicsOfANodeThatJoins(t *testing.T) {
+	t.Parallel()
 	nodes := startCluster(t, 2)
 	phone := nodes[0].connect("alice", "phone")
 	phone.subscribes("", "news.*")
@@ -242,6 +246,7 @@ func TestTopicsOfANodeThatJoins(t *testing.T) {
 // Interest that takes many frames is told whole, and of a node that has more than is noted
 // everything is of interest.
 func TestMuchInterest(t *testing.T) {
+	t.Parallel()
 	const patterns = 3000 // of 35 bytes: some four frames
 	nodes := startCluster(t, 1)
 	for i := range patterns / 100 {
@@ -266,6 +271,7 @@ func TestMuchInterest(t *testing.T) {
 
 // What is published while devices subscribe with since arrives, wherever it enters.
 func TestTopicsReplayUnderWay(t *testing.T) {
+	t.Parallel()
 	nodes := startCluster(t, 3)
 	topic := topicAt(t, "x", "n2")
 	watcher := nodes[1].connect("w", "w")

@@ -54,6 +54,7 @@ func (n *testNode) way(id string) (string, client.Trace) {
 // TestTraceAcrossNodes: a push comes in at n1, is kept at its home n3 and goes to a device at n2; each
 // node knows its part, and any node tells the whole. The traceparent reaches the device.
 func TestTraceAcrossNodes(t *testing.T) {
+	t.Parallel()
 	nodes := startClusterWith(t, 3, func(c *config.Config) {
 		patient(c)
 		c.Trace.Mode = trace.ModeTraced

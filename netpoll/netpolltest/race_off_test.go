@@ -1,0 +1,5 @@
+//go:build !race
+
+package netpolltest
+
+const raceEnabled = false
