@@ -46,7 +46,7 @@ func TestGarbageOnPorts(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+					_ = c.SetDeadline(time.Now().Add(patience))
 					_, _ = c.Write(text)
 					// It is cut without our doing, and a reset is no worse than an end.
 					if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {

@@ -238,7 +238,6 @@ func TestLifetimeEndsWithGoaway(t *testing.T) {
 }
 
 func TestLeavingTellsEveryDevice(t *testing.T) {
-	t.Parallel()
 	n := startNode(t, func(c *config.Config) { c.Drain.Over = time.Second })
 	d := n.connect("alice", "phone")
 	left := make(chan error, 1)
