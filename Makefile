@@ -18,6 +18,9 @@ INTERNAL ?= 127.0.0.1:8081
 REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 LDFLAGS  := -s -w $(if $(REVISION),-X main.revision=$(REVISION))
 
+# Each part of make check says when it begins: what it costs is seen in a log of CI.
+SAY := printf '%s check: %s\n' "$$(date -u +%T)"
+
 GO_DIRS := $(wildcard cmd netpoll session store bench)
 
 .PHONY: help
@@ -42,32 +45,32 @@ test: ## all tests
 .PHONY: check
 check: format vet lint cross race invariants ## everything that must hold before a commit is merged
 	scripts/fuzz.sh 3s
-	@echo "check: all good"
+	@$(SAY) "all good"
 
 .PHONY: format
 format: ## fails when gofmt would change a file
-	@echo "check: gofmt"
+	@$(SAY) "gofmt"
 	@list=$$(gofmt -l $(GO_DIRS)); if [ -n "$$list" ]; then echo "not formatted, run gofmt -w:"; echo "$$list"; exit 1; fi
 
 .PHONY: vet
 vet: ## go vet, with and without the build tag invariants
-	@echo "check: go vet"
+	@$(SAY) "go vet"
 	@CGO_ENABLED=0 go vet ./...
 	@CGO_ENABLED=0 go vet -tags invariants $(TAGGED)
 
 .PHONY: lint
 lint: ## staticcheck, a pinned version from the Go proxy
-	@echo "check: $(STATICCHECK)"
+	@$(SAY) "$(STATICCHECK)"
 	@CGO_ENABLED=0 go run $(STATICCHECK) ./...
 
 .PHONY: layers
 layers: ## who imports whom, and the other rules of DESIGN.md over the sources
-	@echo "check: layers"
+	@$(SAY) "layers"
 	@CGO_ENABLED=0 go test -count=1 -run 'TestLayers' ./cmd/roost
 
 .PHONY: cross
 cross: ## compiles for the systems that roost is not run on
-	@for os in darwin freebsd; do echo "check: GOOS=$$os go build"; CGO_ENABLED=0 GOOS=$$os go build ./...; done
+	@for os in darwin freebsd; do $(SAY) "GOOS=$$os go build"; CGO_ENABLED=0 GOOS=$$os go build ./...; done
 
 .PHONY: race
 race: ## all tests under the race detector and with the build tag invariants; needs a C compiler
@@ -78,7 +81,7 @@ TAGGED := ./netpoll/... ./session/peer
 
 .PHONY: invariants
 invariants: ## tests of the packages in which the build tag invariants checks ownership and poisons borrowed buffers
-	@echo "check: tests with -tags invariants"
+	@$(SAY) "tests with -tags invariants"
 	@CGO_ENABLED=0 go test -timeout 10m -vet=off -short -tags invariants $(TAGGED)
 
 .PHONY: fuzz

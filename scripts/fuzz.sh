@@ -32,6 +32,7 @@ if [ -z "$targets" ]; then
 	exit 1
 fi
 count=$(wc -l <<<"$targets")
+printf '%s fuzz: %d targets\n' "$(date -u +%T)" "$count"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 log=$work/log

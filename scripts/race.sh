@@ -14,5 +14,5 @@ if ! command -v "${CC:-gcc}" >/dev/null; then
 	echo "race: SKIPPED, with -tags invariants alone" >&2
 	CGO_ENABLED=0 exec go test -timeout 20m -vet=off -short -tags invariants "${@:-./...}"
 fi
-echo "check: tests under the race detector, with -tags invariants"
+printf '%s check: tests under the race detector, with -tags invariants\n' "$(date -u +%T)"
 CGO_ENABLED=1 go test -timeout 20m -vet=off -race -short -tags invariants "${@:-./...}"
