@@ -14,9 +14,11 @@ import (
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
+	"github.com/roostpush/roost/session/topics"
 	"github.com/roostpush/roost/session/wire"
 )
 
@@ -53,7 +55,9 @@ func newNode(b *testing.B, origin session.Origin, entries int, join ...string) *
 
 func startNode(b *testing.B, c *Cluster) {
 	sockets := unsocketed{b}
-	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets, Store: c.node.Store, Topics: c.node.Topics})
+	box := mailbox.New(mailbox.Default(), mailbox.Ports{NewID: func() session.ID { return session.ID{Origin: c.self} }, Now: c.settings.SteadyMS, Hash: c.Hash}) // nothing waits in it
+	c.Homes(mailbox.HomesConfig{}, box)
+	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets, Store: c.node.Store, Topics: topics.New(topics.Default(), true, nil, c.TopicHomes())})
 	if err := c.Start(context.Background(), "127.0.0.1:1", "127.0.0.1:1"); err != nil {
 		b.Fatal(err)
 	}
