@@ -14,9 +14,11 @@ import (
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/gossip"
+	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/peer"
 	"github.com/roostpush/roost/session/replica"
 	"github.com/roostpush/roost/session/route"
+	"github.com/roostpush/roost/session/topics"
 	"github.com/roostpush/roost/session/wire"
 )
 
@@ -36,7 +38,8 @@ func (u unsocketed) Close(_ netpoll.ConnID, _ uint16, reason string) {
 	u.b.Errorf("a session is to be closed: %s", reason)
 }
 
-// newNode makes a node that looks for others at join.
+// newNode makes a node that looks for others at join. A quarter of its entries is kept for
+// its own sessions: what others have must fit into the rest.
 func newNode(b *testing.B, origin session.Origin, entries int, join ...string) *Cluster {
 	s := Settings{Key: route.Key{1, 2, 3}, Gossip: gossip.Default(), Peer: peer.Default(), Route: route.Default(), Replica: replica.Default()}
 	s.Gossip.Listen, s.Gossip.Join, s.Peer.Listen = "127.0.0.1:0", slices.Clone(join), "127.0.0.1:0"
@@ -53,7 +56,9 @@ func newNode(b *testing.B, origin session.Origin, entries int, join ...string) *
 
 func startNode(b *testing.B, c *Cluster) {
 	sockets := unsocketed{b}
-	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets, Store: c.node.Store, Topics: c.node.Topics})
+	box := mailbox.New(mailbox.Default(), mailbox.Ports{NewID: func() session.ID { return session.ID{Origin: c.self} }, Now: c.settings.SteadyMS, Hash: c.Hash}) // nothing waits in it
+	c.Homes(mailbox.HomesConfig{}, box)
+	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), c.self, c.sessions, sockets, c), Sockets: sockets, Store: c.node.Store, Topics: topics.New(topics.Default(), true, nil, c.TopicHomes())})
 	if err := c.Start(context.Background(), "127.0.0.1:1", "127.0.0.1:1"); err != nil {
 		b.Fatal(err)
 	}
@@ -198,7 +203,7 @@ func cpuTime() time.Duration {
 // cpu-s/join, of both nodes, says what a busy machine adds to it.
 func BenchmarkJoin(b *testing.B) {
 	n := *joinEntries
-	source := newNode(b, session.Origin{Node: "source", Epoch: 1}, n+n/5)
+	source := newNode(b, session.Origin{Node: "source", Epoch: 1}, n+n/2)
 	var err error
 	source.replica, err = replica.New(source.settings.Replica, source.self, replica.Ports{
 		Table: source.table, Sessions: crowd{registry{source}, n}, Owner: registry{source}, Links: links{source},
@@ -218,7 +223,7 @@ func BenchmarkJoin(b *testing.B) {
 	joins, cpu := 0, cpuTime()
 	for b.Loop() {
 		b.StopTimer()
-		c := newNode(b, session.Origin{Node: "newcomer", Epoch: uint64(joins + 1)}, n+n/5, source.GossipAddr())
+		c := newNode(b, session.Origin{Node: "newcomer", Epoch: uint64(joins + 1)}, n+n/2, source.GossipAddr())
 		b.StartTimer()
 		begun := time.Now()
 		startNode(b, c)
