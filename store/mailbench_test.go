@@ -136,6 +136,44 @@ func benchPostSettle(b *testing.B, s *Store, floor bool, rate int) {
 	}
 }
 
+// BenchmarkPostSettleLater is the same with 2,000 messages on their way to devices and back: each
+// is settled when so many have been kept after it. Whatever of a group waits when its write buffer
+// is full goes to a table.
+func BenchmarkPostSettleLater(b *testing.B) {
+	for _, mem := range []int{1 << 20, 4 << 20} {
+		b.Run(fmt.Sprintf("memtable=%dk", mem>>10), func(b *testing.B) {
+			s := benchOpen(b, b.TempDir(), func(c *Config) { c.MailMemTableBytes, c.MailCacheBytes = mem, 16<<20 })
+			var number atomic.Uint64
+			p := newMailProducer(b, s, &number, 1000)
+			under := make(chan session.Kept, 2000)
+			p.settle = func(a session.Address, id session.ID, o session.Outcome, atMS int64) {
+				select {
+				case under <- session.Kept{Address: a, ID: id}:
+				default:
+					k := <-under
+					s.Settle(k.Address, k.ID, o, atMS)
+					under <- session.Kept{Address: a, ID: id}
+				}
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			cpu := cpuTime(b)
+			begin := time.Now()
+			for n := range b.N {
+				if n%10 == 0 {
+					time.Sleep(time.Until(begin.Add(time.Duration(n) * time.Second / 20_000)))
+				}
+				p.post()
+			}
+			p.wait()
+			b.StopTimer()
+			b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
+			m := s.mail.db.Metrics()
+			b.ReportMetric(float64(m.Flush.WriteThroughput.Bytes)/float64(b.N), "flushed-B/op")
+		})
+	}
+}
+
 func TestPostAndSettleDoNotAllocate(t *testing.T) {
 	cfg := testConfig("d")
 	cfg.MailGroupInterval = time.Second // its writer sleeps: what is counted is the queue alone

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/roostpush/roost/session"
 )
 
@@ -187,5 +189,30 @@ func checkPromises(t *testing.T, dir string, states map[session.ID]byte) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCloseRightAfterACrash: a start that ends before it has filed what the last process left
+// in memory leaves it to the next one, and loses nothing.
+func TestCloseRightAfterACrash(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	cfg := testConfig("d")
+	cfg.MailYoungAge = time.Minute // nothing is filed before the crash
+	s := mustOpen(t, cfg, time.Now, fs)
+	want := ""
+	for n := range 20 {
+		mustPost(t, s, keptFor("a/d", 1, uint64(n+1), fmt.Sprint("m", n)))
+		want += fmt.Sprint(" m", n)
+	}
+	fs = fs.CrashClone(vfs.CrashCloneCfg{})
+	for range 5 {
+		again := mustOpen(t, cfg, time.Now, fs)
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := mustOpen(t, cfg, time.Now, fs)
+	if got := mailOf(t, again, "a/d", session.ID{}, 100, 1<<20); " "+got != want {
+		t.Errorf("left: %q, want %q", got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/roostpush/roost/session"
@@ -130,6 +131,10 @@ func (s *Store) mailOptions() *pebble.Options {
 	opts.Merger = nil
 	opts.MemTableSize = uint64(s.cfg.MailMemTableBytes)
 	opts.CacheSize = int64(s.cfg.MailCacheBytes)
+	// A new table is read once, by the compaction that ends it: to press it costs more than its
+	// bytes do. What stays is pressed.
+	opts.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	opts.Levels[1].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	listener := *opts.EventListener
 	// The commit in progress says how long messages are stalled.
 	listener.WriteStallBegin = func(pebble.WriteStallBeginInfo) { s.counts.stalls.Add(1) }

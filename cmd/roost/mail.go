@@ -66,7 +66,7 @@ type disk struct{ mailbox *mailbox.Mailbox }
 
 // AskMissed answers once the mailbox itself knows, which the greeting asks besides.
 func (d disk) AskMissed(a session.Address, answer func(missed int)) bool {
-	return d.mailbox.Learn(a, func() { answer(0) })
+	return !d.mailbox.Indexed() && d.mailbox.Learn(a, func() { answer(0) })
 }
 
 // streams has a Last-Event-ID acknowledge what an event stream has got.

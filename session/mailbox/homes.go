@@ -273,7 +273,12 @@ func (m *Homes) Missed(a session.Address) int { return m.box.Missed(a) }
 func (m *Homes) AskMissed(a session.Address, answer func(missed int)) bool {
 	node := m.ports.Members.Home(a.Account)
 	if node == m.ports.Self || !m.ports.Links.Speaks(node) || !m.mayAskMissed() {
-		return m.box.Learn(a, func() { answer(0) })
+		return !m.box.Indexed() && m.box.Learn(a, func() { answer(0) })
+	}
+	m.count.missedAsked.Add(1)
+	if m.box.Indexed() {
+		m.askMissedAt(node, a, answer)
+		return true
 	}
 	var missed, left atomic.Int64
 	left.Store(2)
@@ -283,18 +288,21 @@ func (m *Homes) AskMissed(a session.Address, answer func(missed int)) bool {
 			answer(int(missed.Load()))
 		}
 	}
-	m.count.missedAsked.Add(1)
-	m.ports.AskMissed(node, a, func(n int, err error) {
-		m.asking.Add(-1)
-		if err != nil {
-			m.count.missedUnknown.Add(1)
-		}
-		part(n)
-	})
+	m.askMissedAt(node, a, part)
 	if !m.box.Learn(a, func() { part(0) }) {
 		part(0)
 	}
 	return true
+}
+
+func (m *Homes) askMissedAt(node string, a session.Address, answer func(missed int)) {
+	m.ports.AskMissed(node, a, func(missed int, err error) {
+		m.asking.Add(-1)
+		if err != nil {
+			m.count.missedUnknown.Add(1)
+		}
+		answer(missed)
+	})
 }
 
 // mayAskMissed counts one more question, unless there are too many: a storm is not to be

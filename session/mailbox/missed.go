@@ -14,7 +14,7 @@ import (
 //  3. Tick tells those for whom that takes too long: a greeting does not wait for a disk
 //     that has stopped.
 
-// Missed returns how many messages wait for the device, sent or not. Until Stats.Indexed it
+// Missed returns how many messages wait for the device, sent or not. Until Indexed it
 // is true only of a device that Learn has said so of, or that has been here since the start.
 func (m *Mailbox) Missed(a session.Address) int {
 	s := m.shard(a.Account)
@@ -31,6 +31,10 @@ func (m *Mailbox) Missed(a session.Address) int {
 	}
 	return n
 }
+
+// Indexed reports whether the pass over the store is through: from then on Missed is true of
+// every device.
+func (m *Mailbox) Indexed() bool { return m.indexed.Load() }
 
 // question is somebody who waits until Missed is true of a device.
 type question struct {
