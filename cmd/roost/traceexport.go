@@ -14,7 +14,7 @@ func (n *node) newExporter() {
 	}
 }
 
-// export posts spans until the node ends, which waits for the last post, at most
+// export posts spans until the node ends, which waits for the last posts, at most twice
 // trace.otlp.timeout.
 func (n *node) export() {
 	if n.exporter == nil {

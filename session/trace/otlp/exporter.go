@@ -87,8 +87,9 @@ func (x *Exporter) Note(e trace.Event) {
 	}
 }
 
-// Run exports until ctx ends. Then it posts once what there is, within timeout, and what the
-// collector does not take is lost, and counted. Call it once.
+// Run exports until ctx ends. Then it waits for a post that is under way and posts once what
+// there is, each within timeout; what the collector does not take is lost, and counted. Call
+// it once.
 func (x *Exporter) Run(ctx context.Context) {
 	defer x.client.CloseIdleConnections()
 	tick := time.NewTicker(x.cfg.Interval)
@@ -109,7 +110,7 @@ func (x *Exporter) Run(ctx context.Context) {
 		case <-tick.C:
 			x.gather(time.Now())
 			x.end(time.Now(), x.cfg.Linger)
-			x.flush(ctx, time.Now)
+			x.flush(context.Background(), time.Now) // a post that is under way at the end is worth its answer
 		case <-x.wake:
 			x.gather(time.Now())
 		}
