@@ -23,7 +23,9 @@ func (f brief) writeStats(io.Writer)   {}
 func TestSourceThatEndsAtOnce(t *testing.T) {
 	s := &sources{log: slog.New(slog.DiscardHandler), ctx: t.Context()}
 	one := &source{make: func() (feed, error) { return brief{make(chan struct{})}, nil }}
-	one.failures.Add(1)
+	first, _ := one.make()
+	one.feed.Store(&first)
+	one.failures.Add(1) // so that each run has a feed of its own
 	for range 200 {
 		if begun, err := s.run(one); !begun || err == nil {
 			t.Fatalf("begun %t, %v", begun, err)
