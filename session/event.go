@@ -42,6 +42,7 @@ type Event struct {
 	Step    Step
 	Outcome Outcome // of StepBecame, StepRefused and, of one device, StepAnswered
 	Traced  bool    // the message came with a traceparent
+	Trace   string  // that, at the steps where it is at hand; else empty
 	Devices uint32  // how many devices it is about; 0: Device, or nobody knows yet
 	Device  string  // empty: the step is about the message, or about many devices
 	Peer    string  // the other node; empty: there is none

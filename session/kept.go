@@ -33,4 +33,5 @@ type Kept struct {
 	Collapse  string // of two that wait for a device with one key only the newer stays; empty: none
 	First     bool   // the first device's ack takes it from the account's others
 	Trace     string // W3C traceparent; empty: none
+	Key       Key    // idempotency key of the push that it came with; zero: none
 }

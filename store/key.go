@@ -6,13 +6,14 @@ import (
 	"github.com/roostpush/roost/session"
 )
 
-// The keys, by their first byte; j, k, m, n, o and w in the database of messages, the
+// The keys, by their first byte; i, j, k, m, n, o and w in the database of messages, the
 // others in that of records. Names hold no control character (PROTOCOL.md
 // section 0), so a zero byte ends an account.
 //
 //	e                                    uvarint: the newest epoch; in both
 //	g <node> 0 <epoch, 8 bytes>          heartbeat of another node: see epoch.go
 //	h <epoch, 8 bytes>                   heartbeat of this one
+//	i <second, 4 bytes> <hash, 16 bytes>   an idempotency key, until that second: see idempotency.go
 //	j <epoch, 8 bytes> <group, 8 bytes>  messages that are young, of one group: see mailyoung.go
 //	k <epoch, 8 bytes> <group, 8 bytes>  which young messages ended, noted in that group
 //	m <account> 0 <device> 0 <id>        a message that waits: see mailvalue.go
@@ -25,18 +26,19 @@ import (
 //
 // An id is its epoch, 8 bytes, its number, 8 bytes, and its node.
 const (
-	keyEpoch     = 'e'
-	keyForeign   = 'g'
-	keyHeartbeat = 'h'
-	keyYoung     = 'j'
-	keyYoungEnds = 'k'
-	keyMail      = 'm'
-	keyMailCount = 'n'
-	keyOutcome   = 'o'
-	keyRecord    = 'r'
-	keySwept     = 's'
-	keyWaiting   = 'w'
-	keyExpiry    = 'x'
+	keyEpoch       = 'e'
+	keyForeign     = 'g'
+	keyHeartbeat   = 'h'
+	keyIdempotency = 'i'
+	keyYoung       = 'j'
+	keyYoungEnds   = 'k'
+	keyMail        = 'm'
+	keyMailCount   = 'n'
+	keyOutcome     = 'o'
+	keyRecord      = 'r'
+	keySwept       = 's'
+	keyWaiting     = 'w'
+	keyExpiry      = 'x'
 )
 
 const expiryPrefixBytes = 1 + 4

@@ -74,6 +74,8 @@ const groupsFree = 16
 // the limit, ErrClosed, or what is wrong with a message. With ErrFailed nobody knows:
 // the disk failed while it had them. done must not block; it may call Post and Settle.
 //
+// An idempotency key that list[0] has, with a time at which it goes, is written with them.
+//
 // Post never waits for the disk, so event loops may call it; a rush of them shares one
 // sync. A message must be posted for an address once; only one whose id is of another
 // keeper, which hands it over, may come again, and takes the place of the first.
@@ -100,6 +102,9 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 		if k := &list[i]; k.Node != s.node || len(k.Payload) > youngPayloadBytesMax || !m.postYoungLocked(g, k) {
 			g.post(k)
 		}
+	}
+	if len(list) > 0 && list[0].Key.GoneMS > 0 {
+		g.setKey(&list[0].Key, list[0].ID, len(list))
 	}
 	g.told = append(g.told, done)
 	m.queued += g.bytes() - before

@@ -47,7 +47,8 @@ func (s *Store) openDirectory(fs vfs.FS) (err error) {
 	go func() {
 		mail <- mailOpenError(mailDir, s.openDB(&s.mail.db, mailDir, s.mailOptions()))
 	}()
-	err = openError(dir, s.openDB(&s.db, dir, s.options(lock)))
+	err = openError(dir, s.openDB(&s.db, dir, s.options(lock, &s.health.records,
+		"stop the node and move the directory away, but for "+mailDirectory+" in it: records are soft state")))
 	s.lock = lock
 	if err = errors.Join(err, <-mail); err != nil {
 		return errors.Join(err, s.closeDirectory())
@@ -127,7 +128,7 @@ const mailDirectory = "mail"
 
 // mailOptions are the ones of records but for that.
 func (s *Store) mailOptions() *pebble.Options {
-	opts := s.options(nil)
+	opts := s.options(nil, &s.health.messages, "it holds messages that wait: stop the node and bring the directory back from a copy")
 	opts.Merger = nil
 	opts.MemTableSize = uint64(s.cfg.MailMemTableBytes)
 	opts.CacheSize = int64(s.cfg.MailCacheBytes)
@@ -139,18 +140,12 @@ func (s *Store) mailOptions() *pebble.Options {
 	// The commit in progress says how long messages are stalled.
 	listener.WriteStallBegin = func(pebble.WriteStallBeginInfo) { s.counts.stalls.Add(1) }
 	listener.WriteStallEnd = func() {}
-	listener.DataCorruption = func(info pebble.DataCorruptionInfo) {
-		s.log.Error("pebble: corruption of messages", "path", info.Path, "details", info.Details)
-		s.health.note(func(h *health) {
-			h.damaged = fmt.Sprintf("%s: %v; it holds messages that wait: stop the node and bring the directory back from a copy", info.Path, info.Details)
-		})
-	}
 	opts.EventListener = &listener
 	return opts
 }
 
 // options are chosen for few bytes of memory: see Config for the reasons.
-func (s *Store) options(lock *pebble.Lock) *pebble.Options {
+func (s *Store) options(lock *pebble.Lock, t *trouble, repair string) *pebble.Options {
 	log := &pebbleLog{log: s.log, fail: s.disk.fail}
 	opts := &pebble.Options{
 		FS:                          s.disk,
@@ -171,7 +166,7 @@ func (s *Store) options(lock *pebble.Lock) *pebble.Options {
 		BytesPerSync:               512 << 10,
 		WALBytesPerSync:            512 << 10,
 		Logger:                     log,
-		EventListener:              s.listener(log),
+		EventListener:              s.listener(log, t, repair),
 	}
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10) // most questions are about devices that have no record
 	return opts

@@ -45,25 +45,24 @@ func (l *pebbleLog) Fatalf(format string, args ...any) {
 	l.fail("pebble: " + fmt.Sprintf(format, args...))
 }
 
-// listener feeds Pebble's events into health and the counters. Some hooks run
-// with Pebble's mutex held, so none may call back into it.
-func (s *Store) listener(log *pebbleLog) *pebble.EventListener {
+// listener feeds the events of the Pebble whose trouble that is into health and the
+// counters. Some hooks run with Pebble's mutex held, so none may call back into it. repair
+// says what to do when a file of it is damaged.
+func (s *Store) listener(log *pebbleLog, t *trouble, repair string) *pebble.EventListener {
 	recovered := func(err error) {
 		if err == nil {
-			s.health.note(func(h *health) { h.background = "" })
+			s.health.note(func(*health) { t.background = "" })
 		}
 	}
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			log.Errorf("background error: %v", err)
 			s.counts.backgroundErrors.Add(1)
-			s.health.note(func(h *health) { h.background = err.Error() })
+			s.health.note(func(*health) { t.background = err.Error() })
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			log.Errorf("corruption: %s: %v", info.Path, info.Details)
-			s.health.note(func(h *health) {
-				h.damaged = fmt.Sprintf("%s: %v; stop the node and move the directory away, but for %s in it: records are soft state", info.Path, info.Details, mailDirectory)
-			})
+			s.health.note(func(*health) { t.damaged = fmt.Sprintf("%s: %v; %s", info.Path, info.Details, repair) })
 		},
 		FlushEnd:      func(info pebble.FlushInfo) { recovered(info.Err) },
 		CompactionEnd: func(info pebble.CompactionInfo) { recovered(info.Err) },

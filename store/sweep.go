@@ -47,6 +47,9 @@ func (s *Store) sweep() {
 			if err = s.guard("sweep", s.sweepDue); err == nil {
 				err = s.guard("sweep of outcomes", s.sweepOutcomes)
 			}
+			if err == nil {
+				err = s.guard("sweep of idempotency keys", s.sweepKeys)
+			}
 		case <-s.resyncC:
 			err = s.guard("resync", s.resync)
 		}

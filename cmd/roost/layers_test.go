@@ -55,6 +55,7 @@ var layers = map[string]layer{
 	"session/peer":                edges,
 	"session/processor/jetstream": edges,
 	"session/processor/kafka":     edges,
+	"session/trace/otlp":          edges,
 	"store":                       edges,
 	"bench":                       edges,
 	"bench/budget":                edges,

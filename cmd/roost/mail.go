@@ -23,6 +23,9 @@ func (n *node) newMailbox() {
 		SteadyMS:  n.steadyMS,
 		Seed:      uint64(n.now().UnixNano()),
 	}
+	if n.redis == nil {
+		ports.Keys = n.store
+	}
 	if n.trace != nil {
 		ports.Tracer = n.trace
 	}

@@ -72,7 +72,7 @@ func (n *node) closeStores() error {
 // mailHealth says why no message can be kept now; nil: it can.
 func (n *node) mailHealth() error {
 	if n.redis == nil {
-		return n.store.Health()
+		return n.store.MailHealth()
 	}
 	if why := n.redis.Health(); why != "" {
 		return fmt.Errorf("redis: %s", why)

@@ -18,10 +18,12 @@ func (n *node) metrics(w io.Writer) {
 	writeMetrics(w, n.relay.Stats())
 	writeMetrics(w, n.topics.Stats())
 	writeMetrics(w, n.mailbox.Stats())
+	writeMetrics(w, n.mailbox.KeyStats())
 	writeMetrics(w, n.presence.Stats())
 	writeMetrics(w, n.processor.Stats())
 	n.sources.writeMetrics(w)
 	writeMetrics(w, n.trace.Stats())
+	writeMetrics(w, n.exporter.Stats())
 	n.store.Metrics(w)
 	writeMetrics(w, n.store.MailStats())
 	if n.redis != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/roostpush/roost/session/relay"
 	"github.com/roostpush/roost/session/topics"
 	"github.com/roostpush/roost/session/trace"
+	"github.com/roostpush/roost/session/trace/otlp"
 	"github.com/roostpush/roost/store"
 )
 
@@ -46,8 +47,9 @@ type node struct {
 	relay    *relay.Relay[*deliver.Delivery]
 	topics   *topics.Broker
 	presence *presence.Presence
-	trace    *trace.Ring  // nil: off
-	aheadUS  atomic.Int64 // of the time since began, the node's clock; see traceUS
+	trace    *trace.Ring    // nil: off
+	exporter *otlp.Exporter // nil: nothing is exported
+	aheadUS  atomic.Int64   // of the time since began, the node's clock; see traceUS
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
@@ -87,6 +89,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 	}
 	n.setTraceClock()
 	n.trace = trace.New(cfg.Trace, n.traceUS)
+	n.newExporter()
 	if err = n.newCluster(); err != nil {
 		n.closeStores()
 		return nil, err

@@ -44,7 +44,7 @@ func (n *node) tickProcessor() {
 			return
 		case <-tick.C:
 			n.processor.Tick()
-			n.pusher.sweep()
+			n.pusher.direct.Sweep(n.steadyMS())
 			if n.mailHealth() != nil {
 				n.processor.Pause(processor.StoreStalled)
 			} else {
@@ -76,11 +76,6 @@ func (p *recordPusher) Push(r *processor.Record, _ int, done func(processor.Resu
 	}
 }
 
-func (p *recordPusher) sweep() {
-	p.direct.Sweep(p.steadyMS())
-	p.keeping.Sweep()
-}
-
 // queued hands the mailbox what comes from queues.
 type queued struct{ keeper api.Keeper }
 
@@ -89,9 +84,6 @@ func (q queued) Keep(m *session.Kept, w processor.Watcher) {
 	q.keeper.Post(&mailbox.Push{
 		Brief:   true,
 		Account: m.Account, Device: m.Device,
-		Kind: m.Kind, Payload: m.Payload, SentMS: m.SentMS, ExpiresMS: m.ExpiresMS, Priority: m.Priority, Trace: m.Trace,
+		Kind: m.Kind, Payload: m.Payload, SentMS: m.SentMS, ExpiresMS: m.ExpiresMS, Priority: m.Priority, Trace: m.Trace, Key: m.Key,
 	}, w)
 }
-
-// Unwatch ends the telling.
-func (q queued) Unwatch(id session.ID) { q.keeper.Unwatch(id) }

@@ -94,6 +94,7 @@ func (n *node) start(internal net.Listener) <-chan error {
 	n.running.Go(n.replayTopics)
 	n.running.Go(n.runMailbox)
 	n.running.Go(n.runProcessor)
+	n.running.Go(n.export)
 	return failed
 }
 

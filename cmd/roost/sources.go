@@ -164,6 +164,11 @@ func (s *sources) run(one *source) (begun bool, err error) {
 	err = f.Run(s.ctx)
 	close(ended)
 	watching.Wait()
+	select {
+	case <-f.Begun():
+		begun = true // also when it ended before that was seen
+	default:
+	}
 	one.up.Store(false)
 	return begun, err
 }

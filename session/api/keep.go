@@ -78,6 +78,12 @@ func (s *Server) keep(sl *slot) {
 		// for as long as the message waits: it does not hear that nobody listens any more.
 		Brief: sl.push.Wait == session.WaitNone,
 	}
+	if sl.ref != "" {
+		m.post.Key = session.NewKey("", sl.ref, &session.Kept{
+			Address: session.Address{Account: m.post.Account, Device: m.post.Device}, Kind: m.post.Kind, Payload: m.post.Payload,
+			SentMS: m.post.SentMS, ExpiresMS: m.post.ExpiresMS, Collapse: m.post.Collapse, First: m.post.First,
+		})
+	}
 	s.node.Keeper.Post(&m.post, sl)
 	m.post, m.collapse, sl.push.Payload = mailbox.Push{}, "", nil
 	sl.push.Trace = ""
@@ -263,6 +269,8 @@ func (sl *slot) notKept() answer {
 		return answer{status: http.StatusRequestEntityTooLarge, code: codePayloadTooLarge, detail: m.why}
 	case session.Overloaded:
 		return answer{status: http.StatusTooManyRequests, code: codeOverloaded, detail: m.why}
+	case session.Forbidden:
+		return answer{status: http.StatusConflict, code: codeKeyReused, detail: m.why}
 	case session.Expired:
 		sl.appendIDs(m.id)
 		sl.out = append(sl.out, `,"outcomes":[`...)

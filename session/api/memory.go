@@ -10,7 +10,8 @@ import (
 // memory remembers the answers of pushes that came with an idempotency key, so that
 // a repeated push is answered again and not delivered again. It is a bounded window,
 // in this process only: what is older than its limits, or than the process, is
-// delivered again. Any goroutine may call it.
+// delivered again; unless it was kept, for whoever keeps it knows its key (session.Key,
+// package mailbox). Any goroutine may call it.
 //
 // A key belongs to the node's services together: they are one trust domain.
 type memory struct {

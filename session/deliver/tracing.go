@@ -23,7 +23,7 @@ const tracedDevicesMax = 16
 
 // step is one of the delivery's message. The caller holds mu, as of all below.
 func (d *Delivery) step(s session.Step) session.Event {
-	return session.Event{ID: session.ID{Origin: d.origin, Number: d.message.ID}, Step: s, Traced: d.message.Trace != ""}
+	return session.Event{ID: session.ID{Origin: d.origin, Number: d.message.ID}, Step: s, Traced: d.message.Trace != "", Trace: d.message.Trace}
 }
 
 // note notes a step of the message; its device is the one that it is to, if it is to one.
@@ -123,7 +123,7 @@ func (d *Delivery) noteEnd() {
 // is sent, and no more is known.
 func (r *Router) noteTold(id session.MessageID, p *Push, o session.Outcome) {
 	e := session.Event{
-		ID: session.ID{Origin: r.origin, Number: id}, Step: session.StepAccepted, Traced: p.Trace != "", Device: p.To.Device,
+		ID: session.ID{Origin: r.origin, Number: id}, Step: session.StepAccepted, Traced: p.Trace != "", Trace: p.Trace, Device: p.To.Device,
 	}
 	r.tracer.Note(e)
 	if e.Step = session.StepSent; o != session.Pending {

@@ -21,6 +21,9 @@ type Config struct {
 	MissedMax       int `yaml:"missed_max" doc:"devices that came soon after a start, before the node knows who waits for what, and whose messages are being read so that their greeting says how many there are, count; above it a greeting says what is known"`
 	MissedTimeoutMS int `yaml:"missed_timeout_ms" doc:"time in which that must be read, milliseconds; then the same"`
 
+	IdempotencyAgeMS   int `yaml:"idempotency_age_ms" doc:"time in which a second push with the idempotency key of one that is kept gets that one's id, also through another node and after a restart, milliseconds; at most store.outcome_retention, in which that one's outcomes can be told"`
+	IdempotencyKeysMax int `yaml:"idempotency_keys_max" doc:"keys remembered for that, in memory (some 130 bytes each) and on disk, count; the oldest goes first, and a push that comes again with it is kept again"`
+
 	RetryMinMS int `yaml:"retry_min_ms" doc:"pause before a device is tried again that was there but could not take a message, milliseconds; doubles up to retry_max_ms, and is spread by half"`
 	RetryMaxMS int `yaml:"retry_max_ms" doc:"longest such pause, milliseconds"`
 }
@@ -42,8 +45,12 @@ func Default() Config {
 		EarlyAcksMax:      1000,
 		MissedMax:         10_000,
 		MissedTimeoutMS:   1000,
-		RetryMinMS:        250,
-		RetryMaxMS:        30_000,
+		IdempotencyAgeMS:  3_600_000,
+
+		IdempotencyKeysMax: 200_000,
+
+		RetryMinMS: 250,
+		RetryMaxMS: 30_000,
 	}
 }
 
@@ -69,6 +76,8 @@ func (c Config) Validate() error {
 		{"early_acks_max", c.EarlyAcksMax, 1, 1 << 20},
 		{"missed_max", c.MissedMax, 1, 1 << 20},
 		{"missed_timeout_ms", c.MissedTimeoutMS, 10, 60_000},
+		{"idempotency_age_ms", c.IdempotencyAgeMS, 1000, 24 * hour},
+		{"idempotency_keys_max", c.IdempotencyKeysMax, 1, 1 << 26},
 		{"retry_min_ms", c.RetryMinMS, 10, hour},
 		{"retry_max_ms", c.RetryMaxMS, 10, 24 * hour},
 	} {

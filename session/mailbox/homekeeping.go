@@ -13,7 +13,7 @@ func (m *Homes) Take(from string, f *wire.Mail) {
 	m.box.Post(&Push{
 		Account: f.Account, Device: f.Device, Except: f.Except, Kind: f.Kind, Payload: f.Payload, From: f.From,
 		SentMS: f.SentMS, ExpiresMS: m.ports.NowMS() + f.LeftMS, Priority: f.Priority, Collapse: f.Collapse, First: f.First,
-		Trace: f.Trace, Brief: !f.Watch,
+		Trace: f.Trace, Key: f.Key, Brief: !f.Watch,
 	}, &teller{m, from, f.Ref, f.Trace != ""})
 }
 

@@ -129,7 +129,7 @@ func NewHomes(cfg HomesConfig, box *Mailbox, p HomesPorts) *Homes {
 // Post keeps a push at the home of its account; the rules of Mailbox's Post hold.
 func (m *Homes) Post(p *Push, w Watcher) {
 	node := m.ports.Members.Home(p.Account)
-	if node == m.ports.Self {
+	if node == m.ports.Self || m.box.HasKey(&p.Key) { // what this node has kept once it does not keep elsewhere too
 		m.box.Post(p, w)
 		return
 	}
@@ -148,7 +148,7 @@ func (m *Homes) Post(p *Push, w Watcher) {
 	mail := wire.Mail{
 		Ref: ref, Watch: w != nil && !p.Brief, Account: p.Account, Device: p.Device, Except: p.Except,
 		Kind: p.Kind, Priority: p.Priority, First: p.First, From: p.From, SentMS: p.SentMS,
-		LeftMS: p.ExpiresMS - m.ports.NowMS(), Collapse: p.Collapse, Trace: p.Trace, Payload: p.Payload,
+		LeftMS: p.ExpiresMS - m.ports.NowMS(), Collapse: p.Collapse, Trace: p.Trace, Key: p.Key, Payload: p.Payload,
 	}
 	body := wire.AppendMail(make([]byte, 0, wire.MailSizeMax(&mail)), &mail)
 	if m.ports.Links.Send(node, wire.LinkTypeMail, body) {

@@ -35,6 +35,7 @@ type Mailbox struct {
 	shards  []shard
 	origins origins
 	watches watches
+	keys    keys
 	queue   queue
 	alone   worker      // of Work
 	indexed atomic.Bool // the pass over the store is through
@@ -102,6 +103,7 @@ func newMailbox(cfg Config, p Ports, shards int) *Mailbox {
 	m.posts.New = func() any { return newPost(m) }
 	m.attempts.New = func() any { return newAttempt(m) }
 	m.queue.init()
+	m.keys.init(m, p.Keys)
 	m.queue.push((*index)(m))
 	return m
 }

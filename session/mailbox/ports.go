@@ -10,8 +10,9 @@ type Ports struct {
 	Presence  Presence
 	Directory Directory
 	Canceller Canceller
-	Turns     Turns  // nil: a device is drained as soon as a worker is free
-	Tracer    Tracer // nil: nothing is noted
+	Turns     Turns    // nil: a device is drained as soon as a worker is free
+	Tracer    Tracer   // nil: nothing is noted
+	Keys      KeyStore // nil: idempotency keys are forgotten with the process
 
 	// NewID makes the id of a message: this node's, of this run, each higher than the one before,
 	// also than those of messages that are not kept. It is the clock too by which the mailbox
@@ -53,6 +54,17 @@ type Store interface {
 	// Fates returns the account that the message was for and what is noted for each
 	// device. It blocks, and may not see yet what was settled a moment ago.
 	Fates(id session.ID) (account string, list []Fate, found bool, err error)
+}
+
+// KeyStore remembers idempotency keys on disk; package store's Store is one. Post of the Store
+// beside it writes the Key of list[0], if that has a GoneMS, with the messages: both are there or neither.
+type KeyStore interface {
+	// Keys emits every key that is not gone at nowMS, those that go first before the others,
+	// until emit returns false. It blocks. The id's strings are borrowed.
+	Keys(nowMS int64, emit func(k session.Key, id session.ID, devices int) bool) error
+	// ForgetKey removes a key before its time, some time soon. It does not block, and is
+	// called with locks held.
+	ForgetKey(k session.Key)
 }
 
 // Tracer remembers where messages were; package trace's Ring is one. It is called with

@@ -28,7 +28,8 @@ type post struct {
 	device  string
 	except  string
 
-	admitted bool // it counts as pending
+	admitted bool   // it counts as pending
+	claim    uint32 // place of its idempotency key in keys; 0: it has not claimed one
 
 	list    []session.Kept // for each device
 	places  []place        // where each is kept
@@ -65,9 +66,16 @@ func (m *Mailbox) Post(p *Push, w Watcher) {
 		q.refuse(o, why)
 		return
 	}
+	if q.message.Key.IsZero() || m.keys.claim(q) {
+		m.enter(q)
+	}
+}
+
+// enter finds out which devices an admitted post is for, and stores it.
+func (m *Mailbox) enter(q *post) {
 	s := q.shard
 	s.mu.Lock()
-	if p.Device == "" || s.gates[p.Account] != nil {
+	if q.device == "" || s.gates[q.message.Account] != nil {
 		opened := s.joinLocked(q)
 		s.mu.Unlock()
 		if opened != nil {
@@ -75,7 +83,7 @@ func (m *Mailbox) Post(p *Push, w Watcher) {
 		}
 		return
 	}
-	why := s.reserveLocked(q, p.Device)
+	why := s.reserveLocked(q, q.device)
 	s.mu.Unlock()
 	q.store(why)
 }
@@ -88,7 +96,7 @@ func (m *Mailbox) newPost(p *Push, w Watcher) *post {
 	q.message = session.Kept{
 		ID: q.id, Kind: p.Kind, Payload: q.payload, From: strings.Clone(p.From),
 		SentMS: p.SentMS, ExpiresMS: p.ExpiresMS, Priority: p.Priority,
-		Collapse: strings.Clone(p.Collapse), First: p.First, Trace: strings.Clone(p.Trace),
+		Collapse: strings.Clone(p.Collapse), First: p.First, Trace: strings.Clone(p.Trace), Key: p.Key,
 	}
 	q.message.Account, q.device, q.except = p.Account, p.Device, p.Except // borrowed, see joinLocked
 	q.note(session.StepAccepted, session.Pending)
@@ -175,7 +183,11 @@ func (q *post) refuse(o session.Outcome, why string) {
 	if q.watcher != nil {
 		q.watcher.Kept(q.id, 0, o, why)
 	}
+	repeats := q.mailbox.keys.refused(q)
 	q.recycle()
+	for _, r := range repeats {
+		r.refuse(o, why)
+	}
 }
 
 // whenStored is called once the post is on disk, or never will be.
@@ -220,6 +232,7 @@ func (q *post) keepLocked() {
 		m.store.Note(session.Address{Account: q.list[0].Account, Device: device}, q.id, session.Overloaded, m.now())
 		m.watches.tell(q.id, device, session.Overloaded, false)
 	}
+	m.keys.kept(q)
 	it := item{
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
 		collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),

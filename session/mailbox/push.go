@@ -18,7 +18,8 @@ type Push struct {
 	Collapse  string
 	First     bool // the first device's ack takes it from the others (acks: first)
 	Trace     string
-	Brief     bool // its watcher wants to hear whether it is kept, and no more
+	Key       session.Key // a second push with it is the first one again; zero: none
+	Brief     bool        // its watcher wants to hear whether it is kept, and no more
 }
 
 // Watcher hears what becomes of a push, in this order: Kept once, then Became for each

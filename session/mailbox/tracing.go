@@ -10,7 +10,7 @@ func (q *post) note(step session.Step, o session.Outcome) {
 	if t == nil {
 		return
 	}
-	e := session.Event{ID: q.id, Step: step, Outcome: o, Traced: q.message.Trace != "", Devices: uint32(len(q.list))}
+	e := session.Event{ID: q.id, Step: step, Outcome: o, Traced: q.message.Trace != "", Trace: q.message.Trace, Devices: uint32(len(q.list))}
 	if len(q.list) == 1 {
 		e.Device, e.Devices = q.list[0].Device, 0
 	} else {

@@ -23,6 +23,14 @@ type twin struct {
 	refuse    error // what Post says
 	unread    error // what everything that reads says
 	reads     int
+	keys      []twinKey
+}
+
+// twinKey is an idempotency key on disk.
+type twinKey struct {
+	key     session.Key
+	id      session.ID
+	devices int
 }
 
 func newTwin() *twin {
@@ -48,6 +56,9 @@ func (t *twin) Post(list []session.Kept, done func(error)) {
 			t.mail = slices.Insert(t.mail, at, k)
 			t.fates[k.ID] = append(t.fates[k.ID], Fate{k.Device, session.Queued, k.SentMS})
 			t.accounts[k.ID] = k.Account
+		}
+		if k := &list[0]; k.Key.GoneMS > 0 {
+			t.keys = append(t.keys, twinKey{k.Key, k.ID, len(list)})
 		}
 		return done
 	})
@@ -158,4 +169,27 @@ func (t *twin) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.mail)
+}
+
+func (t *twin) Keys(nowMS int64, emit func(k session.Key, id session.ID, devices int) bool) error {
+	t.mu.Lock()
+	all, err := slices.Clone(t.keys), t.unread
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(all, func(a, b twinKey) int { return int(a.key.GoneMS - b.key.GoneMS) })
+	for _, k := range all {
+		if k.key.GoneMS > nowMS && !emit(k.key, k.id, k.devices) {
+			break
+		}
+	}
+	return nil
+}
+
+func (t *twin) ForgetKey(k session.Key) {
+	t.append("forget", func() func(error) {
+		t.keys = slices.DeleteFunc(t.keys, func(x twinKey) bool { return x.key.Hash == k.Hash && x.key.GoneMS == k.GoneMS })
+		return nil
+	})
 }

@@ -15,6 +15,7 @@ type world struct {
 	mailbox  *Mailbox
 	cfg      Config
 	store    *twin
+	keyed    bool  // the store keeps idempotency keys too
 	nowMS    int64 // the wall clock
 	steadyMS int64
 	epoch    uint64
@@ -69,14 +70,18 @@ func (w *world) start() {
 	w.epoch++
 	w.number = 0
 	w.settled, w.delivered = map[string]bool{}, map[string]int{}
-	w.mailbox = newMailbox(w.cfg, Ports{
+	ports := Ports{
 		Store: w.store, Router: w, Presence: w, Directory: w, Canceller: w,
 		NewID: func() session.ID {
 			w.number++
 			return session.ID{Origin: session.Origin{Node: "n1", Epoch: w.epoch}, Number: w.number}
 		},
 		Now: func() int64 { return w.nowMS }, SteadyMS: func() int64 { return w.steadyMS },
-	}, 1)
+	}
+	if w.keyed {
+		ports.Keys = w.store
+	}
+	w.mailbox = newMailbox(w.cfg, ports, 1)
 }
 
 // crash ends the process, and begins another one.

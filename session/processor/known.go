@@ -27,7 +27,8 @@ type known struct {
 }
 
 // ids remembers which records there were, for a bounded window and in this process only:
-// what is older, or came before a restart, is pushed again.
+// what is older, or came before a restart, is pushed again. Of a record with a ttl that does
+// no harm: its keeper knows its key for longer (Keeping), and keeps it once.
 type ids struct {
 	seeds     [3]maphash.Seed
 	ageMS     int64

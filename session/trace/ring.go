@@ -25,7 +25,23 @@ const (
 type Ring struct {
 	mode   string
 	nowUS  func() int64
+	export Exporter // nil: there is none
 	shards [ringShards]shard
+}
+
+// Exporter is told of the events of traced messages as well; package otlp's is one. Note is
+// called by whoever notes an event, with locks held: it must not block nor call back. The
+// strings of e are borrowed.
+type Exporter interface {
+	Note(e Event)
+}
+
+// AttachExporter has x told of events. Call it once, before the first Note. A nil Ring
+// tells nobody.
+func (r *Ring) AttachExporter(x Exporter) {
+	if r != nil {
+		r.export = x
+	}
 }
 
 // shard has the events of some messages, all that there are of each.
@@ -88,9 +104,12 @@ func (r *Ring) Note(e session.Event) {
 	s.deviceLen = uint8(copy(s.device[:], e.Device))
 	s.deviceIsCut = len(e.Device) > deviceBytesMax
 	sh.mu.Unlock()
+	if e.Traced && r.export != nil {
+		r.export.Note(Event{e, atUS})
+	}
 }
 
-// Event is an event that was noted. It owns its strings.
+// Event is an event that was noted. Of Events it owns its strings, and has no Trace.
 type Event struct {
 	session.Event
 	AtUS int64 // Unix microseconds, by this node's clock

@@ -105,7 +105,9 @@ func TestConfig(t *testing.T) {
 		{ModeAll, "", eventsMin}, {ModeOff, "", eventsMax}, {ModeTraced, "", 1 << 16},
 		{"some", "mode", 1 << 16}, {ModeAll, "events", eventsMin - 1}, {ModeAll, "events", eventsMax + 1}, {ModeOff, "events", 0},
 	} {
-		err := Config{Mode: c.mode, Events: c.events}.Validate()
+		cfg := Default()
+		cfg.Mode, cfg.Events = c.mode, c.events
+		err := cfg.Validate()
 		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), "trace: "+c.wrong) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -146,5 +148,52 @@ func BenchmarkEvents(b *testing.B) {
 		if r.Events(id("node-1", 1<<17-5)) == nil {
 			b.Fatal("it is gone")
 		}
+	}
+}
+
+func TestExportConfig(t *testing.T) {
+	for _, c := range []struct {
+		wrong  string
+		change func(c *Config)
+	}{
+		{"", func(c *Config) { c.OTLP.URL = "https://collector.example:4318/v1/traces" }},
+		{"otlp.url", func(c *Config) { c.OTLP.URL = "collector:4318" }},
+		{"otlp.url", func(c *Config) { c.OTLP.URL = "ftp://collector/v1/traces" }},
+		{"otlp.url has a user", func(c *Config) { c.OTLP.URL = "http://me:secret@collector/v1/traces" }},
+		{"/v1/traces", func(c *Config) { c.OTLP.URL = "http://collector:4318" }},
+		{"mode is off", func(c *Config) { c.Mode, c.OTLP.URL = ModeOff, "http://collector:4318/v1/traces" }},
+		{"otlp.interval", func(c *Config) { c.OTLP.Interval = 0 }},
+		{"otlp.events_max", func(c *Config) { c.OTLP.EventsMax = 0 }},
+	} {
+		cfg := Default()
+		c.change(&cfg)
+		err := cfg.Validate()
+		if (err == nil) != (c.wrong == "") || err != nil && (!strings.Contains(err.Error(), c.wrong) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%q: %v", c.wrong, err)
+		}
+	}
+}
+
+// told is an exporter that writes down what it is told.
+type told []Event
+
+func (x *told) Note(e Event) { *x = append(*x, e) }
+
+// TestExporterHearsOfTracedMessages, with the time that the ring has noted.
+func TestExporterHearsOfTracedMessages(t *testing.T) {
+	var x told
+	r := New(Default(), func() int64 { return 5 })
+	r.AttachExporter(&x)
+	r.Note(session.Event{ID: id("a", 1), Step: session.StepAccepted})
+	want := session.Event{ID: id("a", 2), Step: session.StepAccepted, Traced: true, Trace: "00-...", Device: "d"}
+	r.Note(want)
+	if !slices.Equal(x, []Event{{want, 5}}) {
+		t.Errorf("it heard %+v", x)
+	}
+	var off *Ring
+	off.AttachExporter(&x)
+	off.Note(want)
+	if len(x) != 1 {
+		t.Error("a ring that is off has told something")
 	}
 }

@@ -23,12 +23,13 @@ type Mail struct {
 
 	Kind     session.Kind
 	Priority session.Priority
-	First    bool   // the first device's ack takes it from the others
-	From     string // the sending device; empty: a service
-	SentMS   int64  // Unix milliseconds at the accepting node
-	LeftMS   int64  // milliseconds until it expires
-	Collapse string // empty: none
-	Trace    string // W3C traceparent; empty: none
+	First    bool        // the first device's ack takes it from the others
+	From     string      // the sending device; empty: a service
+	SentMS   int64       // Unix milliseconds at the accepting node
+	LeftMS   int64       // milliseconds until it expires
+	Collapse string      // empty: none
+	Trace    string      // W3C traceparent; empty: none
+	Key      session.Key // zero: none; its GoneMS does not travel
 	Payload  []byte
 }
 
@@ -39,9 +40,10 @@ const MailTraceBytesMax = session.TraceparentBytesMax
 const (
 	mailWatch    = 1
 	mailFirst    = 2
-	mailKind     = 2 // bits to shift: two for the kind
-	mailPriority = 4 // and two for the priority
-	mailReserved = 0xc0
+	mailKind     = 2    // bits to shift: two for the kind
+	mailPriority = 4    // and two for the priority
+	mailKeyed    = 0x40 // a key is there: hash and sum, behind the traceparent
+	mailReserved = 0x80
 )
 
 // AppendMail appends the body of a Mail. The payload is last.
@@ -53,6 +55,9 @@ func AppendMail(dst []byte, m *Mail) []byte {
 	if m.First {
 		flags |= mailFirst
 	}
+	if !m.Key.IsZero() {
+		flags |= mailKeyed
+	}
 	dst = append(binary.BigEndian.AppendUint64(dst, m.Ref), flags)
 	for _, s := range [...]string{m.Account, m.Device, m.Except, m.From} {
 		dst = appendText(dst, s)
@@ -61,12 +66,15 @@ func AppendMail(dst []byte, m *Mail) []byte {
 	dst = appendTime(dst, m.LeftMS)
 	dst = appendText(dst, m.Collapse)
 	dst = appendText(dst, m.Trace)
+	if !m.Key.IsZero() {
+		dst = binary.BigEndian.AppendUint64(append(dst, m.Key.Hash[:]...), m.Key.Sum)
+	}
 	return appendText(dst, Borrow(m.Payload))
 }
 
 // MailSizeMax returns an upper bound of what AppendMail appends.
 func MailSizeMax(m *Mail) int {
-	return 8 + 1 + 2*binary.MaxVarintLen64 +
+	return 8 + 1 + 2*binary.MaxVarintLen64 + len(m.Key.Hash) + 8 +
 		len(m.Account) + len(m.Device) + len(m.Except) + len(m.From) + len(m.Collapse) + len(m.Trace) + len(m.Payload) + 7*binary.MaxVarintLen64
 }
 
@@ -84,6 +92,11 @@ func ParseMail(b []byte, m *Mail) error {
 	m.SentMS, m.LeftMS = r.time("sent_ms"), r.time("left_ms")
 	m.Collapse = Borrow(r.bytes("collapse", CollapseBytesMax))
 	m.Trace = Borrow(r.bytes("trace", MailTraceBytesMax))
+	if m.Key = (session.Key{}); flags&mailKeyed != 0 {
+		binary.BigEndian.PutUint64(m.Key.Hash[:8], r.uint64("key"))
+		binary.BigEndian.PutUint64(m.Key.Hash[8:], r.uint64("key"))
+		m.Key.Sum = r.uint64("key's sum")
+	}
 	m.Payload = r.bytes("payload", r.left())
 	switch {
 	case r.err != nil:
@@ -95,6 +108,8 @@ func ParseMail(b []byte, m *Mail) error {
 		r.fail(CodeValue, "mail for nobody")
 	case m.Device != "" && m.Except != "":
 		r.fail(CodeValue, "mail for a device that leaves one out")
+	case flags&mailKeyed != 0 && m.Key.IsZero():
+		r.fail(CodeValue, "a key that is none")
 	case m.Collapse != "" && checkCollapse(m.Collapse) != nil:
 		r.fail(CodeValue, checkCollapse(m.Collapse).Error())
 	}

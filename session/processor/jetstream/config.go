@@ -1,11 +1,11 @@
 package jetstream
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/roostpush/roost/session/processor"
 )
 
 // Config says from where messages come. It is a value, read once by New; files that it
@@ -82,6 +82,9 @@ func Default() Config {
 	}
 }
 
+// section stands in front of all complaints.
+const section = "jetstream: "
+
 // Limits of what is sane.
 const (
 	nameBytesMax  = 128
@@ -96,94 +99,70 @@ func (c Config) Validate() error {
 	if !c.Enabled {
 		return nil
 	}
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("jetstream: "+format, args...))
-		}
-	}
+	p := processor.Problems{Section: section}
 	if err := c.Connection.Check(); err != nil {
-		errs = append(errs, errors.New(strings.ReplaceAll(err.Error(), "jetstream: ", "jetstream: connection.")))
+		p.Check(false, "%s", strings.TrimPrefix(strings.ReplaceAll(err.Error(), section, section+"connection."), section))
 	}
-	check(isName(c.Stream), "stream is %.80q: 1 to %d bytes without spaces, '.', '*', '>', '/' and '\\' are allowed", c.Stream, nameBytesMax)
-	check(isName(c.Durable), "durable is %.80q: 1 to %d bytes without spaces, '.', '*', '>', '/' and '\\' are allowed", c.Durable, nameBytesMax)
+	p.Check(isName(c.Stream), "stream is %.80q: 1 to %d bytes without spaces, '.', '*', '>', '/' and '\\' are allowed", c.Stream, nameBytesMax)
+	p.Check(isName(c.Durable), "durable is %.80q: 1 to %d bytes without spaces, '.', '*', '>', '/' and '\\' are allowed", c.Durable, nameBytesMax)
 	seen := map[string]string{}
 	for _, l := range c.subjects() {
 		for _, subject := range l.subjects {
-			check(isSubject(subject, true), "%s has %.80q, which is no subject: parts joined by '.', '*' for one part, '>' at the end for the rest", l.setting, subject)
-			check(seen[subject] == "", "%s has %s, which is in %s already", l.setting, subject, seen[subject])
+			p.Check(isSubject(subject, true), "%s has %.80q, which is no subject: parts joined by '.', '*' for one part, '>' at the end for the rest", l.setting, subject)
+			p.Check(seen[subject] == "", "%s has %s, which is in %s already", l.setting, subject, seen[subject])
 			seen[subject] = l.setting
 		}
 	}
-	check(len(seen) > 0, "high_subjects is empty, and so are normal_subjects and low_subjects: there is nothing to consume")
-	check(len(seen) <= subjectsMax, "there are %d subjects: at most %d are allowed", len(seen), subjectsMax)
+	p.Check(len(seen) > 0, "high_subjects is empty, and so are normal_subjects and low_subjects: there is nothing to consume")
+	p.Check(len(seen) <= subjectsMax, "there are %d subjects: at most %d are allowed", len(seen), subjectsMax)
 	if d := c.DeadLetterSubject; d != "" {
-		check(isSubject(d, false), "dead_letter_subject is %.80q: parts joined by '.', without wildcards", d)
+		p.Check(isSubject(d, false), "dead_letter_subject is %.80q: parts joined by '.', without wildcards", d)
 		for subject, setting := range seen {
-			check(!covers(subject, d), "dead_letter_subject (%s) is among %s (%s): dead letters would come back for ever", d, setting, subject)
+			p.Check(!covers(subject, d), "dead_letter_subject (%s) is among %s (%s): dead letters would come back for ever", d, setting, subject)
 		}
 	}
-	for _, n := range []struct {
-		name         string
-		v, low, high int
-	}{
-		{"in_work_max", c.InWorkMax, 1, inWorkLimit},
-		{"in_work_bytes_max", c.InWorkBytesMax, 1 << 10, bytesMaxLimit},
-		{"fetch_max", c.FetchMax, 1, inWorkLimit},
-		{"fetch_bytes_max", c.FetchBytesMax, 1 << 10, bytesMaxLimit},
-	} {
-		check(n.v >= n.low && n.v <= n.high, "%s is %d: %d to %d are allowed", n.name, n.v, n.low, n.high)
-	}
-	check(c.FetchMax <= c.InWorkMax, "fetch_max (%d) is above in_work_max (%d)", c.FetchMax, c.InWorkMax)
+	p.Count("in_work_max", c.InWorkMax, 1, inWorkLimit)
+	p.Count("in_work_bytes_max", c.InWorkBytesMax, 1<<10, bytesMaxLimit)
+	p.Count("fetch_max", c.FetchMax, 1, inWorkLimit)
+	p.Count("fetch_bytes_max", c.FetchBytesMax, 1<<10, bytesMaxLimit)
+	p.Check(c.FetchMax <= c.InWorkMax, "fetch_max (%d) is above in_work_max (%d)", c.FetchMax, c.InWorkMax)
 	const ms = time.Millisecond
-	for _, d := range []struct {
-		name         string
-		v, low, high time.Duration
-	}{
-		{"fetch_wait", c.FetchWait, 10 * ms, 30 * time.Second},
-		{"ack_wait", c.AckWait, 100 * ms, time.Hour},
-		{"room_timeout", c.RoomTimeout, ms, time.Hour},
-		{"nak_delay", c.NakDelay, ms, time.Hour},
-		{"letter_timeout", c.LetterTimeout, 10 * ms, 5 * time.Minute},
-		{"start_timeout", c.StartTimeout, 10 * ms, 10 * time.Minute},
-		{"stop_timeout", c.StopTimeout, ms, time.Hour},
-		{"lag_interval", c.LagInterval, 10 * ms, time.Hour},
-		{"log_every", c.LogEvery, 10 * ms, 24 * time.Hour},
-	} {
-		check(d.v >= d.low && d.v <= d.high, "%s is %v: %v to %v are allowed", d.name, d.v, d.low, d.high)
-	}
-	return errors.Join(errs...)
+	p.Duration("fetch_wait", c.FetchWait, 10*ms, 30*time.Second)
+	p.Duration("ack_wait", c.AckWait, 100*ms, time.Hour)
+	p.Duration("room_timeout", c.RoomTimeout, ms, time.Hour)
+	p.Duration("nak_delay", c.NakDelay, ms, time.Hour)
+	p.Duration("letter_timeout", c.LetterTimeout, 10*ms, 5*time.Minute)
+	p.Duration("start_timeout", c.StartTimeout, 10*ms, 10*time.Minute)
+	p.Duration("stop_timeout", c.StopTimeout, ms, time.Hour)
+	p.Duration("lag_interval", c.LagInterval, 10*ms, time.Hour)
+	p.Duration("log_every", c.LogEvery, 10*ms, 24*time.Hour)
+	return p.Err()
 }
 
 // Check reports everything that is wrong, each with the setting's name. It is not called
 // Validate, so that nobody asks the section of a source that is not enabled.
 func (c ConnectionConfig) Check() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("jetstream: "+format, args...))
-		}
-	}
-	check(len(c.Servers) > 0, "servers is empty: the URL of one server is needed, nats://host:4222")
+	p := processor.Problems{Section: section}
+	p.Check(len(c.Servers) > 0, "servers is empty: the URL of one server is needed, nats://host:4222")
 	for _, s := range c.Servers {
 		u, err := url.Parse(s)
 		ok := err == nil && u.Host != "" && (u.Scheme == "nats" || u.Scheme == "tls" || u.Scheme == "ws" || u.Scheme == "wss")
-		check(ok, "servers has one that is no URL: write nats://host:4222, or tls:// in front")
-		check(!ok || u.User == nil, "servers has one with a user in its URL: use user, password or token, which are not shown")
+		p.Check(ok, "servers has one that is no URL: write nats://host:4222, or tls:// in front")
+		p.Check(!ok || u.User == nil, "servers has one with a user in its URL: use user, password or token, which are not shown")
 	}
-	check(c.Name != "" && len(c.Name) <= nameBytesMax, "name is %.80q: 1 to %d bytes are allowed", c.Name, nameBytesMax)
-	check(c.DialTimeout >= 10*time.Millisecond && c.DialTimeout <= 5*time.Minute, "dial_timeout is %v: 10ms to 5m are allowed", c.DialTimeout)
-	check(c.ReconnectWait >= time.Millisecond && c.ReconnectWait <= 5*time.Minute, "reconnect_wait is %v: 1ms to 5m are allowed", c.ReconnectWait)
+	p.Check(c.Name != "" && len(c.Name) <= nameBytesMax, "name is %.80q: 1 to %d bytes are allowed", c.Name, nameBytesMax)
+	p.Duration("dial_timeout", c.DialTimeout, 10*time.Millisecond, 5*time.Minute)
+	p.Duration("reconnect_wait", c.ReconnectWait, time.Millisecond, 5*time.Minute)
 	ways := 0
 	for _, way := range []string{c.User, c.Token, c.CredentialsFile} {
 		if way != "" {
 			ways++
 		}
 	}
-	check(ways <= 1, "user, token and credentials_file: more than one is set, use one")
-	check(c.User != "" || c.Password == "", "password is set, user is not")
-	check((c.TLSCertFile == "") == (c.TLSKeyFile == ""), "tls_cert_file and tls_key_file belong together: one is set, the other is not")
-	return errors.Join(errs...)
+	p.Check(ways <= 1, "user, token and credentials_file: more than one is set, use one")
+	p.Check(c.User != "" || c.Password == "", "password is set, user is not")
+	p.Check((c.TLSCertFile == "") == (c.TLSKeyFile == ""), "tls_cert_file and tls_key_file belong together: one is set, the other is not")
+	return p.Err()
 }
 
 func isName(s string) bool {

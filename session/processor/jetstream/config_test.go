@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/roostpush/roost/session/processor"
 	"github.com/roostpush/roost/session/processor/processortest"
 )
 
@@ -108,7 +109,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 			}
 		}
 	}
-	if got := (Lanes{}).Label(int(high)); got != "high" {
+	if got := (processor.ByLane{}).Label(int(high)); got != "high" {
 		t.Errorf("the label is %q", got)
 	}
 }

@@ -21,12 +21,12 @@ func (s *Source) connect() (*nats.Conn, error) {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				s.count.disconnects.Add(1)
-				s.log.warn("disconnect", "jetstream: the connection is lost; it is made again", "err", err)
+				s.log.Complain("disconnect", "jetstream: the connection is lost; it is made again", "err", err)
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			s.count.clientErrors.Add(1)
-			s.log.warn("client", "jetstream: the client reports an error", "err", err)
+			s.log.Complain("client", "jetstream: the client reports an error", "err", err)
 		}),
 	}
 	switch {

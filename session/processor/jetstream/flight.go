@@ -79,27 +79,18 @@ func (f *flight) land(r processor.Result) {
 		f.back(s.cfg.NakDelay)
 		return
 	}
-	for o, n := range r.Counts {
-		if n > 0 {
-			s.count.outcomes[o].Add(uint64(n))
-		}
-	}
-	if r.Repeated {
-		s.count.repeated.Add(1)
-	}
+	s.count.results.Count(&r)
 	if r.Reject != nil {
-		f.reject(r.Reject)
+		f.bury(r.Reject)
 		return
 	}
 	s.acks.add(f)
 }
 
-// reject sends the message to the dead letters.
-func (f *flight) reject(why *processor.Reject) {
-	s := f.lane.source
-	s.count.rejected.Add(1)
+// bury sends the message to the dead letters.
+func (f *flight) bury(why *processor.Reject) {
 	f.rejected = why
-	s.letters.add(f)
+	f.lane.source.letters.add(f)
 }
 
 // back gives the message back, to come again after the delay.

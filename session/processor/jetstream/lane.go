@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/processor"
 )
 
 // lane is the consumer of one priority, and what this node has of its messages. One
@@ -57,7 +58,7 @@ func (l *lane) fetch() {
 		}
 		if err := l.batch(n); err != nil && !s.stopped() {
 			s.count.fetchErrors.Add(1)
-			s.log.warn("fetch", "jetstream: a fetch failed; it is tried again", "consumer", l.priority, "err", err)
+			s.log.Complain("fetch", "jetstream: a fetch failed; it is tried again", "consumer", l.priority, "err", err)
 			pause := time.NewTimer(errorPause)
 			select {
 			case <-s.over:
@@ -140,7 +141,7 @@ func (l *lane) hand(f *flight) {
 	s := l.source
 	f.read()
 	if f.rejected != nil {
-		f.reject(f.rejected)
+		f.land(processor.Result{Reject: f.rejected})
 		return
 	}
 	priority := f.record.Priority
@@ -182,7 +183,7 @@ func (l *lane) giveBack(f *flight) {
 		break
 	}
 	s.count.roomless[l.priority].Add(n)
-	s.log.warn("room "+l.priority.String(), "jetstream: the processor has no room; messages are given back for other nodes", "priority", l.priority, "messages", n)
+	s.log.Complain("room "+l.priority.String(), "jetstream: the processor has no room; messages are given back for other nodes", "priority", l.priority, "messages", n)
 }
 
 // left notes that a message is settled.

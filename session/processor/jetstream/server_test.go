@@ -118,6 +118,9 @@ func (s *server) waiting(durable string) int {
 	if err != nil {
 		return -1
 	}
+	if info.Delivered.Consumer == 0 {
+		return -1 // one that was just made may not have counted yet
+	}
 	return int(info.NumPending) + info.NumAckPending
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/roostpush/roost/session/processor"
 )
 
 // queue hands flights from whoever brings a result, who must not wait for the network,
@@ -41,11 +43,11 @@ func (q *queue) take() []*flight {
 }
 
 // each calls answer for every flight that is added, until ctx ends; then for those that
-// are left.
-func (q *queue) each(ctx context.Context, answer func(*flight)) {
+// are left, with over.
+func (q *queue) each(ctx context.Context, answer func(f *flight, over bool)) {
 	for over := false; ; {
 		for _, f := range q.take() {
-			answer(f)
+			answer(f, over || ctx.Err() != nil)
 		}
 		if over {
 			return
@@ -60,7 +62,7 @@ func (q *queue) each(ctx context.Context, answer func(*flight)) {
 
 // settle acknowledges what is final and gives back what is not.
 func (s *Source) settle(ctx context.Context) {
-	s.acks.each(ctx, func(f *flight) {
+	s.acks.each(ctx, func(f *flight, _ bool) {
 		m := f.newest()
 		switch {
 		case !f.again:
@@ -82,32 +84,37 @@ func (s *Source) settle(ctx context.Context) {
 func (s *Source) told(err error) {
 	if err != nil {
 		s.count.unheard.Add(1)
-		s.log.warn("answer", "jetstream: the server could not be told what became of a message; it comes again", "err", err)
+		s.log.Complain("answer", "jetstream: the server could not be told what became of a message; it comes again", "err", err)
 	}
 }
 
-// The headers of a dead letter, beside those that the message came with.
+// The headers of a dead letter, beside those of package processor and those that the
+// message came with.
 const (
-	headerCode     = "roost-error-code" // one of package processor's codes
-	headerDetail   = "roost-error"      // a sentence for people
 	headerSubject  = "roost-error-subject"
 	headerStream   = "roost-error-stream"
 	headerSequence = "roost-error-sequence"
-	headerLeftOut  = "roost-error-left-out" // "value" or "value and headers": with them it was too large
 )
 
 // bury sends rejected messages to the dead letter subject, and terminates each once that
-// has acknowledged it.
+// has acknowledged it. Those that are left when the source stops are given back: a subject
+// that does not answer would hold up its end by letter_timeout for each.
 func (s *Source) bury(ctx context.Context) {
-	s.letters.each(ctx, func(f *flight) {
+	s.letters.each(ctx, func(f *flight, over bool) {
 		m := f.newest()
+		if over {
+			s.told(m.NakWithDelay(s.cfg.NakDelay))
+			s.count.givenBack.Add(1)
+			f.lane.left(f)
+			return
+		}
 		switch err := s.publish(f, m); {
 		case err == nil:
 			s.told(m.TermWithReason(f.rejected.Code))
 			s.count.final.Add(1)
 		default:
 			s.count.lettersAgain.Add(1)
-			s.log.warn("letter", "jetstream: a dead letter was not taken; its message comes again", "subject", s.cfg.DeadLetterSubject, "err", err)
+			s.log.Complain("letter", "jetstream: a dead letter was not taken; its message comes again", "subject", s.cfg.DeadLetterSubject, "err", err)
 			s.told(m.NakWithDelay(s.cfg.NakDelay))
 		}
 		f.lane.left(f)
@@ -118,7 +125,7 @@ func (s *Source) bury(ctx context.Context) {
 func (s *Source) publish(f *flight, m jetstream.Msg) error {
 	if s.cfg.DeadLetterSubject == "" {
 		s.count.deadDropped.Add(1)
-		s.log.warn("reject "+f.rejected.Code, "jetstream: a message can never succeed and is dropped: there is no dead_letter_subject",
+		s.log.Complain("reject "+f.rejected.Code, "jetstream: a message can never succeed and is dropped: there is no dead_letter_subject",
 			"code", f.rejected.Code, "detail", f.rejected.Detail, "subject", m.Subject(), "sequence", f.sequence)
 		return nil
 	}
@@ -128,23 +135,23 @@ func (s *Source) publish(f *flight, m jetstream.Msg) error {
 	// The same letter twice is one, as long as its stream looks back (Duplicates).
 	once := jetstream.WithMsgID(s.cfg.Stream + "-" + strconv.FormatUint(f.sequence, 10))
 	_, err := s.stream.PublishMsg(ctx, letter, once)
-	for _, left := range [...]string{"value", "value and headers"} {
+	for _, left := range [...]string{processor.LeftOutValue, processor.LeftOutAll} {
 		if !tooLarge(err) {
 			break
 		}
 		letter.Data = nil
-		if left != "value" {
+		if left == processor.LeftOutAll {
 			letter.Header = nats.Header{}
 			s.address(letter.Header, f, m)
 		}
-		letter.Header.Set(headerLeftOut, left)
+		letter.Header.Set(processor.HeaderLeftOut, left)
 		s.count.deadShrunk.Add(1)
 		_, err = s.stream.PublishMsg(ctx, letter, once)
 	}
 	switch {
 	case tooLarge(err): // it must not come again for ever
 		s.count.deadDropped.Add(1)
-		s.log.warn("dropped", "jetstream: a dead letter is dropped: its stream takes it in no size, raise its max_msg_size", "err", err, "subject", m.Subject(), "sequence", f.sequence)
+		s.log.Complain("dropped", "jetstream: a dead letter is dropped: its stream takes it in no size, raise its max_msg_size", "err", err, "subject", m.Subject(), "sequence", f.sequence)
 		return nil
 	case err == nil:
 		s.count.deadLetters.Add(1)
@@ -172,8 +179,8 @@ func (s *Source) letter(f *flight, m jetstream.Msg) *nats.Msg {
 
 // address notes why the message is rejected, and where it came from.
 func (s *Source) address(h nats.Header, f *flight, m jetstream.Msg) {
-	h.Set(headerCode, f.rejected.Code)
-	h.Set(headerDetail, oneLine(f.rejected.Detail))
+	h.Set(processor.HeaderErrorCode, f.rejected.Code)
+	h.Set(processor.HeaderErrorDetail, oneLine(f.rejected.Detail))
 	h.Set(headerSubject, m.Subject())
 	h.Set(headerStream, s.cfg.Stream)
 	h.Set(headerSequence, strconv.FormatUint(f.sequence, 10))

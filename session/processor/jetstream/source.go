@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,7 +19,7 @@ import (
 type Source struct {
 	cfg  Config
 	sink processor.Sink
-	log  *complaints
+	log  *processor.Complaints
 
 	lanes [session.PriorityCount]lane
 	seed  maphash.Seed // of the keys that order records
@@ -58,7 +59,7 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{
-		cfg: cfg, sink: sink, log: newComplaints(log, cfg.LogEvery), seed: maphash.MakeSeed(),
+		cfg: cfg, sink: sink, log: processor.NewComplaints(log, cfg.LogEvery, time.Now), seed: maphash.MakeSeed(),
 		begun: make(chan struct{}),
 	}
 	s.acks.wake, s.letters.wake = make(chan struct{}, 1), make(chan struct{}, 1)

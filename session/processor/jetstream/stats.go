@@ -4,23 +4,18 @@ import (
 	"sync/atomic"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/processor"
 )
 
-// Lanes is one figure for each priority, which is what subjects are told apart by: their
-// names are the operator's and would be labels without a bound.
-type Lanes [session.PriorityCount]uint64
-
-// Label returns the value of the label priority.
-func (Lanes) Label(i int) string { return session.Priority(i).String() }
-
-// Stats is what a source has counted since it was made. Each field's metric tag is the
+// Stats is what a source has counted since it was made. Topics and subjects are told apart
+// by priority only: their names are the operator's, and would be labels without a bound. Each field's metric tag is the
 // name under which it is published.
 type Stats struct {
-	Fetched  Lanes `metric:"roost_jetstream_fetched_total" label:"priority" doc:"messages that came from the server, those that came again included"`
-	Taken    Lanes `metric:"roost_jetstream_taken_total" label:"priority" doc:"messages that the processor took"`
-	InWork   Lanes `metric:"roost_jetstream_in_work" label:"priority" doc:"messages between fetch and settlement now"`
-	Lag      Lanes `metric:"roost_jetstream_lag" label:"priority" doc:"messages that wait in the stream, as far as is known"`
-	Roomless Lanes `metric:"roost_jetstream_roomless_total" label:"priority" doc:"messages given back because the processor had no room for them"`
+	Fetched  processor.ByLane `metric:"roost_jetstream_fetched_total" label:"priority" doc:"messages that came from the server, those that came again included"`
+	Taken    processor.ByLane `metric:"roost_jetstream_taken_total" label:"priority" doc:"messages that the processor took"`
+	InWork   processor.ByLane `metric:"roost_jetstream_in_work" label:"priority" doc:"messages between fetch and settlement now"`
+	Lag      processor.ByLane `metric:"roost_jetstream_lag" label:"priority" doc:"messages that wait in the stream, as far as is known"`
+	Roomless processor.ByLane `metric:"roost_jetstream_roomless_total" label:"priority" doc:"messages given back because the processor had no room for them"`
 
 	Outcomes [session.OutcomeCount]uint64 `metric:"roost_jetstream_outcomes_total" doc:"devices of messages by final outcome"`
 
@@ -44,10 +39,10 @@ type Stats struct {
 }
 
 type counters struct {
-	fetched, taken, roomless [session.PriorityCount]atomic.Uint64
-	outcomes                 [session.OutcomeCount]atomic.Uint64
+	fetched, taken, roomless processor.LaneCounters
+	results                  processor.ResultCounters
 
-	final, repeated, rejected, deadLetters, deadShrunk, deadDropped, lettersAgain atomic.Uint64
+	final, deadLetters, deadShrunk, deadDropped, lettersAgain atomic.Uint64
 
 	givenBack, redelivered, overlapped, inProgress, unheard, abandoned atomic.Uint64
 	fetchErrors, clientErrors, disconnects                             atomic.Uint64
@@ -58,22 +53,19 @@ type counters struct {
 func (s *Source) Stats() Stats {
 	c := &s.count
 	st := Stats{
-		Final: c.final.Load(), Repeated: c.repeated.Load(), Rejected: c.rejected.Load(),
+		Final: c.final.Load(), Repeated: c.results.Repeated.Load(), Rejected: c.results.Rejected.Load(),
 		DeadLetters: c.deadLetters.Load(), DeadShrunk: c.deadShrunk.Load(), DeadDropped: c.deadDropped.Load(),
 		LettersAgain: c.lettersAgain.Load(), GivenBack: c.givenBack.Load(), Redelivered: c.redelivered.Load(),
 		Overlapped: c.overlapped.Load(), InProgress: c.inProgress.Load(), Unheard: c.unheard.Load(),
 		Abandoned: c.abandoned.Load(), FetchErrors: c.fetchErrors.Load(), ClientErrors: c.clientErrors.Load(),
 		Disconnects: c.disconnects.Load(),
 	}
-	for p := range st.Fetched {
-		st.Fetched[p], st.Taken[p], st.Roomless[p] = c.fetched[p].Load(), c.taken[p].Load(), c.roomless[p].Load()
+	st.Fetched, st.Taken, st.Roomless, st.Outcomes = c.fetched.Load(), c.taken.Load(), c.roomless.Load(), c.results.Outcomes()
+	for p := range s.lanes {
 		l := &s.lanes[p]
 		l.mu.Lock()
 		st.InWork[p], st.Lag[p] = uint64(len(l.inWork)), l.lag
 		l.mu.Unlock()
-	}
-	for o := range st.Outcomes {
-		st.Outcomes[o] = c.outcomes[o].Load()
 	}
 	return st
 }

@@ -85,7 +85,7 @@ func TestStartErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := plain.config(group(), topic)
-			cfg.StartTimeout = 2 * time.Second
+			cfg.StartTimeout = 4 * time.Second // a busy machine is slow
 			c.change(&cfg)
 			s, err := New(cfg, processortest.New(processortest.Always), discard)
 			if err != nil {
@@ -206,4 +206,30 @@ func selfSigned(t *testing.T) (tls.Certificate, string) {
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
+}
+
+// TestDialerRemembersWhy: a dial that ended because its caller did not wait hides nothing
+// of why the one before failed; one that works does.
+func TestDialerRemembersWhy(t *testing.T) {
+	var d dialer
+	_, refused := d.dial(t.Context(), "tcp", nobody(t))
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	d.dial(over, "tcp", nobody(t))
+	if n, last := d.failed(); refused == nil || n != 1 || last != refused {
+		t.Errorf("%d failures, the last one %v, want %v", n, last, refused)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := d.dial(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if n, last := d.failed(); n != 1 || last != nil {
+		t.Errorf("%d failures, the last one %v", n, last)
+	}
 }

@@ -78,5 +78,5 @@ func (s *Source) committed(points map[*window]point, answer *kmsg.OffsetCommitRe
 		return
 	}
 	s.count.commitFailures.Add(failures)
-	s.log.warn("commit", "kafka: a commit failed; what it covered comes again if this process ends before the next", "partitions", failures, "err", err)
+	s.log.Complain("commit", "kafka: a commit failed; what it covered comes again if this process ends before the next", "partitions", failures, "err", err)
 }

@@ -1,11 +1,12 @@
 package kafka
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/roostpush/roost/session/processor"
 )
 
 // Where a group begins that has committed nothing.
@@ -96,43 +97,38 @@ func (c Config) Validate() error {
 	if !c.Enabled {
 		return nil
 	}
-	var p problems
+	p := processor.Problems{Section: section}
 	if err := c.Connection.Check(); err != nil {
-		p = append(p, errors.New(strings.ReplaceAll(err.Error(), "kafka: ", "kafka: connection.")))
+		p.Check(false, "%s", strings.TrimPrefix(strings.ReplaceAll(err.Error(), section, section+"connection."), section))
 	}
-	p.check(c.Group != "" && len(c.Group) <= nameBytesMax, "group is %.80q: 1 to %d bytes are allowed", c.Group, nameBytesMax)
-	p.check(len(c.Instance) <= nameBytesMax, "instance is %d bytes long, at most %d are allowed", len(c.Instance), nameBytesMax)
-	p.check(c.Start == StartEarliest || c.Start == StartLatest, "start is %q: write earliest or latest", c.Start)
-	p.check(slices.Contains([]string{OrderDevice, OrderAccount, OrderPartition}, c.Order), "order is %q: write account, device or partition", c.Order)
+	p.Check(c.Group != "" && len(c.Group) <= nameBytesMax, "group is %.80q: 1 to %d bytes are allowed", c.Group, nameBytesMax)
+	p.Check(len(c.Instance) <= nameBytesMax, "instance is %d bytes long, at most %d are allowed", len(c.Instance), nameBytesMax)
+	p.Check(c.Start == StartEarliest || c.Start == StartLatest, "start is %q: write earliest or latest", c.Start)
+	p.Check(slices.Contains([]string{OrderDevice, OrderAccount, OrderPartition}, c.Order), "order is %q: write account, device or partition", c.Order)
 	c.checkTopics(&p)
-	for _, n := range c.counts() {
-		p.check(n.v >= n.low && n.v <= n.high, "%s is %d: %d to %d are allowed", n.name, n.v, n.low, n.high)
-	}
-	for _, d := range c.durations() {
-		p.check(d.v >= d.low && d.v <= d.high, "%s is %v: %v to %v are allowed", d.name, d.v, d.low, d.high)
-	}
-	p.check(c.FetchPartitionBytesMax <= c.FetchBytesMax, "fetch_partition_bytes_max (%d) is above fetch_bytes_max (%d)", c.FetchPartitionBytesMax, c.FetchBytesMax)
-	p.check(c.RevokeTimeout+c.CommitTimeout < c.RebalanceTimeout, "revoke_timeout (%v) and commit_timeout (%v) together are not below rebalance_timeout (%v): the group would throw this member out while it still finishes", c.RevokeTimeout, c.CommitTimeout, c.RebalanceTimeout)
-	return errors.Join(p...)
+	c.checkLimits(&p)
+	p.Check(c.FetchPartitionBytesMax <= c.FetchBytesMax, "fetch_partition_bytes_max (%d) is above fetch_bytes_max (%d)", c.FetchPartitionBytesMax, c.FetchBytesMax)
+	p.Check(c.RevokeTimeout+c.CommitTimeout < c.RebalanceTimeout, "revoke_timeout (%v) and commit_timeout (%v) together are not below rebalance_timeout (%v): the group would throw this member out while it still finishes", c.RevokeTimeout, c.CommitTimeout, c.RebalanceTimeout)
+	return p.Err()
 }
 
-func (c Config) checkTopics(p *problems) {
+func (c Config) checkTopics(p *processor.Problems) {
 	seen := map[string]string{}
 	topics := func(setting string, names ...string) {
 		for _, name := range names {
 			if err := checkTopic(name); err != nil {
-				p.check(false, "%s: %v", setting, err)
+				p.Check(false, "%s: %v", setting, err)
 				continue
 			}
-			p.check(seen[name] == "", "%s has %s, which is in %s already", setting, name, seen[name])
+			p.Check(seen[name] == "", "%s has %s, which is in %s already", setting, name, seen[name])
 			seen[name] = setting
 		}
 	}
 	topics("high_topics", c.HighTopics...)
 	topics("normal_topics", c.NormalTopics...)
 	topics("low_topics", c.LowTopics...)
-	p.check(len(seen) > 0 || len(*p) > 0, "high_topics is empty, and so are normal_topics and low_topics: there is nothing to consume")
-	p.check(len(seen) <= topicsMax, "there are %d topics: at most %d are allowed", len(seen), topicsMax)
+	p.Check(len(seen) > 0 || p.Any(), "high_topics is empty, and so are normal_topics and low_topics: there is nothing to consume")
+	p.Check(len(seen) <= topicsMax, "there are %d topics: at most %d are allowed", len(seen), topicsMax)
 	if c.DeadLetterTopic != "" {
 		topics("dead_letter_topic", c.DeadLetterTopic)
 	}
@@ -141,6 +137,9 @@ func (c Config) checkTopics(p *problems) {
 	}
 }
 
+// section stands in front of all complaints.
+const section = "kafka: "
+
 // Limits of Kafka itself, or of what is sane.
 const (
 	nameBytesMax  = 249 // of a topic's name, as Kafka has it; more than enough for the others
@@ -148,14 +147,6 @@ const (
 	heldMaxLimit  = 1 << 20
 	bytesMaxLimit = 1 << 30
 )
-
-type problems []error
-
-func (p *problems) check(ok bool, format string, args ...any) {
-	if !ok {
-		*p = append(*p, fmt.Errorf("kafka: "+format, args...))
-	}
-}
 
 // checkTopic holds a name against Kafka's own rule (org.apache.kafka.common.internals.Topic).
 func checkTopic(s string) error {
@@ -168,41 +159,25 @@ func checkTopic(s string) error {
 	return nil
 }
 
-type countLimit struct {
-	name         string
-	v, low, high int
-}
-
-func (c Config) counts() []countLimit {
-	return []countLimit{
-		{"held_max", c.HeldMax, 1, heldMaxLimit},
-		{"held_bytes_max", c.HeldBytesMax, 1 << 10, bytesMaxLimit},
-		{"window_max", c.WindowMax, 1, heldMaxLimit},
-		{"poll_max", c.PollMax, 1, heldMaxLimit},
-		{"fetch_bytes_max", c.FetchBytesMax, 1 << 10, bytesMaxLimit},
-		{"fetch_partition_bytes_max", c.FetchPartitionBytesMax, 1 << 10, bytesMaxLimit},
-	}
-}
-
-type durationLimit struct {
-	name         string
-	v, low, high time.Duration
-}
-
-func (c Config) durations() []durationLimit {
+// checkLimits checks what is a number.
+func (c Config) checkLimits(p *processor.Problems) {
 	const ms = time.Millisecond
-	return []durationLimit{
-		{"fetch_wait", c.FetchWait, ms, time.Minute},
-		{"commit_interval", c.CommitInterval, ms, 10 * time.Minute},
-		{"commit_timeout", c.CommitTimeout, 10 * ms, 5 * time.Minute},
-		{"session_timeout", c.SessionTimeout, 100 * ms, 30 * time.Minute},
-		{"rebalance_timeout", c.RebalanceTimeout, 100 * ms, time.Hour},
-		{"revoke_timeout", c.RevokeTimeout, ms, time.Hour},
-		{"stop_timeout", c.StopTimeout, ms, time.Hour},
-		{"start_timeout", c.StartTimeout, 10 * ms, 10 * time.Minute},
-		{"report_timeout", c.ReportTimeout, time.Second, 10 * time.Minute},
-		{"report_retry", c.ReportRetry, ms, 10 * time.Minute},
-		{"lag_interval", c.LagInterval, 10 * ms, time.Hour},
-		{"log_every", c.LogEvery, 10 * ms, 24 * time.Hour},
-	}
+	p.Count("held_max", c.HeldMax, 1, heldMaxLimit)
+	p.Count("held_bytes_max", c.HeldBytesMax, 1<<10, bytesMaxLimit)
+	p.Count("window_max", c.WindowMax, 1, heldMaxLimit)
+	p.Count("poll_max", c.PollMax, 1, heldMaxLimit)
+	p.Count("fetch_bytes_max", c.FetchBytesMax, 1<<10, bytesMaxLimit)
+	p.Count("fetch_partition_bytes_max", c.FetchPartitionBytesMax, 1<<10, bytesMaxLimit)
+	p.Duration("fetch_wait", c.FetchWait, ms, time.Minute)
+	p.Duration("commit_interval", c.CommitInterval, ms, 10*time.Minute)
+	p.Duration("commit_timeout", c.CommitTimeout, 10*ms, 5*time.Minute)
+	p.Duration("session_timeout", c.SessionTimeout, 100*ms, 30*time.Minute)
+	p.Duration("rebalance_timeout", c.RebalanceTimeout, 100*ms, time.Hour)
+	p.Duration("revoke_timeout", c.RevokeTimeout, ms, time.Hour)
+	p.Duration("stop_timeout", c.StopTimeout, ms, time.Hour)
+	p.Duration("start_timeout", c.StartTimeout, 10*ms, 10*time.Minute)
+	p.Duration("report_timeout", c.ReportTimeout, time.Second, 10*time.Minute)
+	p.Duration("report_retry", c.ReportRetry, ms, 10*time.Minute)
+	p.Duration("lag_interval", c.LagInterval, 10*ms, time.Hour)
+	p.Duration("log_every", c.LogEvery, 10*ms, 24*time.Hour)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/processor"
 	"github.com/roostpush/roost/session/processor/processortest"
 )
 
@@ -109,7 +110,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 			seen[name] = true
 		}
 	}
-	if got := (Lanes{}).Label(int(session.PriorityHigh)); got != "high" {
+	if got := (processor.ByLane{}).Label(int(session.PriorityHigh)); got != "high" {
 		t.Errorf("the label is %q", got)
 	}
 }

@@ -3,13 +3,13 @@ package kafka
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/roostpush/roost/session/processor"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -52,27 +52,27 @@ func DefaultConnection() ConnectionConfig {
 // Check reports everything that is wrong, each with the setting's name. It is not called
 // Validate, so that nobody asks the section of a source that is not enabled.
 func (c ConnectionConfig) Check() error {
-	var p problems
-	p.check(len(c.Brokers) > 0, "brokers is empty: host:port of one broker is needed")
+	p := processor.Problems{Section: section}
+	p.Check(len(c.Brokers) > 0, "brokers is empty: host:port of one broker is needed")
 	for _, b := range c.Brokers {
 		host, port, err := net.SplitHostPort(b)
-		p.check(err == nil && host != "" && port != "", "brokers has %q: write host:port, 9092 is Kafka's usual port", b)
+		p.Check(err == nil && host != "" && port != "", "brokers has %q: write host:port, 9092 is Kafka's usual port", b)
 	}
-	p.check(c.ClientID != "" && len(c.ClientID) <= nameBytesMax, "client_id is %.80q: 1 to %d bytes are allowed", c.ClientID, nameBytesMax)
-	p.check(c.DialTimeout >= 10*time.Millisecond && c.DialTimeout <= 5*time.Minute, "dial_timeout is %v: 10ms to 5m are allowed", c.DialTimeout)
-	p.check(c.TLS || c.TLSCAFile == "" && c.TLSCertFile == "" && c.TLSServerName == "", "tls is off, but tls_ca_file, tls_cert_file or tls_server_name is set: turn it on")
-	p.check((c.TLSCertFile == "") == (c.TLSKeyFile == ""), "tls_cert_file and tls_key_file belong together: one is set, the other is not")
+	p.Check(c.ClientID != "" && len(c.ClientID) <= nameBytesMax, "client_id is %.80q: 1 to %d bytes are allowed", c.ClientID, nameBytesMax)
+	p.Duration("dial_timeout", c.DialTimeout, 10*time.Millisecond, 5*time.Minute)
+	p.Check(c.TLS || c.TLSCAFile == "" && c.TLSCertFile == "" && c.TLSServerName == "", "tls is off, but tls_ca_file, tls_cert_file or tls_server_name is set: turn it on")
+	p.Check((c.TLSCertFile == "") == (c.TLSKeyFile == ""), "tls_cert_file and tls_key_file belong together: one is set, the other is not")
 	switch c.SASL {
 	case SASLNone:
-		p.check(c.User == "" && c.Password == "" && c.PasswordFile == "", "sasl is none, but user or password is set: write plain, scram-sha-256 or scram-sha-512")
+		p.Check(c.User == "" && c.Password == "" && c.PasswordFile == "", "sasl is none, but user or password is set: write plain, scram-sha-256 or scram-sha-512")
 	case SASLPlain, SASLScramSHA256, SASLScramSHA512:
-		p.check(c.User != "", "sasl is %s, which needs user", c.SASL)
-		p.check(c.Password != "" || c.PasswordFile != "", "sasl is %s, which needs password or password_file", c.SASL)
-		p.check(c.Password == "" || c.PasswordFile == "", "password and password_file are both set: use one")
+		p.Check(c.User != "", "sasl is %s, which needs user", c.SASL)
+		p.Check(c.Password != "" || c.PasswordFile != "", "sasl is %s, which needs password or password_file", c.SASL)
+		p.Check(c.Password == "" || c.PasswordFile == "", "password and password_file are both set: use one")
 	default:
-		p.check(false, "sasl is %q: write none, plain, scram-sha-256 or scram-sha-512", c.SASL)
+		p.Check(false, "sasl is %q: write none, plain, scram-sha-256 or scram-sha-512", c.SASL)
 	}
-	return errors.Join(p...)
+	return p.Err()
 }
 
 // passwordBytesMax bounds a file with a password.

@@ -22,9 +22,13 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	c, err := d.connect(ctx, network, address)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.last = err
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err != nil && ctx.Err() == nil:
 		d.failures++
+		d.last = err
+	case err == nil || d.last == nil:
+		d.last = err
+	default: // it ended with whoever asked; why the one before failed says more
 	}
 	return c, err
 }

@@ -110,17 +110,7 @@ func (f *flight) land(r processor.Result) {
 		f.giveUp()
 		return
 	}
-	for o, n := range r.Counts {
-		if n > 0 {
-			s.count.outcomes[o].Add(uint64(n))
-		}
-	}
-	if r.Repeated {
-		s.count.repeated.Add(1)
-	}
-	if r.Reject != nil {
-		s.count.rejected.Add(1)
-	}
+	s.count.results.Count(&r)
 	s.report(f, &r)
 }
 

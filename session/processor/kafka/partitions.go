@@ -48,7 +48,7 @@ func (s *Source) lose(_ context.Context, _ *kgo.Client, gone map[string][]int32)
 	windows := s.windowsOf(gone)
 	s.count.lost.Add(uint64(len(windows)))
 	if len(windows) > 0 {
-		s.log.warn("lost", "kafka: the session with the group has broken, and partitions are lost; records in work come again, here or elsewhere", "partitions", len(windows))
+		s.log.Complain("lost", "kafka: the session with the group has broken, and partitions are lost; records in work come again, here or elsewhere", "partitions", len(windows))
 	}
 	for _, w := range windows {
 		w.close()

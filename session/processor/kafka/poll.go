@@ -19,7 +19,7 @@ func (s *Source) poll(ctx context.Context) error {
 				closed = err
 			case ctx.Err() == nil:
 				s.count.fetchErrors.Add(1)
-				s.log.warn("fetch "+topic, "kafka: a fetch failed; it is tried again", "topic", topic, "partition", partition, "err", err)
+				s.log.Complain("fetch "+topic, "kafka: a fetch failed; it is tried again", "topic", topic, "partition", partition, "err", err)
 			}
 		})
 		if ctx.Err() == nil && closed == nil {
@@ -55,7 +55,7 @@ func (s *Source) admit(p kgo.FetchTopicPartition) {
 	s.count.fetched[priority].Add(uint64(len(p.Records)))
 	if n := w.rewound(); n > 0 {
 		s.count.rewinds.Add(n)
-		s.log.warn("rewind "+p.Topic, "kafka: offsets went back: the log was cut, by an unclean election or by hand", "topic", p.Topic, "partition", p.Partition)
+		s.log.Complain("rewind "+p.Topic, "kafka: offsets went back: the log was cut, by an unclean election or by hand", "topic", p.Topic, "partition", p.Partition)
 	}
 	s.limit(w)
 }

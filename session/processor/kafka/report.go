@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,14 +15,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The headers of a dead letter, beside those that the record came with.
+// The headers of a dead letter, beside those of package processor and those that the record
+// came with.
 const (
-	headerCode      = "roost-error-code" // one of package processor's codes
-	headerDetail    = "roost-error"      // a sentence for people
 	headerTopic     = "roost-error-topic"
 	headerPartition = "roost-error-partition"
 	headerOffset    = "roost-error-offset"
-	headerLeftOut   = "roost-error-left-out" // "value" or "value and headers": with them it was too large
 )
 
 // reportsMax bounds what the client buffers of dead letters and results; beyond it they
@@ -54,7 +53,7 @@ func (s *Source) report(f *flight, r *processor.Result) {
 			n++
 		} else {
 			s.count.deadDropped.Add(1)
-			s.log.warn("reject "+r.Reject.Code, "kafka: a record can never succeed and is dropped: there is no dead_letter_topic",
+			s.log.Complain("reject "+r.Reject.Code, "kafka: a record can never succeed and is dropped: there is no dead_letter_topic",
 				"code", r.Reject.Code, "detail", r.Reject.Detail, "topic", f.message.Topic, "partition", f.message.Partition, "offset", f.message.Offset)
 		}
 	}
@@ -75,10 +74,14 @@ func (s *Source) report(f *flight, r *processor.Result) {
 // letter returns the record for the dead letter topic: as it came, with the reason.
 func (s *Source) letter(m *kgo.Record, why *processor.Reject) *kgo.Record {
 	headers := make([]kgo.RecordHeader, 0, len(m.Headers)+5)
-	headers = append(headers, m.Headers...)
+	for _, h := range m.Headers {
+		if !strings.HasPrefix(h.Key, processor.HeaderErrorDetail) { // of an earlier burial: the last one counts
+			headers = append(headers, h)
+		}
+	}
 	for _, h := range [...][2]string{
-		{headerCode, why.Code},
-		{headerDetail, why.Detail},
+		{processor.HeaderErrorCode, why.Code},
+		{processor.HeaderErrorDetail, why.Detail},
 		{headerTopic, m.Topic},
 		{headerPartition, strconv.Itoa(int(m.Partition))},
 		{headerOffset, strconv.FormatInt(m.Offset, 10)},
@@ -91,16 +94,15 @@ func (s *Source) letter(m *kgo.Record, why *processor.Reject) *kgo.Record {
 // shrink takes out of a letter what makes it too large for its topic, first the value,
 // then what headers it came with; false: nothing is left to take out.
 func shrink(letter *kgo.Record) bool {
-	left := "value"
 	last := &letter.Headers[len(letter.Headers)-1]
 	switch {
-	case last.Key != headerLeftOut:
+	case last.Key != processor.HeaderLeftOut:
 		letter.Value = nil
-		letter.Headers = append(letter.Headers, kgo.RecordHeader{Key: headerLeftOut, Value: []byte(left)})
-	case string(last.Value) == left:
+		letter.Headers = append(letter.Headers, kgo.RecordHeader{Key: processor.HeaderLeftOut, Value: []byte(processor.LeftOutValue)})
+	case string(last.Value) == processor.LeftOutValue:
 		letter.Key = nil
 		own := append([]kgo.RecordHeader(nil), letter.Headers[len(letter.Headers)-6:]...)
-		own[5].Value = []byte("value and headers")
+		own[5].Value = []byte(processor.LeftOutAll)
 		letter.Headers = own
 	default:
 		return false
@@ -168,7 +170,7 @@ func (s *Source) reported(t report, err error) {
 	case err == nil && t.letter:
 		s.count.deadLetters.Add(1)
 	case err == nil:
-		s.count.results.Add(1)
+		s.count.reported.Add(1)
 	case errors.Is(err, kgo.ErrClientClosed):
 		t.flight.unheard.Store(true)
 	case errors.Is(err, kerr.MessageTooLarge):
@@ -180,7 +182,7 @@ func (s *Source) reported(t report, err error) {
 		s.dropped(t, err)
 	default:
 		s.count.reportsAgain.Add(1)
-		s.log.warn("report "+t.record.Topic, "kafka: a dead letter or result was not taken; it is sent again, and its record stays uncommitted", "topic", t.record.Topic, "err", err)
+		s.log.Complain("report "+t.record.Topic, "kafka: a dead letter or result was not taken; it is sent again, and its record stays uncommitted", "topic", t.record.Topic, "err", err)
 		s.unsent.mu.Lock()
 		s.unsent.list = append(s.unsent.list, report{t.flight, again(t.record), t.letter})
 		s.unsent.mu.Unlock()
@@ -205,7 +207,7 @@ func (s *Source) dropped(t report, err error) {
 		s.count.resultsLost.Add(1)
 	}
 	m := t.flight.message
-	s.log.warn("dropped "+t.record.Topic, "kafka: a dead letter or result is dropped: its topic takes it in no size, raise max.message.bytes there",
+	s.log.Complain("dropped "+t.record.Topic, "kafka: a dead letter or result is dropped: its topic takes it in no size, raise max.message.bytes there",
 		"topic", t.record.Topic, "err", err, "source", m.Topic, "partition", m.Partition, "offset", m.Offset)
 }
 

@@ -19,7 +19,7 @@ import (
 type Source struct {
 	cfg    Config
 	sink   processor.Sink
-	log    *complaints
+	log    *processor.Complaints
 	dialer dialer
 	opts   []kgo.Opt // of the connection
 
@@ -57,7 +57,7 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{
-		cfg: cfg, sink: sink, log: newComplaints(log, cfg.LogEvery),
+		cfg: cfg, sink: sink, log: processor.NewComplaints(log, cfg.LogEvery, time.Now),
 		priorities: map[string]session.Priority{}, seed: maphash.MakeSeed(),
 		resume: make(chan struct{}, 1), begun: make(chan struct{}), windows: map[assignment]*window{},
 	}
@@ -128,7 +128,7 @@ func (s *Source) leave() {
 	defer cancel()
 	s.client.AllowRebalance()
 	if err := s.client.LeaveGroupContext(ctx); err != nil {
-		s.log.warn("leave", "kafka: the group was not told that this member leaves; it notices after session_timeout", "err", err)
+		s.log.Complain("leave", "kafka: the group was not told that this member leaves; it notices after session_timeout", "err", err)
 	}
 	s.client.Close()
 }

@@ -60,7 +60,7 @@ func TestFinal(t *testing.T) {
 	if st.Final != 300 || st.Taken[session.PriorityNormal] != 300 || st.Outcomes[session.Written] != 300 || st.Results != 300 || st.Partitions != 3 {
 		t.Errorf("counted %+v", st)
 	}
-	eventually(t, "the lag is 0", func() bool { return r.Stats().Lag == Lanes{} })
+	eventually(t, "the lag is 0", func() bool { return r.Stats().Lag == processor.ByLane{} })
 	seen := map[string]bool{}
 	for _, m := range b.read(t, results, 300) {
 		var o outcome
@@ -167,7 +167,7 @@ func TestPoison(t *testing.T) {
 		for _, header := range m.Headers {
 			h[header.Key] = string(header.Value)
 		}
-		if h[headerCode] != want[i] || h[headerDetail] == "" || h[headerTopic] != topic || h[headerPartition] != "0" || h[headerOffset] != fmt.Sprint(i) {
+		if h[processor.HeaderErrorCode] != want[i] || h[processor.HeaderErrorDetail] == "" || h[headerTopic] != topic || h[headerPartition] != "0" || h[headerOffset] != fmt.Sprint(i) {
 			t.Errorf("letter %d has the headers %v, want the code %s", i, h, want[i])
 		}
 		if i == 0 && (string(m.Key) != "k" || string(m.Value) != "x" || h["roost-device"] != "d") {
@@ -558,7 +558,7 @@ func TestShrink(t *testing.T) {
 	if !shrink(letter) || letter.Value != nil || letter.Key == nil || len(letter.Headers) != 7 {
 		t.Errorf("first %+v", letter)
 	}
-	if !shrink(letter) || letter.Key != nil || len(letter.Headers) != 6 || letter.Headers[0].Key != headerCode || string(letter.Headers[5].Value) != "value and headers" {
+	if !shrink(letter) || letter.Key != nil || len(letter.Headers) != 6 || letter.Headers[0].Key != processor.HeaderErrorCode || string(letter.Headers[5].Value) != "value and headers" {
 		t.Errorf("then %+v", letter)
 	}
 	if shrink(letter) {

@@ -4,27 +4,22 @@ import (
 	"sync/atomic"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/processor"
 )
 
-// Lanes is one figure for each priority, which is what topics are told apart by: their
-// names are the operator's and would be labels without a bound.
-type Lanes [session.PriorityCount]uint64
-
-// Label returns the value of the label priority.
-func (Lanes) Label(i int) string { return session.Priority(i).String() }
-
-// Stats is what a source has counted since it was made. Each field's metric tag is the
+// Stats is what a source has counted since it was made. Topics and subjects are told apart
+// by priority only: their names are the operator's, and would be labels without a bound. Each field's metric tag is the
 // name under which it is published.
 type Stats struct {
-	Fetched    Lanes  `metric:"roost_kafka_fetched_total" label:"priority" doc:"records that came from brokers"`
-	Taken      Lanes  `metric:"roost_kafka_taken_total" label:"priority" doc:"records that the processor took"`
-	Held       Lanes  `metric:"roost_kafka_held" label:"priority" doc:"fetched records that wait for room in their lane now"`
-	HeldBytes  Lanes  `metric:"roost_kafka_held_bytes" label:"priority" doc:"bytes of those"`
-	Lag        Lanes  `metric:"roost_kafka_lag" label:"priority" doc:"offsets between the first record without a final result and the end, over this member's partitions"`
-	LagMax     Lanes  `metric:"roost_kafka_lag_max" label:"priority" doc:"the same of the partition that is most behind"`
-	Partitions uint64 `metric:"roost_kafka_partitions" doc:"partitions that this member has now"`
-	InWork     uint64 `metric:"roost_kafka_in_work" doc:"records that the processor has now"`
-	Paused     uint64 `metric:"roost_kafka_paused" doc:"partitions that are not fetched now because their window is full"`
+	Fetched    processor.ByLane `metric:"roost_kafka_fetched_total" label:"priority" doc:"records that came from brokers"`
+	Taken      processor.ByLane `metric:"roost_kafka_taken_total" label:"priority" doc:"records that the processor took"`
+	Held       processor.ByLane `metric:"roost_kafka_held" label:"priority" doc:"fetched records that wait for room in their lane now"`
+	HeldBytes  processor.ByLane `metric:"roost_kafka_held_bytes" label:"priority" doc:"bytes of those"`
+	Lag        processor.ByLane `metric:"roost_kafka_lag" label:"priority" doc:"offsets between the first record without a final result and the end, over this member's partitions"`
+	LagMax     processor.ByLane `metric:"roost_kafka_lag_max" label:"priority" doc:"the same of the partition that is most behind"`
+	Partitions uint64           `metric:"roost_kafka_partitions" doc:"partitions that this member has now"`
+	InWork     uint64           `metric:"roost_kafka_in_work" doc:"records that the processor has now"`
+	Paused     uint64           `metric:"roost_kafka_paused" doc:"partitions that are not fetched now because their window is full"`
 
 	Outcomes [session.OutcomeCount]uint64 `metric:"roost_kafka_outcomes_total" doc:"devices of records by final outcome"`
 
@@ -38,8 +33,8 @@ type Stats struct {
 	ResultsLost  uint64 `metric:"roost_kafka_results_dropped_total" doc:"results that the results topic takes in no size"`
 	ReportsAgain uint64 `metric:"roost_kafka_reports_again_total" doc:"dead letters and results that a broker did not take and that were sent again"`
 
-	LanePauses      Lanes  `metric:"roost_kafka_lane_pauses_total" label:"priority" doc:"times the topics of a priority were not fetched because too much was held"`
-	PartitionPauses uint64 `metric:"roost_kafka_partition_pauses_total" doc:"times a partition was not fetched because its window was full"`
+	LanePauses      processor.ByLane `metric:"roost_kafka_lane_pauses_total" label:"priority" doc:"times the topics of a priority were not fetched because too much was held"`
+	PartitionPauses uint64           `metric:"roost_kafka_partition_pauses_total" doc:"times a partition was not fetched because its window was full"`
 
 	Commits        uint64 `metric:"roost_kafka_commits_total" doc:"commits that the group took"`
 	CommitFailures uint64 `metric:"roost_kafka_commit_failures_total" doc:"commits of a partition that failed; they are made again"`
@@ -54,10 +49,10 @@ type Stats struct {
 }
 
 type counters struct {
-	fetched, taken, lanePauses [session.PriorityCount]atomic.Uint64
-	outcomes                   [session.OutcomeCount]atomic.Uint64
+	fetched, taken, lanePauses processor.LaneCounters
+	results                    processor.ResultCounters
 
-	final, repeated, rejected, deadLetters, deadShrunk, deadDropped, results, resultsLost, reportsAgain atomic.Uint64
+	final, deadLetters, deadShrunk, deadDropped, reported, resultsLost, reportsAgain atomic.Uint64
 
 	partitionPauses, commits, commitFailures, assigned, revoked, lost atomic.Uint64
 	givenUp, late, rewinds, fetchErrors                               atomic.Uint64
@@ -68,9 +63,9 @@ type counters struct {
 func (s *Source) Stats() Stats {
 	c := &s.count
 	st := Stats{
-		Final: c.final.Load(), Repeated: c.repeated.Load(), Rejected: c.rejected.Load(),
+		Final: c.final.Load(), Repeated: c.results.Repeated.Load(), Rejected: c.results.Rejected.Load(),
 		DeadLetters: c.deadLetters.Load(), DeadShrunk: c.deadShrunk.Load(), DeadDropped: c.deadDropped.Load(),
-		Results: c.results.Load(), ResultsLost: c.resultsLost.Load(), ReportsAgain: c.reportsAgain.Load(),
+		Results: c.reported.Load(), ResultsLost: c.resultsLost.Load(), ReportsAgain: c.reportsAgain.Load(),
 		PartitionPauses: c.partitionPauses.Load(),
 		Commits:         c.commits.Load(), CommitFailures: c.commitFailures.Load(),
 		Assigned: c.assigned.Load(), Revoked: c.revoked.Load(), Lost: c.lost.Load(),
@@ -78,15 +73,12 @@ func (s *Source) Stats() Stats {
 		FetchErrors: c.fetchErrors.Load(),
 	}
 	st.DialFailures, _ = s.dialer.failed()
-	for p := range st.Fetched {
-		st.Fetched[p], st.Taken[p], st.LanePauses[p] = c.fetched[p].Load(), c.taken[p].Load(), c.lanePauses[p].Load()
+	st.Fetched, st.Taken, st.LanePauses, st.Outcomes = c.fetched.Load(), c.taken.Load(), c.lanePauses.Load(), c.results.Outcomes()
+	for p := range s.lanes {
 		l := &s.lanes[p]
 		l.mu.Lock()
 		st.Held[p], st.HeldBytes[p] = uint64(l.count), uint64(l.bytes)
 		l.mu.Unlock()
-	}
-	for o := range st.Outcomes {
-		st.Outcomes[o] = c.outcomes[o].Load()
 	}
 	for _, w := range s.assigned() {
 		p, lag := s.priorities[w.topic], w.lag()

@@ -43,6 +43,8 @@ func (c Config) relations() Problems {
 		"every larger record would be too_large")
 	ps.less("processor.payload_bytes_max", c.Processor.PayloadBytesMax, "mailbox.device_bytes_max", c.Mailbox.DeviceBytesMax+1,
 		"no mailbox would take a larger record")
+	ps.less("mailbox.idempotency_age_ms", c.Mailbox.IdempotencyAgeMS, "store.outcome_retention (ms)", int(c.Store.OutcomeRetention.Milliseconds())+1,
+		"who repeats a push would get the id of one whose outcomes are forgotten")
 	ps.less("mailbox.bytes_max", c.Mailbox.BytesMax, "store.mail_bytes_max", c.Store.MailBytesMax,
 		"the payloads, and what is noted beside them, are what is on that disk")
 	// A payload is longest on the socket as base64, four bytes for three, with
