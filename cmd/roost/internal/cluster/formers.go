@@ -118,14 +118,14 @@ func (p *past) lastLostMS() (ms int64) {
 // records of an account that nobody else has: it was the account's home until it went, so it
 // did not drain, or had not handed over all that belongs elsewhere when it was heard last.
 func (c *Cluster) mayLack(account string) bool {
-	missing := c.homes.missing(c.settings.SteadyMS(), c.keeper.cfg.AbsentFor)
+	missing := c.homes.missing(c.settings.SteadyMS(), c.settings.Keeping.AbsentFor)
 	if len(missing) == 0 {
 		return false
 	}
 	_, hash := c.settings.Key.Address(account, "")
 	past := c.homes.formers.past.Load()
 	for node, sinceMS := range missing {
-		if past.wasHome(node, hash, sinceMS) || past.cutMS >= sinceMS || c.keeper.heldAtLast(node) {
+		if past.wasHome(node, hash, sinceMS) || past.cutMS >= sinceMS || c.keeper.HeldAtLast(node) {
 			return true
 		}
 	}
