@@ -1,20 +1,29 @@
 package session
 
-// Permissions of a session, from its token.
+// Permissions say what a session speaks, from its request.
 type Permissions uint8
 
-// The permissions and the protocol of a session, one bit each.
+// The protocols of a session, one bit each; none of them is roost.v1 on a WebSocket.
 const (
-	MaySend Permissions = 1 << iota // may message the account's other devices
-	Raw                             // speaks roost.raw instead of roost.v1
-	SSE                             // gets roost.v1's frames as Server-Sent Events, and can say nothing
+	Raw Permissions = 1 << iota // speaks roost.raw
+	SSE                         // gets roost.v1's frames as Server-Sent Events, and can say nothing
+)
+
+// Flags say how a session stands, one bit each.
+type Flags uint8
+
+// The flags. A new token may change what a device may do.
+const (
+	MaySend Flags = 1 << iota // may message the account's other devices
+	Leaving                   // goaway is sent
+	Asking                    // a question of it is with the pool
 )
 
 // Session is one connected device. The registry owns it from Open to Close.
 //
 // Address, Number, Version, Conn, OpenedMS and Permissions do not change after
-// Registry.Open and may be read anywhere. ExpiresMS, RateTAT, LifetimeS, Strikes,
-// Leaving and Asking belong to the connection's loop: read and change them there only. The rest is the
+// Registry.Open and may be read anywhere. ExpiresMS, RateTAT, LifetimeS, Strikes and
+// Flags belong to the connection's loop: read and change them there only. The rest is the
 // registry's, guarded by its shard's mutex.
 //
 // A session is two objects: this struct and one string that both names share
@@ -30,8 +39,7 @@ type Session struct {
 	LifetimeS   uint32 // seconds after OpenedMS at which it is asked to leave; 0: never
 	Permissions Permissions
 	Strikes     uint8 // messages refused for their rate since the last that was taken
-	Leaving     bool  // goaway is sent
-	Asking      bool  // a question of it is with the pool
+	Flags       Flags
 
 	version     uint64 // that the node's log has of it (DESIGN.md decision 3): Version, or higher once it was re-asserted
 	hash        uint32 // of the address, for the device index

@@ -92,13 +92,15 @@ func TestHomeIsKilled(t *testing.T) {
 	for _, n := range p {
 		linked(n, 2)
 	}
-	account := ""
-	for i := 0; account == ""; i++ {
-		if name := fmt.Sprint("acc", i); strings.Contains(p[0].text("/v1/accounts/"+name+"/devices/d/route"), `"home":"n3"`) {
-			account = name
+	at := func(home string) string {
+		for i := 0; ; i++ {
+			if name := fmt.Sprint("acc", i); strings.Contains(p[0].text("/v1/accounts/"+name+"/devices/d/route"), `"home":"`+home+`"`) {
+				return name
+			}
 		}
 	}
-	visit := func(p *process, device string) {
+	account, elsewhere := at("n3"), at("n2")
+	visitAs := func(p *process, account, device string) {
 		t.Helper()
 		c, _, _, err := ws.Dial(t.Context(), "ws://"+p.public+"/ws?account="+account+"&device="+device)
 		if err != nil {
@@ -106,7 +108,9 @@ func TestHomeIsKilled(t *testing.T) {
 		}
 		c.Close()
 	}
+	visit := func(p *process, device string) { t.Helper(); visitAs(p, account, device) }
 	list := func(p *process) string { return p.text("/v1/accounts/" + account + "/devices") }
+	visitAs(p[0], elsewhere, "early")
 	visit(p[0], "early")
 	eventually(t, "n2 knows the device", func() bool { return strings.Contains(list(p[1]), `"early"`) })
 	eventually(t, "it is on the disk of its home", func() bool {
@@ -120,6 +124,27 @@ func TestHomeIsKilled(t *testing.T) {
 	visit(p[0], "late")
 	for _, device := range []string{"last", "late"} {
 		eventually(t, "n2 knows "+device, func() bool { return strings.Contains(list(p[1]), `"`+device+`"`) })
+	}
+	// A push to the whole account is kept for the devices that are known, and says that the home
+	// may remember more. One to an account whose home is there does not.
+	push := func(account string) (answer string) {
+		eventually(t, "n2 knows that n3 is gone", func() bool {
+			resp, err := http.Post("http://"+p[1].internal+"/v1/messages", "application/json", strings.NewReader(`{"to":{"account":"`+account+`"},"payload":1,"ttl_ms":60000}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			text, _ := io.ReadAll(resp.Body)
+			answer = string(text)
+			return resp.StatusCode == http.StatusAccepted
+		})
+		return answer
+	}
+	if a := push(account); !strings.Contains(a, `"device":"last","outcome":"queued"`) || !strings.Contains(a, `{"outcome":"unreachable"}`) {
+		t.Errorf("a push to an account whose home is gone: %s", a)
+	}
+	if a := push(elsewhere); !strings.Contains(a, `"device":"early","outcome":"queued"`) || strings.Contains(a, "unreachable") {
+		t.Errorf("a push to an account whose home is there: %s", a)
 	}
 	p[2] = launch(2, "--set", "data="+data)
 	for _, n := range p {

@@ -126,7 +126,7 @@ func (n *node) newCluster() (err error) {
 		Now:       n.now, SteadyMS: n.steadyMS, Advertise: cluster.Addresses(n.cfg.Advertise),
 		Keeping: n.cfg.Cluster.Keep, Listing: cluster.Listing(n.cfg.Cluster.Lists),
 		DevicesMax: n.cfg.API.HTTP.DevicesMax,
-		Tracer:     n.trace, TopicAskTimeout: n.cfg.Topics.AskTimeout,
+		Tracer:     n.trace, TopicAskTimeout: n.cfg.Topics.AskTimeout, TopicAge: n.cfg.Topics.Window.Age,
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()

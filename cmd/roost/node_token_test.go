@@ -131,6 +131,31 @@ func TestTokensRefused(t *testing.T) {
 	}
 }
 
+// A device may do what its newest token permits, no more and no less.
+func TestRenewedTokenSaysWhoMaySend(t *testing.T) {
+	n, rs, ed := tokenNode(t)
+	url := "ws://" + n.public + "/ws"
+	tv := n.dial(bearer(mint(t, rs, "tv", time.Hour)), url)
+	tv.expect(map[string]any{"type": "hello"})
+	phone := n.dial(bearer(mint(t, rs, "phone", time.Hour)), url)
+	phone.expect(map[string]any{"type": "hello"})
+	for i, may := range []bool{false, true} {
+		token, err := ed.Mint(auth.Grant{Account: "alice", Device: "phone", Send: may, Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		phone.say(fmt.Sprintf(`{"type":"token","id":"new","token":%q}`, token))
+		phone.expect(map[string]any{"type": "result", "ref": "new", "status": "ok"})
+		phone.say(fmt.Sprintf(`{"type":"send","id":"s","to":{"device":"tv"},"payload":%d}`, i))
+		if may {
+			phone.expect(map[string]any{"type": "result", "ref": "s", "status": "written"})
+			tv.expect(map[string]any{"type": "message", "payload": i})
+		} else {
+			phone.expect(map[string]any{"type": "error", "ref": "s", "code": "forbidden"})
+		}
+	}
+}
+
 func TestTokenExpiresUnlessRenewed(t *testing.T) {
 	t.Parallel()
 	n, rs, ed := tokenNode(t)
@@ -145,6 +170,7 @@ func TestTokenExpiresUnlessRenewed(t *testing.T) {
 	renewed.expect(map[string]any{"type": "error", "ref": "bad"})
 	renewed.say(fmt.Sprintf(`{"type":"token","id":"good","token":%q}`, mint(t, ed, "renewed", time.Hour)))
 	renewed.expect(map[string]any{"type": "result", "ref": "good", "status": "ok"})
+	doomed.expect(map[string]any{"type": "goaway", "reason": "expired"})
 	if code, reason := doomed.closed(); code != 4002 || !strings.Contains(reason, "reconnect_ms") {
 		t.Fatalf("closed with %d %q", code, reason)
 	}

@@ -140,6 +140,7 @@ func TestEventStreamWithToken(t *testing.T) {
 	}
 	l := n.listen("http://"+n.public+"/sse?token="+mint(t, ed, "doomed", 4*time.Second), nil)
 	l.next("hello", nil)
+	l.next("goaway", map[string]any{"reason": "expired"})
 	l.end(4002)
 	for _, target := range []string{"/sse", "/sse?token=a.b.c", "/sse?account=alice&device=tv"} {
 		if status, body := n.get("http://" + n.public + target); status != 401 || !strings.Contains(body, `"code":`) {

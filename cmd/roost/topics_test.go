@@ -141,6 +141,78 @@ func (n *testNode) interested(topic, node string) {
 	})
 }
 
+// movingTopic returns a topic whose home is n1, and n3 once there is a node of that name.
+func movingTopic(t *testing.T) string {
+	t.Helper()
+	before, err := home.New([]string{"n1", "n2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		if topic := topicAt(t, fmt.Sprint("moving", i), "n3"); before.Home(home.Hash(topic)) == "n1" {
+			return topic
+		}
+	}
+	t.Fatal("no topic moves from n1 to n3")
+	return ""
+}
+
+// A topic's home moves to a node that joins. What the former one keeps is sent again all the
+// same, wherever a device asks, and with what was published since.
+func TestTopicsHomeMoves(t *testing.T) {
+	nodes := startCluster(t, 2)
+	topic := movingTopic(t)
+	watcher := nodes[1].connect("w", "w")
+	watcher.subscribes("", topic)
+	nodes[1].publish(topic, "0")
+	first := watcher.gets(topic, "0")
+	nodes[1].publish(topic, "1")
+	nodes[1].publish(topic, "2")
+	missed := []string{"1", "2"}
+
+	nodes = append(nodes, startClusterNode(t, "n3", []string{nodes[0].node.cluster.GossipAddr()}, nil))
+	for _, n := range nodes {
+		n.eventually("the home has moved", func() bool {
+			to, _ := n.node.cluster.TopicHomes().Home(topic)
+			return n.linked() == 2 && (to == "n3" || to == "" && n.node.origin.Node == "n3")
+		})
+	}
+	asks := func(complete bool) {
+		t.Helper()
+		for i, n := range nodes {
+			d := n.connect("late", fmt.Sprint(i))
+			d.subscribes(first, topic)
+			var got []string
+			m := d.read()
+			for ; m["type"] == "message"; m = d.read() {
+				got = append(got, fmt.Sprint(m["payload"]))
+			}
+			// What went with a node may be there all the same, as that of a subscriber it had.
+			if !slices.Equal(got, missed) && (complete || !slices.Equal(got, missed[:2])) || !strings.Contains(fmt.Sprint(m), fmt.Sprint("complete:", complete)) {
+				t.Errorf("at %s: %q, %v", n.node.origin.Node, got, m)
+			}
+			d.conn.Close()
+		}
+	}
+	asks(true)
+	nodes[2].publish(topic, "3")
+	missed = append(missed, "3")
+	asks(true)
+
+	// It goes, and what it kept with it: what is left is sent, and not called all.
+	if err := nodes[2].stop(); err != nil {
+		t.Fatal(err)
+	}
+	nodes = nodes[:2]
+	for _, n := range nodes {
+		n.eventually("the home has moved back", func() bool {
+			to, here := n.node.cluster.TopicHomes().Home(topic)
+			return to == "n1" || to == "" && here && n.node.origin.Node == "n1"
+		})
+	}
+	asks(false)
+}
+
 // topicAt returns a topic below another one whose home is a node of the cluster n1 to n3.
 func topicAt(t *testing.T, above, node string) string {
 	t.Helper()

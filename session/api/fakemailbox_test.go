@@ -15,6 +15,7 @@ type fakeMailbox struct {
 	n      *testNode
 	refuse session.Outcome // every push; Pending: none
 	stuck  bool            // the disk says nothing
+	lacks  bool            // a node is gone that may remember more devices
 
 	unheard mailbox.Watcher // of the last push to a disk that says nothing
 
@@ -53,7 +54,11 @@ func (b *fakeMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	for _, d := range devices {
 		b.fates[id] = append(b.fates[id], mailbox.Fate{Device: strings.Clone(d), Outcome: session.Queued, AtMS: p.SentMS})
 	}
-	w.Kept(id, len(devices), session.Pending, "")
+	why := ""
+	if b.lacks {
+		why = mailbox.ErrIncomplete.Error()
+	}
+	w.Kept(id, len(devices), session.Pending, why)
 	b.mu.Unlock()
 	for _, d := range devices {
 		k := session.Kept{ID: id, Address: session.Address{Account: p.Account, Device: d}, Kind: p.Kind, Payload: p.Payload, SentMS: p.SentMS}

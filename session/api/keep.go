@@ -241,6 +241,9 @@ func (sl *slot) answerKept(brief bool) (a answer, watched bool) {
 			}
 			sl.out = appendOutcome(sl.out, m.became[i].device, m.became[i].outcome, "")
 		}
+		if m.why != "" { // those that only a node that is gone remembers, and so their names
+			sl.out = appendOutcome(append(sl.out, ','), "", session.Unreachable, "")
+		}
 		sl.out = append(sl.out, ']')
 	}
 	a.members = sl.out
@@ -255,7 +258,12 @@ func (sl *slot) appendKeptCounts() {
 		counts[m.became[i].outcome]++
 	}
 	counts[session.Queued] += m.devices - len(m.became)
-	sl.appendCounts(&counts, m.devices)
+	total := m.devices
+	if m.why != "" { // see answerKept
+		counts[session.Unreachable]++
+		total++
+	}
+	sl.appendCounts(&counts, total)
 }
 
 // notKept says why a push is refused by the mailbox.

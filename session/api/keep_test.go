@@ -2,7 +2,9 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,8 +17,8 @@ func (a pushAnswer) said() string {
 	for _, o := range a.Outcomes {
 		text += o.Device + ":" + o.Outcome + " "
 	}
-	for outcome, n := range a.Counts {
-		text += fmt.Sprint(n, " ", outcome, " ")
+	for _, outcome := range slices.Sorted(maps.Keys(a.Counts)) {
+		text += fmt.Sprint(a.Counts[outcome], " ", outcome, " ")
 	}
 	return strings.TrimSpace(text)
 }
@@ -38,11 +40,14 @@ func TestKeep(t *testing.T) {
 		{"do not wait", fmt.Sprintf(to, "here", `,"wait":"none"`), "", 202, "", true, 0},
 		{"respond-async", fmt.Sprintf(to, "here", `,"wait":"acked"`), "respond-async", 202, "", true, 0},
 		{"account", fmt.Sprintf(all, ""), "", 200, "here:written stays:written", false, 0},
+		{"account, not all may be known", fmt.Sprintf(all, ""), "", 200, "here:written stays:written :unreachable", false, 0},
+		{"account, not all may be known, do not wait", fmt.Sprintf(all, `,"wait":"none"`), "", 202, "2 queued 1 unreachable", true, 0},
 		{"account, do not wait", fmt.Sprintf(all, `,"wait":"none"`), "", 202, "", true, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			n := newTestNode(t, nil)
 			n.connect("a", "here", takes)
+			n.mailbox.lacks = strings.Contains(tc.name, "not all")
 			if strings.HasPrefix(tc.name, "account") {
 				n.connect("a", "stays", takes)
 			}

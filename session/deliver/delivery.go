@@ -55,6 +55,7 @@ type Delivery struct {
 	sessions []*session.Session
 	index    map[session.Address]int
 	isPaced  bool
+	fanned   int // its share of the router's
 
 	// For addressees that are not connected here.
 	remotes   []remote
@@ -281,6 +282,7 @@ func (d *Delivery) unlock() {
 		d.mu.Unlock()
 		return
 	}
+	d.fannedOut()
 	d.sayCancelled()
 	d.noteEnd()
 	d.merge()

@@ -228,7 +228,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 }
 
 func TestResetLetsGo(t *testing.T) {
-	n := newNode(func(c *Config) { c.InFlightMax = 1 << 20 })
+	n := newNode(func(c *Config) { c.InFlightMax, c.FanOutMax = 1<<20, 1<<20 })
 	for i := range keptBytesMax/16 + 1 {
 		n.open(fmt.Sprint("a", i), "d", 0)
 	}

@@ -70,6 +70,7 @@ type Router struct {
 	newest   atomic.Uint64 // message id
 	acks     acks
 	paced    paced
+	fanned   atomic.Int64 // sends of pushes to topics and everybody that may be on their way
 	count    counters
 	_        [64]byte
 	scratch  sync.Pool // of *[]byte: frames whose sender does not wait
@@ -165,6 +166,8 @@ func (r *Router) many(id session.MessageID, p *Push, d *Delivery) (n int, refuse
 	switch {
 	case tooLarge:
 		refused = session.TooLarge
+	case p.To.isBroadcast() && !d.fanOut(n):
+		refused = session.Overloaded
 	case n > r.cfg.InFlightMax && !r.paced.enter(d),
 		n > 0 && !d.awaitAcks(n):
 		refused = session.Overloaded

@@ -126,6 +126,8 @@ func (d *Delivery) Sent(tag uint64, res netpoll.Result) {
 	}
 	if d.next < len(d.targets) {
 		d.pump()
+	} else if d.inFlight == 0 {
+		d.fannedOut() // acks may be awaited still
 	}
 	d.unlock()
 }

@@ -29,13 +29,15 @@ type Stats struct {
 	AcksUnknown    uint64                       `metric:"roost_deliver_acks_unknown_total" doc:"acks of a message whose others are still awaited, that came twice or before it was sent there"`
 	AcksForeign    uint64                       `metric:"roost_deliver_acks_foreign_total" doc:"acks refused because the message was for another device"`
 	AcksAwaited    uint64                       `metric:"roost_deliver_acks_awaited" doc:"device acks awaited now"`
+	FanOut         uint64                       `metric:"roost_deliver_fan_out" doc:"sends of pushes to topics and to everybody that may be on their way now"`
+	FanOutRefused  uint64                       `metric:"roost_deliver_fan_out_refused_total" doc:"pushes to topics and to everybody that were overloaded because of fan_out_max"`
 	Paced          uint64                       `metric:"roost_deliver_paced" doc:"pushes being paced now"`
 }
 
 type counters struct {
 	attempts, cancels, pingsForgotten, forwarded, taken, misrouted, collisions, seekingRefused, unsure atomic.Uint64
 
-	messages, untracked, moved, stalls, acksUnknown, acksForeign atomic.Uint64
+	fanOutRefused, messages, untracked, moved, stalls, acksUnknown, acksForeign atomic.Uint64
 
 	outcomes [session.OutcomeCount]atomic.Uint64
 }
@@ -60,6 +62,8 @@ func (r *Router) Stats() Stats {
 		AcksUnknown:    c.acksUnknown.Load(),
 		AcksForeign:    c.acksForeign.Load(),
 		AcksAwaited:    uint64(r.acks.awaited.Load()),
+		FanOut:         uint64(max(0, r.fanned.Load())),
+		FanOutRefused:  c.fanOutRefused.Load(),
 	}
 	for i := range s.Outcomes {
 		s.Outcomes[i] = c.outcomes[i].Load()

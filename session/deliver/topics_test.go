@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -69,6 +70,53 @@ func TestTopic(t *testing.T) {
 	p.Payload = []byte(`"` + strings.Repeat("x", Default().PayloadBytesMax) + `"`)
 	if _, d = n.deliver(p); !isDone(d) || d.Counts()[session.TooLarge] != 1 || len(subs.published) != 4 {
 		t.Errorf("%v, %d published", d.Counts(), len(subs.published))
+	}
+}
+
+// TestTopicsLeaveRoom: what a topic's subscribers are sent, and those of many topics at a time, stays
+// in front of a push to a device up to a limit. What is above it is overloaded, and the device is not.
+func TestTopicsLeaveRoom(t *testing.T) {
+	n := newNode(func(c *Config) { c.InFlightMax, c.FanOutMax = 8, 20 })
+	subs := &subscribers{}
+	n.AttachTopics(subs)
+	for i := range 100 {
+		subs.sessions = append(subs.sessions, n.open(fmt.Sprint("a", i), "d", 0))
+	}
+	all := subs.sessions
+	_, large := n.deliver(toTopic("many", session.WaitWritten))
+	if len(n.sockets.sent) != 8 || isDone(large) {
+		t.Fatalf("%d sends of a topic of 100", len(n.sockets.sent))
+	}
+	// Topics of six are not paced, but there is an end to them: 8+6+6.
+	subs.sessions = all[:6]
+	var few []*Delivery
+	for range 4 {
+		_, d := n.deliver(toTopic("few", session.WaitAcked))
+		few = append(few, d)
+	}
+	if len(n.sockets.sent) != 20 || n.Stats().FanOut != 20 || n.Stats().FanOutRefused != 2 {
+		t.Errorf("%d sends, %+v", len(n.sockets.sent), n.Stats())
+	}
+	for i, d := range few {
+		if over := i >= 2; isDone(d) != over || over && d.Counts()[session.Overloaded] != 6 {
+			t.Errorf("push %d: %v", i, d.Counts())
+		}
+	}
+	_, one := n.deliver(to("a50", "d", session.WaitWritten))
+	if len(n.sockets.sent) != 21 {
+		t.Fatalf("the device has to wait behind %d sends", len(n.sockets.sent))
+	}
+	_, account := n.deliver(to("a50", "", session.WaitWritten))
+	// What is written makes room, though acks are awaited.
+	n.sockets.settle(netpoll.ResultWritten)
+	if !isDone(large) || !isDone(one) || !isDone(account) || isDone(few[0]) || n.Stats().FanOut != 0 {
+		t.Errorf("%v %v %v, %d still on their way", large.Counts(), one.Counts(), few[0].Counts(), n.Stats().FanOut)
+	}
+	few[0].Expire()
+	_, next := n.deliver(toTopic("few", session.WaitWritten))
+	next.Expire() // before anything is written
+	if n.sockets.settle(netpoll.ResultWritten); n.Stats().FanOut != 0 {
+		t.Errorf("%d stay for ever", n.Stats().FanOut)
 	}
 }
 

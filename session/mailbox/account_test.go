@@ -81,6 +81,42 @@ func TestAccountCannotBeListed(t *testing.T) {
 	}
 }
 
+// mostly knows one device, and that a node which is gone may know more.
+type mostly struct{ device string }
+
+func (d mostly) Devices(_ string, dst []string) ([]string, error) {
+	return append(dst, d.device), ErrIncomplete
+}
+
+// hearer notes what a push's watcher is told first.
+type hearer struct {
+	*world
+	why []string
+}
+
+func (h *hearer) Kept(id session.ID, devices int, refused session.Outcome, why string) {
+	h.why = append(h.why, fmt.Sprintf("%d %v: %s", devices, refused, why))
+	h.world.Kept(id, devices, refused, why)
+}
+
+// TestAccountIsNotKnownWhole: who pushes is told, and the devices that are known get it.
+func TestAccountIsNotKnownWhole(t *testing.T) {
+	w := newWorld(testConfig())
+	w.mailbox.directory = mostly{"d"}
+	h := &hearer{world: w}
+	for _, brief := range []bool{false, true} {
+		w.mailbox.Post(&Push{Account: "a", Payload: []byte("x"), ExpiresMS: w.mailbox.now() + 1000, Brief: brief}, h)
+	}
+	w.settle()
+	want := "1 pending: " + ErrIncomplete.Error()
+	if len(h.why) != 2 || h.why[0] != want || h.why[1] != want || w.mailbox.Stats().Incomplete != 2 {
+		t.Errorf("%q, %d counted; want %q twice", h.why, w.mailbox.Stats().Incomplete, want)
+	}
+	if n := w.mailbox.Missed(address("d")); n != 2 {
+		t.Errorf("%d wait for the device that is known", n)
+	}
+}
+
 // TestFirst has one of three devices acknowledge a message of which that is enough; one of
 // the others has been sent it. A crash comes before the others hear of it, or does not.
 func TestFirst(t *testing.T) {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -61,6 +62,10 @@ func (g *gate) work(w *worker) {
 func (q *post) expand(w *worker) {
 	m, s := q.mailbox, q.shard
 	devices, err := m.directory.Devices(q.message.Account, w.devices[:0])
+	if q.incomplete = errors.Is(err, ErrIncomplete); q.incomplete {
+		m.count.incomplete.Add(1)
+		err = nil
+	}
 	slices.Sort(devices)
 	devices = slices.Compact(devices)
 	w.devices = devices

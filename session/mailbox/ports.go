@@ -1,6 +1,10 @@
 package mailbox
 
-import "github.com/roostpush/roost/session"
+import (
+	"errors"
+
+	"github.com/roostpush/roost/session"
+)
 
 // Ports are the outside that a Mailbox works on. Where a method does not say otherwise it
 // must not block, may be called from any goroutine, and is called with no lock held.
@@ -91,9 +95,14 @@ type Presence interface {
 
 // Directory knows which devices an account has.
 type Directory interface {
-	// Devices appends those that are connected or remembered. It may block.
+	// Devices appends those that are connected or remembered. It may block. With ErrIncomplete
+	// what it returns is all that can be known now.
 	Devices(account string, dst []string) ([]string, error)
 }
+
+// ErrIncomplete says that a list of devices may lack some: a node is gone that may have known
+// more. A push is kept for those on the list, and its watcher told.
+var ErrIncomplete = errors.New("a node is gone that may remember more devices of the account")
 
 // Canceller tells a device what it need not show any more.
 type Canceller interface {

@@ -35,6 +35,8 @@ type post struct {
 	places  []place        // where each is kept
 	refused []string       // devices without room
 
+	incomplete bool // there may be others that nobody here can name
+
 	stored func(error) // hears from the store
 }
 
@@ -226,7 +228,11 @@ func (q *post) keepLocked() {
 		if !q.brief { // before Kept tells the id, so that Unwatch finds it
 			m.watches.add(q.id, q.watcher, len(q.list))
 		}
-		q.watcher.Kept(q.id, len(q.list), session.Pending, "")
+		why := ""
+		if q.incomplete {
+			why = ErrIncomplete.Error()
+		}
+		q.watcher.Kept(q.id, len(q.list), session.Pending, why)
 	}
 	for _, device := range q.refused {
 		m.store.Note(session.Address{Account: q.list[0].Account, Device: device}, q.id, session.Overloaded, m.now())

@@ -28,7 +28,8 @@ type Push struct {
 // call the mailbox.
 type Watcher interface {
 	// Kept says that the push is on disk, for so many devices, and a promise from now on:
-	// refused is Pending. Or that it is not and never will be: refused says which outcome
+	// refused is Pending, and why is empty unless others may have been left out that only a node
+	// that is gone remembers. Or that it is not and never will be: refused says which outcome
 	// that is, why names the limit or fault for people.
 	Kept(id session.ID, devices int, refused session.Outcome, why string)
 	// Became is the outcome of one device now: Queued while it waits, Written once the

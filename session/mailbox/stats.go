@@ -29,6 +29,7 @@ type Stats struct {
 	RefusedAccount uint64 `metric:"roost_mailbox_refused_account_total" doc:"pushes refused by account_devices_max"`
 	RefusedPending uint64 `metric:"roost_mailbox_refused_pending_total" doc:"pushes refused by pending_max or pending_bytes_max"`
 	Unstored       uint64 `metric:"roost_mailbox_unstored_total" doc:"pushes refused because the store did not take them"`
+	Incomplete     uint64 `metric:"roost_mailbox_incomplete_total" doc:"pushes to an account kept although a node is gone that may remember more of its devices: unreachable is among their outcomes"`
 	Unlisted       uint64 `metric:"roost_mailbox_unlisted_total" doc:"pushes to an account refused because its devices could not be listed"`
 
 	AcksUnknown  uint64 `metric:"roost_mailbox_acks_unknown_total" doc:"acks for a message that did not wait for the device: another's, unknown or settled already"`
@@ -48,9 +49,9 @@ type Stats struct {
 }
 
 type counters struct {
-	kept, attempts, direct, written, passed, late, pauses, turnless, collapsed, missing atomic.Uint64
-	refused, refusedNode, refusedDevice, refusedAccount, refusedPending                 atomic.Uint64
-	unstored, unlisted, acksUnknown, through, reads, learned, unread, missedUnread      atomic.Uint64
+	kept, attempts, direct, written, passed, late, pauses, turnless, collapsed, missing        atomic.Uint64
+	refused, refusedNode, refusedDevice, refusedAccount, refusedPending                        atomic.Uint64
+	unstored, unlisted, incomplete, acksUnknown, through, reads, learned, unread, missedUnread atomic.Uint64
 
 	outcomes [session.OutcomeCount]atomic.Uint64
 }
@@ -64,7 +65,7 @@ func (m *Mailbox) Stats() Stats {
 		Collapsed: c.collapsed.Load(), Missing: c.missing.Load(),
 		Refused: c.refused.Load(), RefusedNode: c.refusedNode.Load(), RefusedDevice: c.refusedDevice.Load(),
 		RefusedAccount: c.refusedAccount.Load(), RefusedPending: c.refusedPending.Load(),
-		Unstored: c.unstored.Load(), Unlisted: c.unlisted.Load(), AcksUnknown: c.acksUnknown.Load(), Through: c.through.Load(),
+		Unstored: c.unstored.Load(), Unlisted: c.unlisted.Load(), Incomplete: c.incomplete.Load(), AcksUnknown: c.acksUnknown.Load(), Through: c.through.Load(),
 		Reads: c.reads.Load(), Learned: c.learned.Load(), Unread: c.unread.Load(), MissedUnread: c.missedUnread.Load(),
 		Waiting: uint64(m.waiting.Load()), WaitingBytes: uint64(m.waitingBytes.Load()),
 		Devices: uint64(m.boxes.Load()), Pending: uint64(m.pending.Load()),

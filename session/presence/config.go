@@ -7,7 +7,7 @@ import (
 
 // Config holds the limits of presence. It is read once, by New.
 type Config struct {
-	Grace time.Duration `yaml:"grace" doc:"time for which a device must be gone before others are told that it is offline; a phone that changes its network is back within it. Only above protocol.reconnect_max does it cover every device that follows a goaway"`
+	Grace time.Duration `yaml:"grace" doc:"time for which a device must be gone before others are told that it is offline. Unless it is set it is the longest that a device may be told to wait, by protocol.reconnect_max or drain.reconnect_max, and 3s to connect: who comes back as it was told has not gone, nor has a phone that changes its network"`
 
 	WatchersMax        int `yaml:"watchers_max" doc:"sessions of this node that may watch presence, count; each costs some 300 bytes, and 120 more for each other device of its account. Beyond it subscribe is answered overloaded"`
 	AccountWatchersMax int `yaml:"account_watchers_max" doc:"of those the sessions of one account, count: every change is told to each of them"`
@@ -20,10 +20,14 @@ type Config struct {
 	QuestionsMax    int `yaml:"questions_max" doc:"accounts whose devices' names are being asked for at other nodes at one moment, count; a node that does not answer keeps its place for 2 s"`
 }
 
+// ConnectTime is how long a device may take to connect once it tries: a phone that changes its
+// network is back within it.
+const ConnectTime = 3 * time.Second
+
 // Default returns the configuration of a node that nobody configured.
 func Default() Config {
 	return Config{
-		Grace:       3 * time.Second,
+		Grace:       ConnectTime, // above what the longest wait is told to be, which package presence does not know
 		WatchersMax: 50_000, AccountWatchersMax: 256, DevicesMax: 1000, EntriesMax: 500_000,
 		EventsMax: 128, EventsPerTick: 500, AccountsPerTick: 1000, QuestionsMax: 256,
 	}

@@ -99,7 +99,8 @@ func (g *Gate) rawMessage(c *netpoll.Conn, s *session.Session, op netpoll.Op, pa
 }
 
 // ack passes on which messages the device has. One that nobody waits for any more, or
-// that is somebody else's, is said to be unknown: the rest still counts.
+// that is somebody else's, is said to be unknown: the rest still counts. It is answered if it
+// has an id, as every frame is.
 func (g *Gate) ack(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	unknown := 0
 	for _, text := range f.IDs {
@@ -115,6 +116,10 @@ func (g *Gate) ack(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	// It was asked for: a device that acks a whole mailbox must not be refused for its rate,
 	// or would get the rest once more.
 	s.RateTAT -= g.emission()
+	if len(f.Ref) > 0 {
+		var scratch [256]byte
+		c.Reply(netpoll.OpText, wire.AppendResult(scratch[:0], f.Ref, wire.StatusOK))
+	}
 }
 
 // acked passes on that the device has the message of that id: to whom waits for it in
@@ -130,7 +135,7 @@ func (g *Gate) ackedID(s *session.Session, id session.ID) bool {
 
 // devices answers with the account's devices, from the store and so from the pool.
 func (g *Gate) devices(c *netpoll.Conn, s *session.Session, ref []byte) {
-	if s.Asking {
+	if s.Flags&session.Asking != 0 {
 		g.refuseFrame(c, ref, session.Overloaded.String(), "the question before this one is not answered yet")
 		return
 	}
@@ -149,17 +154,19 @@ func (g *Gate) devices(c *netpoll.Conn, s *session.Session, ref []byte) {
 			frame = wire.AppendResultClose(frame)
 		}
 		g.reactor.Do(id, func(c *netpoll.Conn) {
-			s.Asking = false
+			s.Flags &^= session.Asking
 			c.Reply(netpoll.OpText, frame)
 		})
 	})
-	s.Asking = ok
 	if !ok {
 		g.refuseFrame(c, ref, session.Overloaded.String(), "too many questions are waiting")
+		return
 	}
+	s.Flags |= session.Asking // the task that ends it is this loop's, too
 }
 
-// renew takes a new token in band: same account and device, or an error.
+// renew takes a new token in band: same account and device, or an error. From then on the
+// device may do what that one permits.
 func (g *Gate) renew(c *netpoll.Conn, s *session.Session, f *wire.DeviceFrame) {
 	if g.AuthNone {
 		c.Reply(netpoll.OpText, wire.AppendResult(nil, f.Ref, wire.StatusOK))
@@ -190,6 +197,7 @@ func (g *Gate) renewed(c *netpoll.Conn, s *session.Session, ref []byte, claims *
 		g.refuseFrame(c, ref, session.Forbidden.String(), "the token is of another account or device")
 	default:
 		s.ExpiresMS = claims.ExpiresMS
+		permitSending(s, claims)
 		if g.Topics != nil {
 			g.Topics.Permit(s, claims.Topics)
 		}

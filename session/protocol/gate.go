@@ -240,10 +240,8 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 	s.Conn = uint64(c.ID())
 	s.OpenedMS = g.Now().UnixMilli()
 	s.ExpiresMS = claims.ExpiresMS
-	if claims.Send {
-		s.Permissions |= session.MaySend
-	}
-	s.Permissions |= offer.speaks
+	permitSending(s, claims)
+	s.Permissions = offer.speaks
 	if g.cfg.Lifetime {
 		span := (g.cfg.LifetimeMax - g.cfg.LifetimeMin) / time.Second
 		s.LifetimeS = uint32(g.cfg.LifetimeMin/time.Second) + uint32(rand.Int64N(int64(span)+1))
@@ -264,6 +262,14 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 		g.endSubscriptions(displaced)
 		g.counters.displaced.Add(1)
 		g.reactor.Close(netpoll.ConnID(displaced.Conn), CloseReplaced, "replaced by a newer connection of this device")
+	}
+}
+
+// permitSending notes whether a session's token lets it message the account's other devices.
+func permitSending(s *session.Session, claims *auth.Claims) {
+	s.Flags &^= session.MaySend
+	if claims.Send {
+		s.Flags |= session.MaySend
 	}
 }
 
@@ -345,25 +351,28 @@ func (g *Gate) setAlarm(c *netpoll.Conn, s *session.Session) {
 }
 
 // Alarm ends what is over: an expired token at once, a lifetime after a goaway and a
-// grace.
+// grace. A device that is not to be seen out slowly is told goaway as well, for clients that
+// look at nothing else.
 func (g *Gate) Alarm(c *netpoll.Conn) {
 	s := c.Context().(*session.Session)
 	now := g.Now().UnixMilli()
 	if s.ExpiresMS != 0 && now >= s.ExpiresMS {
 		g.counters.expired.Add(1)
-		c.Close(CloseExpired, g.reconnectReason())
+		wait := g.reconnectMS()
+		tell(c, s, wire.ServerGoaway, wire.AppendGoaway(nil, wire.GoawayExpired, wait))
+		c.Close(CloseExpired, string(wire.AppendReconnect(nil, wait)))
 		return
 	}
 	if s.LifetimeS == 0 || now < s.OpenedMS+int64(s.LifetimeS)*1000 {
 		g.setAlarm(c, s) // the clock was set back, or the token renewed
 		return
 	}
-	if s.Leaving {
+	if s.Flags&session.Leaving != 0 {
 		c.Close(CloseLifetime, g.reconnectReason())
 		return
 	}
 	g.counters.lifetimes.Add(1)
-	s.Leaving = true
+	s.Flags |= session.Leaving
 	s.LifetimeS += uint32(g.cfg.LifetimeGrace / time.Second)
 	tell(c, s, wire.ServerGoaway, wire.AppendGoaway(nil, wire.GoawayLifetime, g.reconnectMS()))
 	g.setAlarm(c, s)

@@ -98,6 +98,22 @@ func TestAcksFindTheirKeeper(t *testing.T) {
 	}
 }
 
+// TestAckWithAnIDIsAnswered as every frame with one is: by ok, or by what was refused.
+func TestAckWithAnIDIsAnswered(t *testing.T) {
+	for frame, want := range map[string]string{
+		`{"type":"ack","id":"a","ids":["n.3.8","n.2.9"]}`: `{"type":"result","ref":"a","status":"ok"}`,
+		`{"type":"ack","id":2,"ids":["n.3.8","n.3.9"]}`:   `{"type":"error","ref":2,"code":"unknown_message"`,
+		`{"type":"ack","ids":["n.3.8"]}`:                  "",
+	} {
+		g, _ := mailGate()
+		d, _ := connectGreeted(t, g, 0)
+		d.Feed(say(frame))
+		if out := string(d.Output()); !strings.Contains(out, want) || want == "" && out != "" {
+			t.Errorf("%s: %q, want %s", frame, out, want)
+		}
+	}
+}
+
 // TestPongAcks: the pong of a roost.raw device carries the id that its ping did.
 func TestPongAcks(t *testing.T) {
 	g, m := mailGate()

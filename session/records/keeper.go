@@ -253,6 +253,18 @@ func (k *Keeper) IsHolding(node string) bool {
 	return !up || holding
 }
 
+// HeldAtLast reports whether a node whose link has ended had on its disk what belongs
+// elsewhere, as far as it has said.
+func (k *Keeper) HeldAtLast(node string) bool {
+	q := (*k.queues.Load())[node]
+	if q == nil {
+		return true
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.held || q.holding
+}
+
 // Queued returns the bytes that wait for an answer.
 func (k *Keeper) Queued() (bytes int) {
 	for _, q := range *k.queues.Load() {

@@ -23,6 +23,7 @@ type queue struct {
 	told    bool   // what it was told last: that this node holds what belongs elsewhere
 	lost    uint64 // of the facts that were lost here, those that it was told of
 	holding bool   // what it said last
+	held    bool   // and that was so when the last link ended
 	batches []*batch
 }
 
@@ -126,6 +127,9 @@ func (q *queue) take(ref uint64) *batch {
 func (q *queue) link(up bool) (all []*batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !up {
+		q.held = q.holding
+	}
 	q.up, q.told, q.holding, q.lost = up, false, false, 0
 	all, q.batches = q.batches, nil
 	return all

@@ -52,7 +52,7 @@ func TestSendAllocatesNothing(t *testing.T) {
 func benchNode() (*relay.Relay[*deliver.Delivery], *session.Session) {
 	reg := session.NewRegistry()
 	phone, tv := session.New("alice", "phone"), session.New("alice", "tv")
-	phone.Permissions = session.MaySend
+	phone.Flags = session.MaySend
 	reg.Open(phone)
 	reg.Open(tv)
 	router := deliver.NewRouter(deliver.Default(), session.Origin{Node: "n", Epoch: 1}, reg, blackHole{}, nil)

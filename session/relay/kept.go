@@ -35,6 +35,8 @@ type Keeper interface {
 // Watcher hears of one kept message: Kept once, then Became as often as a device's outcome
 // changes. The mailbox may hold locks: neither calls it back.
 type Watcher interface {
+	// Kept says that m is a promise, with a reason if some device may have been left out; or why
+	// not.
 	Kept(id session.ID, devices int, refused session.Outcome, why string)
 	Became(id session.ID, device string, o session.Outcome)
 }
@@ -47,7 +49,7 @@ type promises struct {
 	waiting *atomic.Int64 // messages of either kind whose senders await results
 
 	mu      sync.Mutex
-	list    []*promise   // in the order of deadlines, since all wait equally long
+	list    []*promise   // those that wait, and what was answered since the last sweep
 	leaving []session.ID // need not be watched any more
 }
 
@@ -64,7 +66,8 @@ type promise struct {
 
 	mu      sync.Mutex
 	id      session.ID
-	devices int // 0: it is not kept yet
+	devices int  // 0: it is not kept yet
+	lacks   bool // there may be devices that only a node that is gone remembers
 	became  []fate
 }
 
@@ -102,13 +105,18 @@ func (r *Relay[D]) keep(sender *session.Session, f *wire.DeviceFrame, nowMS int6
 
 // sweep tells the senders whose time is over, and stops watching what was answered.
 func (s *promises) sweep(nowMS int64) {
+	var due []*promise
 	s.mu.Lock()
-	n := 0
-	for n < len(s.list) && (s.list[n].answered.Load() || s.list[n].deadlineMS <= nowMS) {
-		n++
-	}
-	due := slices.Clone(s.list[:n])
-	s.list = slices.Delete(s.list, 0, n)
+	s.list = slices.DeleteFunc(s.list, func(p *promise) bool {
+		if p.answered.Load() {
+			return true // else one that waits long would keep all behind it
+		}
+		if p.deadlineMS > nowMS {
+			return false
+		}
+		due = append(due, p)
+		return true
+	})
 	s.mu.Unlock()
 	for _, p := range due {
 		p.expire()
@@ -143,7 +151,7 @@ func (p *promise) Kept(id session.ID, devices int, refused session.Outcome, why 
 	case p.answered.Load(): // too late for the sender, and nobody listens
 		p.of.leave(id)
 	default:
-		p.id, p.devices = id, devices
+		p.id, p.devices, p.lacks = id, devices, why != ""
 		p.settle()
 	}
 }
@@ -218,7 +226,7 @@ func (p *promise) answer(frame []byte) {
 // known. One device's status is its outcome; the others' is the one they share, or ok.
 func (p *promise) result(rest session.Outcome) []byte {
 	status := rest
-	same := true
+	same := !p.lacks // unreachable is among the outcomes, as of messages that are not kept
 	for i, f := range p.became {
 		if i == 0 && len(p.became) >= p.devices {
 			status = f.outcome

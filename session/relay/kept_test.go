@@ -32,6 +32,7 @@ type event struct {
 	device  string
 	outcome session.Outcome
 	devices int
+	why     string
 }
 
 func said(w relay.Watcher, e event) {
@@ -39,7 +40,7 @@ func said(w relay.Watcher, e event) {
 	if e.device != "" {
 		w.Became(id, e.device, e.outcome)
 	} else {
-		w.Kept(id, e.devices, e.outcome, "a limit")
+		w.Kept(id, e.devices, e.outcome, e.why)
 	}
 }
 
@@ -59,13 +60,14 @@ func TestKept(t *testing.T) {
 		"written, not acked": {`"id":1,"wait":"acked",` + one, []event{kept(1), became("tv", session.Written)}, ``},
 		"acked": {`"id":1,"wait":"acked",` + one, []event{kept(1), became("tv", session.Written), became("tv", session.Acked)},
 			`1 {"type":"result","ref":1,"status":"acked"}`},
-		"full":        {`"id":1,` + one, []event{{outcome: session.Overloaded}}, `1 {"type":"error","ref":1,"code":"overloaded","detail":"a limit"}`},
+		"full":        {`"id":1,` + one, []event{{outcome: session.Overloaded, why: "a limit"}}, `1 {"type":"error","ref":1,"code":"overloaded","detail":"a limit"}`},
 		"no others":   {`"id":1,` + others, []event{{outcome: session.Offline}}, `1 {"type":"result","ref":1,"status":"offline","devices":[]}`},
 		"some":        {`"id":1,` + others, []event{kept(2), became("tv", session.Written)}, ``},
 		"others":      {`"id":1,` + others, []event{kept(2), became("tv", session.Written), became("raw", session.Queued)}, `1 {"type":"result","ref":1,"status":"ok","devices":[{"device":"tv","outcome":"written"},{"device":"raw","outcome":"queued"}]}`},
 		"alike":       {`"id":1,` + others, []event{kept(2), became("tv", session.Queued), became("raw", session.Queued)}, `1 {"type":"result","ref":1,"status":"queued","devices":[{"device":"tv","outcome":"queued"},{"device":"raw","outcome":"queued"}]}`},
+		"not all":     {`"id":1,` + others, []event{{devices: 1, why: "a node is gone"}, became("tv", session.Queued)}, `1 {"type":"result","ref":1,"status":"ok","devices":[{"device":"tv","outcome":"queued"}]}`},
 		"no id":       {one, []event{kept(1), became("tv", session.Written)}, ``},
-		"no id, full": {one, []event{{outcome: session.Overloaded}}, `1 {"type":"error","code":"overloaded","detail":"a limit"}`},
+		"no id, full": {one, []event{{outcome: session.Overloaded, why: "a limit"}}, `1 {"type":"error","code":"overloaded","detail":"a limit"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAccount(nil)

@@ -115,7 +115,7 @@ func (r *Relay[D]) relay(to session.Address, m session.Message, wait session.Wai
 // SendRaw carries a frame of a roost.raw device to the account's others. Nothing is
 // answered, since such a device gets payloads only: a refusal is counted, and false.
 func (r *Relay[D]) SendRaw(sender *session.Session, kind session.Kind, payload []byte, nowMS int64) bool {
-	if sender.Permissions&session.MaySend == 0 || len(payload) > r.cfg.PayloadBytesMax {
+	if sender.Flags&session.MaySend == 0 || len(payload) > r.cfg.PayloadBytesMax {
 		r.count.refused.Add(1)
 		return false
 	}
@@ -128,7 +128,7 @@ func (r *Relay[D]) SendRaw(sender *session.Session, kind session.Kind, payload [
 // refusal says why a frame is not carried; code is empty if it is.
 func (r *Relay[D]) refusal(sender *session.Session, f *wire.DeviceFrame) (code, detail string) {
 	switch {
-	case sender.Permissions&session.MaySend == 0:
+	case sender.Flags&session.MaySend == 0:
 		return session.Forbidden.String(), "the token does not permit sending"
 	case f.ToAccount != nil && string(f.ToAccount) != sender.Account:
 		return session.Forbidden.String(), "a device may send to devices of its own account only"

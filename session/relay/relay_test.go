@@ -89,18 +89,18 @@ func newAccount(change func(*relay.Config)) *account {
 	a.mailbox = new(mailbox)
 	a.relay = relay.New(cfg, a.router, a.mailbox, a.sockets, func() *deliver.Delivery { return new(deliver.Delivery) })
 	conn := uint64(0)
-	open := func(account, device string, p session.Permissions) *session.Session {
+	open := func(account, device string, may session.Flags, speaks session.Permissions) *session.Session {
 		s := session.New(account, device)
 		conn++
-		s.Conn, s.Permissions = conn, p
+		s.Conn, s.Flags, s.Permissions = conn, may, speaks
 		a.reg.Open(s)
 		return s
 	}
-	a.phone = open("alice", "phone", session.MaySend)
-	a.tv = open("alice", "tv", session.MaySend)
-	a.raw = open("alice", "raw", session.MaySend|session.Raw)
-	a.mute = open("carol", "mute", 0)
-	a.someoneBy = open("bob", "tv", session.MaySend)
+	a.phone = open("alice", "phone", session.MaySend, 0)
+	a.tv = open("alice", "tv", session.MaySend, 0)
+	a.raw = open("alice", "raw", session.MaySend, session.Raw)
+	a.mute = open("carol", "mute", 0, 0)
+	a.someoneBy = open("bob", "tv", session.MaySend, 0)
 	return a
 }
 

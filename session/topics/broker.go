@@ -17,8 +17,8 @@ type Sockets interface {
 
 // Others are the other nodes. None of their methods blocks.
 type Others interface {
-	// Home says whether this node keeps the window of a topic and, if not, which one does;
-	// empty: none that can be reached.
+	// Home says whether this node keeps the window of a topic, and which other one does;
+	// empty: none that can be reached. While a home moves both may.
 	Home(topic string) (node string, here bool)
 	// Told calls f once, by any goroutine and maybe before it returns: when the others know
 	// of all topics that have subscribers here by now, or have had time enough; all says
@@ -169,7 +169,7 @@ func (b *Broker) AppendNodes(dst []string, topic string) []string {
 		return dst
 	}
 	first := len(dst)
-	if node, here := b.others.Home(topic); !here && node != "" {
+	if node, _ := b.others.Home(topic); node != "" {
 		dst = append(dst, node)
 	}
 	return b.interests.append(dst, first, topic)
@@ -187,7 +187,7 @@ func (b *Broker) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-b.asked:
-			b.look(r)
+			b.work(r)
 		}
 	}
 }

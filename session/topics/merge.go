@@ -13,8 +13,9 @@ import (
 const slackMS = 2000
 
 // merge makes one of what several nodes keep of some topics since a message. A topic has
-// one home, so at most one of them has that message and can say what came after it; of the
-// others it is what was sent later, by their clocks.
+// one home, and had another one before the members changed, so hardly ever more than one of
+// them has that message and can say what came after it; of the others it is what was sent
+// later, by their clocks.
 func merge(list []Replay) (p Replay) {
 	if len(list) == 1 {
 		return list[0]

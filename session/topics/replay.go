@@ -14,7 +14,8 @@ import (
 //
 //	replaySince  on the loop: the session waits at its topics, and what is published to
 //	             them from now on is held back for it
-//	look         Run: what came after that message is looked up, here and on other nodes
+//	look         Run: what came after that message is asked for at other nodes
+//	gather       Run, once they have answered: it is looked up here as well, and put together
 //	finish       it is sent, then what was held back, then the result; and in the moment in
 //	             which nothing is held back any more the session becomes a subscriber
 //
@@ -31,7 +32,12 @@ type replay struct {
 	verdicts []verdict
 	patterns []string // those that were not refused
 
-	awaits []*entry // in which it waits; of the subscriptions' lock
+	answered bool     // by the other nodes; this and what follows is Run's
+	answers  []Replay // what they have
+	lacking  bool     // one of them did not say
+
+	awaits   []*entry // in which it waits; of the subscriptions' lock, as verdicts are from here on
+	narrowed bool     // a new token does not permit all of it
 
 	mu       sync.Mutex
 	held     []*Retained
@@ -109,6 +115,31 @@ func (x *subscriptions) withdrawLocked(r *replay, pattern string) bool {
 	return true
 }
 
+// narrowLocked ends the waiting at what a new token does not permit, and has the result say so.
+func (x *subscriptions) narrowLocked(r *replay, permitted []string) (ended int) {
+	for i := range r.verdicts {
+		v := &r.verdicts[i]
+		if v.refused != session.Pending || coversAny(permitted, v.pattern) {
+			continue
+		}
+		v.refused, r.narrowed = session.Forbidden, true
+		if x.withdrawLocked(r, v.pattern) {
+			ended++
+		}
+	}
+	return ended
+}
+
+// mayHave reports whether a session may still be sent what was published to a topic that it
+// asked for.
+func (x *subscriptions) mayHave(r *replay, topic string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return !r.narrowed || slices.ContainsFunc(r.verdicts, func(v verdict) bool {
+		return v.refused == session.Pending && Covers(v.pattern, topic)
+	})
+}
+
 // dropLocked ends the waiting of a session that is over.
 func (x *subscriptions) dropLocked(r *replay) {
 	for _, e := range r.awaits {
@@ -118,8 +149,7 @@ func (x *subscriptions) dropLocked(r *replay) {
 	r.awaits = nil
 }
 
-// joinAwaitedLocked makes a session that waited a subscriber, unless it is over or its new
-// token does not permit that any more.
+// joinAwaitedLocked makes a session that waited a subscriber, unless it is over.
 func (x *subscriptions) joinAwaitedLocked(r *replay) {
 	h := x.holders[r.session]
 	if h == nil {
@@ -127,9 +157,7 @@ func (x *subscriptions) joinAwaitedLocked(r *replay) {
 	}
 	h.replays = slices.DeleteFunc(h.replays, func(other *replay) bool { return other == r })
 	for _, e := range r.awaits {
-		if x.everything || coversAny(h.permitted, e.pattern) {
-			x.joinLocked(r.session, h, e.pattern)
-		}
+		x.joinLocked(r.session, h, e.pattern)
 		delete(e.awaiting, r)
 		x.endLocked(e)
 	}
@@ -163,38 +191,55 @@ func (r *replay) take() (held []*Retained) {
 	return held
 }
 
-// look finds what came after the message, here and with the others.
-func (b *Broker) look(r *replay) {
-	if b.others == nil {
-		b.finish(r, b.window.since(r.patterns, r.since, b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax))
-		return
+// work goes on with a frame.
+func (b *Broker) work(r *replay) {
+	switch {
+	case b.others == nil:
+		b.finish(r, b.Since(r.patterns, r.since))
+	case r.answered:
+		b.finish(r, b.gather(r))
+	default:
+		b.look(r)
 	}
+}
+
+// look asks other nodes what came after the message. Whoever answers last may be the reader of
+// a link, which has others to serve: what is to be done then is done by Run.
+func (b *Broker) look(r *replay) {
 	b.others.Ask(r.patterns, r.since, func(list []Replay, lacking bool) {
-		if own, ok := b.Since(r.patterns, r.since); ok {
-			list = append(list, own)
-		}
-		p := merge(list)
-		p.Complete = p.Complete && !lacking
-		if p.cut(b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax) {
-			p.Complete = false
-		}
-		b.finish(r, p)
+		r.answered, r.answers, r.lacking = true, list, lacking
+		b.asked <- r // there is room still for all that are counted
 	})
 }
 
-// Since returns what the window of this node has of topics since a message; false: it is
-// the home of none of them. It may look at all that is kept, so it is not for loops.
-func (b *Broker) Since(patterns []string, id session.ID) (p Replay, ok bool) {
-	var own []string
+// gather makes one of what the other nodes have and this one.
+func (b *Broker) gather(r *replay) Replay {
+	list := r.answers
+	if own := b.own(r.patterns); len(own) > 0 {
+		list = append(list, b.Since(own, r.since))
+	}
+	p := merge(list)
+	p.Complete = p.Complete && !r.lacking
+	if p.cut(b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax) {
+		p.Complete = false
+	}
+	return p
+}
+
+// own returns the patterns of which this node may keep something: it is their home, or was.
+func (b *Broker) own(patterns []string) (own []string) {
 	for _, pattern := range patterns {
-		if strings.HasSuffix(pattern, wildcard) || b.isHome(pattern) {
+		if strings.HasSuffix(pattern, wildcard) || b.isHome(pattern) || b.window.has(pattern) {
 			own = append(own, pattern)
 		}
 	}
-	if len(own) == 0 {
-		return p, false
-	}
-	return b.window.since(own, id, b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax), true
+	return own
+}
+
+// Since returns what the window of this node has of topics since a message. It may look at all
+// that is kept, so it is not for loops.
+func (b *Broker) Since(patterns []string, id session.ID) Replay {
+	return b.window.since(patterns, id, b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax)
 }
 
 // finish sends what came since, and has the session be a subscriber.
@@ -204,7 +249,7 @@ func (b *Broker) finish(r *replay, p Replay) {
 	put := func(list []*Retained) {
 		for _, m := range list {
 			id := session.ID{Origin: m.Origin, Number: m.ID}
-			if _, twice := sent[id]; twice {
+			if _, twice := sent[id]; twice || !b.subs.mayHave(r, m.Topic) {
 				continue
 			}
 			sent[id] = struct{}{}

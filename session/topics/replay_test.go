@@ -48,7 +48,7 @@ func TestReplayComesBeforeWhatIsNew(t *testing.T) {
 	if _, to := n.publish("news.eu", "6"); to != "other" {
 		t.Errorf("goes to %q", to)
 	}
-	n.look(<-n.asked)
+	n.work(<-n.asked)
 	_, to := n.publish("news.eu", "7")
 	want := `[3 6 {"type":"result","ref":7,"status":"ok","topics":[{"topic":"news.*","status":"ok","complete":true}]}]`
 	if got := fmt.Sprint(texts(t, n.sockets.take(s))); got != want || to != "other s" {
@@ -56,7 +56,7 @@ func TestReplayComesBeforeWhatIsNew(t *testing.T) {
 	}
 	// An id that is not there: all there is, and that it may be too little.
 	n.say(t, s, since("n.1.77", "weather", "nothing"))
-	n.look(<-n.asked)
+	n.work(<-n.asked)
 	want = `[4 {"type":"result","ref":7,"status":"ok","topics":[{"topic":"weather","status":"ok","complete":false},{"topic":"nothing","status":"ok","complete":false}]}]`
 	if got := fmt.Sprint(texts(t, n.sockets.take(s))); got != want {
 		t.Errorf("%s\nwant %s", got, want)
@@ -82,7 +82,7 @@ func TestReplayOfWhatIsOver(t *testing.T) {
 			n.Permit(s, []string{"x"})
 			n.say(t, s, since("n.1.1", "x"))
 			tc.during(n, s)
-			n.look(<-n.asked)
+			n.work(<-n.asked)
 			if _, to := n.publish("x", "1"); to != tc.to {
 				t.Errorf("goes to %q", to)
 			}
@@ -102,7 +102,7 @@ func TestTooMuchIsHeldBack(t *testing.T) {
 	for i := range 4 {
 		n.publish("x", fmt.Sprint(i+2))
 	}
-	n.look(<-n.asked)
+	n.work(<-n.asked)
 	got := texts(t, n.sockets.take(s))
 	if len(got) != 3 || got[0] != "5" || got[1] != "4" && got[1] != "5" || !strings.Contains(got[2], `"complete":false`) {
 		t.Errorf("%q", got)
@@ -112,7 +112,7 @@ func TestTooMuchIsHeldBack(t *testing.T) {
 	}
 	n.sockets.result = netpoll.ResultFull
 	n.say(t, s, since(id, "x"))
-	n.look(<-n.asked)
+	n.work(<-n.asked)
 	if c := n.Stats(); c.ReplayLost != 2 {
 		t.Errorf("%d messages and results did not get there", c.ReplayLost)
 	}
@@ -129,18 +129,76 @@ func (a asks) Ask(_ []string, _ session.ID, f func([]Replay, bool)) { a.answer <
 func TestReplayFromElsewhere(t *testing.T) {
 	others := asks{answer: make(chan func([]Replay, bool), 1)}
 	n := newNode(true, others, nil)
-	n.run(t)
 	s := n.open("s")
 	n.say(t, s, since("m.1.5", "x"))
+	n.work(<-n.asked)
 	answer := <-others.answer
 	n.publish("x", "new")
 	answer([]Replay{{Found: true, Complete: true, Messages: []*Retained{{Origin: session.Origin{Node: "m", Epoch: 1}, Message: session.Message{ID: 6, Topic: "x", Kind: session.Text, Payload: []byte("old")}}}}}, false)
+	if got := n.sockets.take(s); len(got) != 0 {
+		t.Errorf("who answers, a link's reader, was kept for %q", got)
+	}
+	n.work(<-n.asked)
 	if got := texts(t, n.sockets.take(s)); len(got) != 3 || got[0] != "old" || got[1] != "new" || !strings.Contains(got[2], `"complete":true`) {
 		t.Errorf("%q", got)
 	}
 	n.say(t, s, since("m.1.5", "y"))
+	n.work(<-n.asked)
 	(<-others.answer)(nil, true)
+	n.work(<-n.asked)
 	if got := texts(t, n.sockets.take(s)); len(got) != 1 || !strings.Contains(got[0], `"complete":false`) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestTokenNarrowsUnderWay: what a new token does not permit is not sent any more, nor called
+// subscribed to, although the frame came before it.
+func TestTokenNarrowsUnderWay(t *testing.T) {
+	n := newNode(false, nil, nil)
+	s := n.open("s")
+	n.Permit(s, []string{"x", "y"})
+	first, _ := n.publish("x", "0")
+	n.publish("x", "of x")
+	n.publish("y", "of y")
+	n.say(t, s, since(first, "x", "y"))
+	n.publish("x", "of x, held back")
+	n.Permit(s, []string{"y"})
+	n.publish("x", "of x, later")
+	n.work(<-n.asked)
+	if got := texts(t, n.sockets.take(s)); len(got) != 2 || got[0] != "of y" ||
+		!strings.Contains(got[1], `"topics":[{"topic":"x","status":"forbidden"},{"topic":"y","status":"ok"`) {
+		t.Errorf("%q", got)
+	}
+	if _, to := n.publish("x", "none"); to != "" || n.Stats().Ended != 1 {
+		t.Errorf("it still goes to %q; %d have ended", to, n.Stats().Ended)
+	}
+	if _, to := n.publish("y", "all"); to != "s" {
+		t.Errorf("goes to %q", to)
+	}
+}
+
+// moving is a cluster in which this node stops being the home.
+type moving struct {
+	elsewhere
+	here bool
+}
+
+func (m *moving) Home(string) (string, bool) { return "home", m.here }
+
+// TestFormerHomeStillSays: what a node kept while it was the home is sent again from there,
+// although another one keeps what comes now.
+func TestFormerHomeStillSays(t *testing.T) {
+	m := &moving{here: true}
+	n := newNode(true, m, nil)
+	first, _ := n.publish("x", "1")
+	n.publish("x", "2")
+	m.here = false
+	n.publish("x", "is the new home's")
+	s := n.open("s")
+	n.say(t, s, since(first, "x"))
+	n.work(<-n.asked)
+	n.work(<-n.asked)
+	if got := texts(t, n.sockets.take(s)); len(got) != 2 || got[0] != "2" || !strings.Contains(got[1], `"complete":true`) {
 		t.Errorf("%q", got)
 	}
 }
@@ -168,7 +226,8 @@ func TestReplayMeetsAPublish(t *testing.T) {
 	id, _ := n.publish("x", "1")
 	o.during = func() {
 		n.say(t, s, since(id, "x"))
-		n.look(<-n.asked)
+		n.work(<-n.asked)
+		n.work(<-n.asked) // answered by the others
 	}
 	_, to := n.publish("x", "2")
 	if got := texts(t, n.sockets.take(s)); to != "s" && (len(got) == 0 || got[0] != "2") {

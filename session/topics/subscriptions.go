@@ -75,6 +75,9 @@ func (x *subscriptions) permit(s *session.Session, patterns []string) (ended int
 				ended++
 			}
 		}
+		for _, r := range h.replays {
+			ended += x.narrowLocked(r, patterns)
+		}
 		x.releaseLocked(s, h)
 	}
 	return ended

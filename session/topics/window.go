@@ -106,6 +106,14 @@ func (w *window) search(topic string) (int, bool) {
 	return slices.BinarySearchFunc(w.topics, topic, func(t *track, topic string) int { return cmp.Compare(t.topic, topic) })
 }
 
+// has reports whether anything is kept of a topic, or was lately.
+func (w *window) has(topic string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, found := w.search(topic)
+	return found
+}
+
 // trim takes from a track what is beyond its limits.
 func (w *window) trim(t *track) {
 	n := 0

@@ -39,6 +39,7 @@ type Settings struct {
 	Now             func() time.Time // the node's clock, which may be set
 	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
 	TopicAskTimeout time.Duration    // topics.Config's
+	TopicAge        time.Duration    // its window.age
 
 	Processor bool // this node takes records from queues only: no devices, nobody's home
 
@@ -67,7 +68,10 @@ type Cluster struct {
 	settings Settings
 	self     session.Origin
 	log      *slog.Logger
-	node     Node
+
+	startedMS int64 // by settings.SteadyMS
+
+	node Node
 
 	table         *route.Table
 	replica       *replica.Replica
@@ -115,10 +119,12 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 		ready: make(chan struct{}), ended: make(chan struct{}), overtook: make(chan string, 1),
 		answers: make(chan struct{}, answersMax), asked: asked{replies: map[askedKey]peer.AnswerReply{}},
 	}
+	c.startedMS = s.SteadyMS()
 	c.telling.init()
 	c.handing.wake = make(chan struct{}, 1)
 	c.auditing.wake = make(chan struct{}, 1)
 	c.homes = newHomes(s.Key, self.Node, s.Processor)
+	c.homes.formers.keepMS = max(s.TopicAge, s.Keeping.AbsentFor).Milliseconds()
 	c.lists.init(s.Listing)
 	c.keeper = records.New(s.Keeping, records.Ports{
 		Self: self, Home: c.homes.of, Due: c.handing.due,
@@ -148,6 +154,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
+	c.telling.send = c.pool.Control
 	return c, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/api"
+	"github.com/roostpush/roost/session/mailbox"
 	"github.com/roostpush/roost/session/protocol"
 	"github.com/roostpush/roost/session/wire"
 )
@@ -29,18 +30,22 @@ func (d Directory) Devices(account string, limit int) ([]wire.DeviceInfo, error)
 type Addressees struct{ Directory }
 
 // Devices is Directory's, and an error while a node does not answer. A node that is gone does not
-// hold up messages to accounts for as long as it is missed (cluster.keep.absent_for), unless
-// without it there is nobody: that there is no such device would be a guess.
+// hold up messages to accounts for as long as it is missed (cluster.keep.absent_for): the list is
+// what the others know, with mailbox.ErrIncomplete beside it if that node may have known more.
+// Without anybody on it that is ErrUnreachable: that there is no such device would be a guess.
 func (d Addressees) Devices(account string, limit int) ([]wire.DeviceInfo, error) {
 	others, missing, err := d.Others.known(session.Address{Account: account})
 	if err != nil {
 		return nil, err
 	}
 	list, err := d.with(others, account, limit)
-	if err == nil && len(list) == 0 && missing {
+	switch {
+	case err != nil || !missing || !d.Others.mayLack(account):
+		return list, err
+	case len(list) == 0:
 		return nil, fmt.Errorf("%w: a node is missing that may have known some", ErrUnreachable)
 	}
-	return list, err
+	return list, mailbox.ErrIncomplete
 }
 
 // with is the list of this node's devices and the others.

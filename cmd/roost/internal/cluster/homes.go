@@ -20,6 +20,7 @@ type homes struct {
 
 	members   atomic.Pointer[home.Members]
 	changedMS atomic.Int64 // when the active members changed last
+	formers   formers      // who they were before
 
 	mu     sync.Mutex
 	others map[string]gossip.Member
@@ -78,6 +79,7 @@ func (h *homes) remove(m gossip.Member, why gossip.Reason, nowMS int64) (living 
 	if h.others[m.Node].Epoch == m.Epoch {
 		delete(h.others, m.Node)
 	}
+	h.formers.went(m.Node, nowMS)
 	if why != gossip.Replaced {
 		h.absent[m.Node] = absence{sinceMS: nowMS, records: !m.Processor}
 	}
@@ -112,6 +114,9 @@ func (h *homes) refreshLocked(nowMS int64) (living []session.Origin, moved bool)
 	now, err := home.New(names)
 	if err != nil {
 		panic("cluster: members have one name each, they are keys of a map: " + err.Error())
+	}
+	if old := h.members.Load(); old != nil {
+		h.formers.ended(old, nowMS)
 	}
 	h.active = names
 	h.members.Store(now)

@@ -11,13 +11,13 @@ import (
 // in order:
 //
 //	linked   a node has to be told everything, and what changes after that
-//	tell     on its own goroutine: changes to those that know everything, everything to
-//	         those that do not, also because a link had no room for a change
+//	tell     on its own goroutine: each node goes on where its link had no room the last time
 //	told     once all nodes have taken what there was when it was called
 //
 // telling is where that stands. Any goroutine may call its methods.
 type telling struct {
 	wake chan struct{}
+	send func(node string, t wire.LinkType, body []byte) bool
 
 	mu      sync.Mutex
 	links   map[string]*listener
@@ -26,11 +26,24 @@ type telling struct {
 }
 
 // listener is a node that is told.
-type listener struct{ knows bool }
+type listener struct {
+	knows bool // all that was to be told is queued for it; telling's mu guards it
 
-// interestBytesMax is the size up to which changes share a frame: well below any
-// peer.frame_bytes_max.
-const interestBytesMax = 32 << 10
+	// Of tell.
+	begun   bool                  // everything was begun with, and is said or in rest
+	opened  bool                  // its first frame is queued
+	closing bool                  // its last is not
+	rest    []wire.InterestChange // of everything, shared with others
+	changes []wire.InterestChange // since then
+}
+
+const (
+	// interestBytesMax is the size up to which changes share a frame: well below any
+	// peer.frame_bytes_max.
+	interestBytesMax = 32 << 10
+	// listenerChangesMax bounds what waits for one node. With more it is told everything anew.
+	listenerChangesMax = 64 << 10
+)
 
 func (t *telling) init() {
 	t.wake, t.links = make(chan struct{}, 1), map[string]*listener{}
@@ -97,6 +110,7 @@ func (t *telling) end() {
 	}
 }
 
+// tellAll tells every node what has changed; whole says that changes are not all.
 func (c *Cluster) tellAll(changes []wire.InterestChange, whole bool) {
 	t := &c.telling
 	t.mu.Lock()
@@ -107,39 +121,54 @@ func (c *Cluster) tellAll(changes []wire.InterestChange, whole bool) {
 	t.mu.Unlock()
 	var everything []wire.InterestChange
 	for node, l := range links {
-		knows := l.knows && !whole && (len(changes) == 0 || c.say(node, changes, false))
-		if !knows {
+		if whole || !l.begun || len(l.changes)+len(changes) > listenerChangesMax {
 			if everything == nil {
 				everything = c.node.Topics.AppendInterest(make([]wire.InterestChange, 0, 64))
 			}
-			knows = c.say(node, everything, true)
+			l.begun, l.opened, l.closing, l.rest, l.changes = true, false, true, everything, nil
+		} else {
+			l.changes = append(l.changes, changes...)
 		}
+		knows := t.tellOne(node, l)
 		t.mu.Lock()
 		l.knows = knows
 		t.mu.Unlock()
 	}
 }
 
-// say queues changes, or all there is, for a node; false: its link has no room, and it has
-// to be told everything.
-func (c *Cluster) say(node string, changes []wire.InterestChange, whole bool) bool {
-	i := wire.Interest{Begin: whole}
+// tellOne queues what a node is to be told; false: its link has no room for all, and goes on
+// where it stopped once there is.
+func (t *telling) tellOne(node string, l *listener) bool {
 	var body []byte
-	for first := true; first || len(changes) > 0; first = false {
-		n, size := 0, 0
-		for n < len(changes) && size < interestBytesMax {
-			size += 3 + len(changes[n].Pattern)
-			n++
-		}
-		i.Changes, changes = changes[:n], changes[n:]
-		i.Last = whole && len(changes) == 0
-		body = wire.AppendInterest(body[:0], &i)
-		if !c.pool.Control(node, wire.LinkTypeInterest, body) {
+	say := func(i *wire.Interest) bool {
+		body = wire.AppendInterest(body[:0], i)
+		return t.send(node, wire.LinkTypeInterest, body)
+	}
+	for l.closing {
+		n := portion(l.rest)
+		if !say(&wire.Interest{Begin: !l.opened, Last: n == len(l.rest), Changes: l.rest[:n]}) {
 			return false
 		}
-		i.Begin = false
+		l.opened, l.closing, l.rest = true, n < len(l.rest), l.rest[n:]
 	}
+	l.rest = nil
+	for len(l.changes) > 0 {
+		n := portion(l.changes)
+		if !say(&wire.Interest{Changes: l.changes[:n]}) {
+			return false
+		}
+		l.changes = l.changes[n:]
+	}
+	l.changes = nil
 	return true
+}
+
+// portion is how many changes share a frame.
+func portion(changes []wire.InterestChange) (n int) {
+	for size := 0; n < len(changes) && size < interestBytesMax; n++ {
+		size += 3 + len(changes[n].Pattern)
+	}
+	return n
 }
 
 // begin returns those for whom a round of questions begins: none while one is under way.

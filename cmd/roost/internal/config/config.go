@@ -97,6 +97,16 @@ func (c Config) settled() Config {
 	return c
 }
 
+// following returns c with the settings that nobody has set and that follow from others.
+func (c Config) following(set Origins) Config {
+	if _, ok := set["presence.grace"]; !ok {
+		// A device that was told to wait and comes back as it was told has not gone (PROTOCOL.md
+		// section 1, goaway).
+		c.Presence.Grace = min(max(c.Protocol.ReconnectMax, c.Drain.ReconnectMax)+presence.ConnectTime, time.Hour)
+	}
+	return c
+}
+
 // LogConfig says what is logged, and how.
 type LogConfig struct {
 	Level  string `yaml:"level" doc:"debug, info, warn or error; info has no line for a connection, so it stays readable at any load"`
@@ -234,7 +244,7 @@ func Default() Config {
 		Kafka:     kafka.Default(),
 		JetStream: jetstream.Default(),
 	}
-	return c.settled()
+	return c.following(nil).settled()
 }
 
 // Validate returns every problem with the values, and with their relations

@@ -26,7 +26,7 @@ func Load(s Sources) (Config, Origins, error) {
 	}
 	origins, problems := apply(tree(&c), s)
 	if len(problems) == 0 {
-		c = c.settled()
+		c = c.following(origins).settled()
 		judged, defaults := c, Default()
 		problems = validate(tree(&judged), tree(&defaults), c.relations)
 		for i, p := range problems {
