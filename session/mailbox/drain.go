@@ -1,10 +1,6 @@
 package mailbox
 
 import (
-	"cmp"
-	"slices"
-	"strings"
-
 	"github.com/roostpush/roost/session"
 )
 
@@ -81,19 +77,8 @@ type everybody Mailbox
 func (e *everybody) work(*worker) {
 	m := (*Mailbox)(e)
 	m.looking.Store(false)
-	var all []session.Address
 	for i := range m.shards {
-		s := &m.shards[i]
-		all = all[:0]
-		s.mu.Lock()
-		for a := range s.boxes {
-			all = append(all, a)
-		}
-		s.mu.Unlock()
-		slices.SortFunc(all, func(a, b session.Address) int { // so that a seed is all there is to a simulation
-			return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Device, b.Device))
-		})
-		for _, a := range all {
+		for _, a := range m.shards[i].addresses() {
 			m.lookAt(a)
 		}
 	}
