@@ -1,6 +1,10 @@
 package mailbox
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+
 	"github.com/roostpush/roost/session"
 )
 
@@ -237,4 +241,19 @@ func (s *shard) missingLocked(b *box, id session.ID) {
 		s.mailbox.count.missing.Add(1)
 		s.finishLocked(b, i, session.Lost)
 	}
+}
+
+// addresses are the devices that something waits for, in an order that repeats: a seed is
+// all there is to a simulation.
+func (s *shard) addresses() []session.Address {
+	s.mu.Lock()
+	list := make([]session.Address, 0, len(s.boxes))
+	for a := range s.boxes {
+		list = append(list, a)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(list, func(a, b session.Address) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Device, b.Device))
+	})
+	return list
 }

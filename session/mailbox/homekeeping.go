@@ -90,26 +90,6 @@ func (m *Homes) Fate(f *wire.MailFate) {
 	m.watched[f.ID] = w
 }
 
-// AckedElsewhere is an ack that a device gave to another node, which is borrowed.
-func (m *Homes) AckedElsewhere(a *wire.MailAck) {
-	m.count.acksReceived.Add(1)
-	who, ended := session.Address{Account: a.Account, Device: a.Device}, false
-	switch {
-	case a.Withdrawn:
-		m.endHere(who, a.ID, session.Cancelled)
-		return
-	case m.arrivals.endEarly(who, a.ID, session.Acked):
-		return
-	case a.Through:
-		ended = m.box.AckedThrough(who, a.ID)
-	default:
-		ended = m.box.Acked(who, a.ID)
-	}
-	if !ended && (a.ID.Node == m.ports.Self || m.departure.leaving.Load()) {
-		m.ackedAfter(a)
-	}
-}
-
 // Fates asks whoever keeps a message what has become of it. It waits for a disk.
 func (m *Homes) Fates(id session.ID) ([]Fate, bool, error) {
 	return m.everywhere(wire.QuestionFates, id, m.box.Fates)

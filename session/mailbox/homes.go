@@ -5,7 +5,6 @@ package mailbox
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -230,85 +229,6 @@ func (m *Homes) Unwatch(id session.ID) {
 	}
 }
 
-// Acked notes that a device of this node has a message; false: it is none that is kept for
-// it. Of a message that another node keeps that is not known here, and it is true.
-func (m *Homes) Acked(a session.Address, id session.ID) bool { return m.acknowledge(a, id, false) }
-
-// AckedThrough is Acked of the message that the client of an event stream has received last;
-// see Mailbox's AckedThrough. Only the node that the id names is told: what others keep of
-// that stream is sent once more.
-func (m *Homes) AckedThrough(a session.Address, id session.ID) bool {
-	return m.acknowledge(a, id, true)
-}
-
-func (m *Homes) acknowledge(a session.Address, id session.ID, through bool) bool {
-	keeper := m.strays.keeper(id) // mostly none: it is that of the id
-	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device, Through: through}
-	if keeper != "" && keeper != m.ports.Self {
-		m.passOn(keeper, &ack)
-	}
-	if id.Node == m.ports.Self {
-		if through && m.box.AckedThrough(a, id) || !through && m.box.Acked(a, id) {
-			return true
-		}
-		return m.ackedAfter(&ack) || keeper != ""
-	}
-	here := m.box.foreign.Load() && m.endHere(a, id, session.Acked)
-	if !m.ports.Members.Knows(id.Node) {
-		return here || keeper != ""
-	}
-	m.note(session.Event{ID: id, Step: session.StepAckedHere, Device: a.Device, Peer: id.Node})
-	m.passOn(id.Node, &ack)
-	return true
-}
-
-// passOn sends an ack, which is borrowed, to who keeps its message, or holds it until there is a
-// link that has room.
-func (m *Homes) passOn(node string, a *wire.MailAck) {
-	var room [512]byte
-	if m.ports.Links.Send(node, wire.LinkTypeMailAck, wire.AppendMailAck(room[:0], a)) {
-		m.count.acksSent.Add(1)
-		return
-	}
-	if !ruleHold {
-		return
-	}
-	// All may have been borrowed from a frame.
-	held := *a
-	for _, s := range [...]*string{&held.ID.Node, &held.Account, &held.Device} {
-		*s = strings.Clone(*s)
-	}
-	node = strings.Clone(node)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held >= m.cfg.AcksMax {
-		m.count.acksLost.Add(1) // the device gets the message once more
-		return
-	}
-	m.held++
-	m.acks[node] = append(m.acks[node], held)
-}
-
-// ackedAfter passes on an ack, of a message with this node's name in its id, that is not here
-// and may have been handed over, by an earlier process or by this one as it leaves.
-func (m *Homes) ackedAfter(a *wire.MailAck) bool {
-	if m.box.ofThisRun(a.ID) && !m.departure.leaving.Load() {
-		return false
-	}
-	return m.ackedAtHome(a)
-}
-
-// ackedAtHome gives an ack to the home of its account, which is who got what was handed over if
-// the members have not changed since; false: it is for nobody.
-func (m *Homes) ackedAtHome(a *wire.MailAck) bool {
-	home := m.ports.Members.Home(a.Account)
-	if home == m.ports.Self {
-		return m.endHere(session.Address{Account: a.Account, Device: a.Device}, a.ID, session.Acked)
-	}
-	m.passOn(home, a)
-	return true
-}
-
 func (m *Homes) note(e session.Event) {
 	if m.ports.Tracer != nil {
 		m.ports.Tracer.Note(e)
@@ -386,18 +306,6 @@ func (m *Homes) LookAgain() {
 	m.box.LookAgain()
 }
 
-// Linked sends what waited for a link.
-func (m *Homes) Linked(node string) {
-	m.mu.Lock()
-	list := m.acks[node]
-	delete(m.acks, node)
-	m.held -= len(list)
-	m.mu.Unlock()
-	for i := range list {
-		m.passOn(node, &list[i])
-	}
-}
-
 // Unlinked stands in for a node whose answers do not come any more. What the two would have told
 // each other of messages that are watched may be lost with the link, so that is over.
 func (m *Homes) Unlinked(node string) {
@@ -431,30 +339,6 @@ func (m *Homes) Tick(steadyMS int64) {
 			m.Linked(node)
 		}
 	}
-}
-
-// takeStranded takes out the acks for nodes that are no members any more.
-func (m *Homes) takeStranded() (list []wire.MailAck) {
-	for _, node := range m.keepersOfAcks() {
-		if !m.ports.Members.Knows(node) {
-			m.mu.Lock()
-			list = append(list, m.acks[node]...)
-			m.held -= len(m.acks[node])
-			delete(m.acks, node)
-			m.mu.Unlock()
-		}
-	}
-	return list
-}
-
-// keepersOfAcks names the nodes for which acks are held.
-func (m *Homes) keepersOfAcks() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held == 0 {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(m.acks))
 }
 
 func (m *Homes) giveUp(why standing, which func(*homeFlight) bool) {

@@ -62,6 +62,9 @@ func (s shelf) Post(list []session.Kept, done func(error)) {
 func (s shelf) Settle(a session.Address, id session.ID, o session.Outcome, atMS int64) {
 	if l := s.w.settled(s.n, a, id, o); l != nil {
 		s.append(record{settled: l, outcome: o, atMS: atMS})
+		if s.n.doomed {
+			s.w.after(0, s.n.meetDoom)
+		}
 	}
 }
 

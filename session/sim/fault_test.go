@@ -17,7 +17,7 @@ func (w *world) faults() {
 			w.count.setForward++
 		}
 	}
-	switch n := w.random.IntN(20); {
+	switch n := w.random.IntN(22); {
 	case n < 10:
 		w.reset(a, b)
 	case n < 13:
@@ -27,6 +27,10 @@ func (w *world) faults() {
 		w.partition()
 	case n < 18:
 		w.restart(a)
+	case n < 20: // soon, while it notes the end of a message
+		n := w.nodes[a]
+		n.doomed = true
+		w.after(2*second, n.meetDoom)
 	default:
 		w.leave(a)
 	}
@@ -63,6 +67,14 @@ func (w *world) partition() {
 		w.count.heals++
 		each(w.mend)
 	})
+}
+
+// meetDoom kills a node that was to be.
+func (n *process) meetDoom() {
+	if n.up && n.doomed {
+		n.doomed = false
+		n.w.restart(n.id)
+	}
 }
 
 // restart kills a node and starts it again, perhaps without its disk. Most others stay.

@@ -21,6 +21,7 @@ type process struct {
 	origin  session.Origin
 	up      bool
 	ending  bool
+	doomed  bool // to be killed at the next settlement of a message
 	leaving bool // nobody's home, and about to go
 	started int64
 	skewMS  int64
