@@ -120,7 +120,9 @@ func TestHandOverEndsMeanwhile(t *testing.T) {
 				a.homes.Unlinked("b")
 				a.homes.Acked(phone, ids[0])
 			case "acked there":
-				b.homes.Acked(phone, ids[0]) // the phone is at b, and a has sent it there
+				w.down["a"] = true // so that it does not hear of it
+				b.homes.Acked(phone, ids[0])
+				w.down["a"] = false
 			}
 			w.work()
 			b.store.immediate = true
@@ -169,9 +171,11 @@ func TestHandOverComesTwice(t *testing.T) {
 		a.homes.Unlinked("b")
 		wantStored(t, a, ids...)
 		wantStored(t, b, ids...)
+		w.down["a"] = true // so that it does not hear of the ack
 		if acked && !b.homes.Acked(phone, ids[0]) {
 			t.Error("the ack is refused")
 		}
+		w.down["a"] = false
 		if left := w.handOver(a, 20); left != 0 {
 			t.Errorf("%d are left", left)
 		}

@@ -164,6 +164,7 @@ type HomesStats struct {
 	Strays        int        `metric:"roost_mail_strays" doc:"messages of which it is remembered that another node keeps them than their id names, because that has left"`
 	Watched       int        `metric:"roost_mail_watched" doc:"messages kept at other nodes that somebody here waits for the outcome of"`
 	Unwatched     uint64     `metric:"roost_mail_unwatched_total" doc:"messages kept for other nodes of which those are told no more: they said so, or the link has ended"`
+	UnwatchesLost uint64     `metric:"roost_mail_unwatches_lost_total" doc:"times the keeper of a message could not be told that nobody here waits for its outcome any more; without a link it knows"`
 	WatchesEnded  uint64     `metric:"roost_mail_watches_ended_total" doc:"messages kept at other nodes of which nothing more is heard: the link has ended, or their time was over and the last word was lost"`
 	AcksLost      uint64     `metric:"roost_mail_acks_lost_total" doc:"acks dropped because too many waited for a link, or the keeper is no member any more: those devices get the message once more, if it comes back"`
 }
@@ -177,9 +178,9 @@ func (ByStanding) Label(i int) string {
 }
 
 type homesCounts struct {
-	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost  atomic.Uint64
-	movesSent, moved, movesRefused, movesUnsure, movesReceived, movesTaken, unwatched, watchesEnded atomic.Uint64
-	missedAsked, missedUnasked, missedUnknown                                                       atomic.Uint64
+	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost                 atomic.Uint64
+	movesSent, moved, movesRefused, movesUnsure, movesReceived, movesTaken, unwatched, watchesEnded, unwatchesLost atomic.Uint64
+	missedAsked, missedUnasked, missedUnknown                                                                      atomic.Uint64
 
 	stoodIn [standings]atomic.Uint64
 }
@@ -195,7 +196,7 @@ func (m *Homes) Stats() HomesStats {
 	m.strays.mu.Unlock()
 	s.MovesSent, s.Moved, s.MovesRefused, s.MovesUnsure = n.movesSent.Load(), n.moved.Load(), n.movesRefused.Load(), n.movesUnsure.Load()
 	s.MovesReceived, s.MovesTaken = n.movesReceived.Load(), n.movesTaken.Load()
-	s.Unwatched, s.WatchesEnded = n.unwatched.Load(), n.watchesEnded.Load()
+	s.Unwatched, s.WatchesEnded, s.UnwatchesLost = n.unwatched.Load(), n.watchesEnded.Load(), n.unwatchesLost.Load()
 	s.Sent, s.Received, s.Unsure, s.LateAnswers = n.sent.Load(), n.received.Load(), n.unsure.Load(), n.lateAnswers.Load()
 	s.Overloaded, s.AnswersLost = n.overloaded.Load(), n.answersLost.Load()
 	s.AcksSent, s.AcksReceived, s.AcksLost = n.acksSent.Load(), n.acksReceived.Load(), n.acksLost.Load()

@@ -113,10 +113,13 @@ type watchedMail struct {
 }
 
 // unwatchThere tells the keeper of a message that nobody here listens any more. Without a link
-// there is no need: with that it has ended.
+// there is no need, since the keeper has stopped with that; without room it tells until the message
+// ends.
 func (m *Homes) unwatchThere(node string, id session.ID) {
 	var room [256]byte
-	m.ports.Links.Send(node, wire.LinkTypeMailUnwatch, wire.AppendMailUnwatch(room[:0], &wire.MailUnwatch{ID: id}))
+	if !m.ports.Links.Send(node, wire.LinkTypeMailUnwatch, wire.AppendMailUnwatch(room[:0], &wire.MailUnwatch{ID: id})) {
+		m.count.unwatchesLost.Add(1)
+	}
 }
 
 // Unwatched is another node's word that nobody there listens any more.
