@@ -99,7 +99,7 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 	g := s.groupLocked()
 	before := g.bytes()
 	for i := range list {
-		if k := &list[i]; k.Node != s.node || len(k.Payload) > youngPayloadBytesMax || !m.postYoungLocked(g, k) {
+		if k := &list[i]; !s.isOwn(k.ID) || len(k.Payload) > youngPayloadBytesMax || !m.postYoungLocked(g, k) {
 			g.post(k)
 		}
 	}
@@ -117,6 +117,11 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 	}
 }
 
+// isOwn reports whether this process has made an id: such a message is posted once. Another
+// node's comes when that hands it over, and maybe again, and this node's own of an earlier epoch
+// when it was handed over to another one that leaves in its turn.
+func (s *Store) isOwn(id session.ID) bool { return id.Node == s.node && id.Epoch == s.epoch }
+
 // checkKept says what is wrong with a message that no key could hold.
 func (s *Store) checkKept(m *session.Kept) error {
 	wrong := func(what string) error {
@@ -130,8 +135,8 @@ func (s *Store) checkKept(m *session.Kept) error {
 	switch {
 	case session.CheckNode(m.Node) != nil:
 		return wrong(session.CheckNode(m.Node).Error())
-	case m.Node == s.node && m.Epoch != s.epoch:
-		return wrong(fmt.Sprintf("its id is of epoch %d of this node, which keeps what it kept then; now it is %d", m.Epoch, s.epoch))
+	case m.Node == s.node && m.Epoch > s.epoch:
+		return wrong(fmt.Sprintf("its id is of epoch %d of this node; now it is %d", m.Epoch, s.epoch))
 	case m.Kind > session.Binary || int(m.Priority) >= session.PriorityCount:
 		return wrong(fmt.Sprintf("kind %d or priority %d does not exist", m.Kind, m.Priority))
 	}
@@ -235,7 +240,7 @@ func (s *Store) settle(a session.Address, id session.ID, o session.Outcome, atMS
 	case !kept:
 		g.noted++
 	case !m.settleYoungLocked(g, key):
-		g.remove(a, id, id.Node == s.node)
+		g.remove(a, id, s.isOwn(id))
 	}
 	m.queued += g.bytes() - before
 	if kept {

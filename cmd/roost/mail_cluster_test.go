@@ -92,17 +92,59 @@ func TestMailIsCancelledElsewhere(t *testing.T) {
 	}
 }
 
+// TestMailOfANodeThatLeaves hands over what it keeps: with the same id, to the home that the
+// account has then, and nothing is left on its disk that would come again.
+func TestMailOfANodeThatLeaves(t *testing.T) {
+	nodes := startClusterWith(t, 3, patient)
+	n1, n2, n3 := nodes[0], nodes[1], nodes[2]
+	account := n1.accountAt("n3", 0)
+	var ids []string
+	for i := range 3 {
+		ids = append(ids, n1.queued(account, "phone", fmt.Sprint(i)))
+	}
+	if err := n3.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes[:2] {
+		for _, id := range ids {
+			if got := n.fate(id); got != "queued" {
+				t.Errorf("%s says %s of %s", n.node.origin.Node, got, id)
+			}
+		}
+	}
+	phone := n2.connect(account, "phone")
+	for i, id := range ids {
+		phone.expect(map[string]any{"type": "message", "payload": i, "id": id})
+	}
+	phone.say(fmt.Sprintf(`{"type":"ack","ids":[%q,%q]}`, ids[0], ids[1]))
+	n1.eventually("it is acked", func() bool { return n1.fate(ids[1]) == "acked" })
+	again := startClusterNode(t, "n3", []string{n1.node.cluster.GossipAddr()}, func(c *config.Config) {
+		patient(c)
+		c.Data = n3.node.cfg.Data
+		c.Store.Directory = c.Data
+	})
+	for _, n := range []*testNode{n1, n2, again} { // who let go of it knows no more than that
+		n.eventually("it is acked", func() bool { return n.fate(ids[0]) == "acked" })
+	}
+	phone.say(fmt.Sprintf(`{"type":"ack","ids":[%q]}`, ids[2]))
+	again.eventually("it is acked", func() bool { return again.fate(ids[2]) == "acked" })
+	if waiting := again.node.mailbox.Stats().Waiting; waiting != 0 {
+		t.Errorf("%d messages wait at the node that has handed over all", waiting)
+	}
+}
+
 // TestMailWithoutItsHome: while the home is away another node keeps what is pushed; the
-// home has what it promised when it is back.
+// home, which could not hand over, has what it promised when it is back.
 func TestMailWithoutItsHome(t *testing.T) {
 	t.Parallel()
 	nodes := startClusterWith(t, 3, patient)
 	n1, n2 := nodes[0], nodes[1]
 	account := n1.accountAt("n3", 0)
 	before := n1.queued(account, "phone", `"before"`)
-	if err := nodes[2].stop(); err != nil {
+	if err := nodes[2].node.store.Close(); err != nil { // it cannot read what it would hand over
 		t.Fatal(err)
 	}
+	nodes[2].stop()
 	for _, n := range nodes[:2] {
 		n.eventually("the home is another", func() bool { return n.home(account) != "n3" })
 	}
@@ -131,6 +173,7 @@ func TestMailWithoutItsHome(t *testing.T) {
 func patient(c *config.Config) {
 	quickly(c)
 	c.Cluster.Mail.AnswerTimeout = 20 * time.Second
+	c.Cluster.Mail.LeaveTimeout = time.Second
 }
 
 // TestMailToAnAccountLeavesNobodyOut: while a node that may know devices of an account does

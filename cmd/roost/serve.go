@@ -183,7 +183,8 @@ func (n *node) announce(public, internal, file string) error {
 
 // leave ends the node: readiness fails first, new upgrades get 503, and the API's answers
 // end their connections; after a delay every device is told to go, over a time; then the
-// API ends, and last the journal is committed.
+// API ends, what is kept for devices is handed over as far as there is time, and last the
+// journal is committed.
 func (n *node) leave() error {
 	n.gate.Drain()
 	n.running.Go(n.endQueues)
@@ -200,6 +201,9 @@ func (n *node) leave() error {
 	n.reactor.Stop()
 	n.gate.Close()
 	<-n.queuesEnded
+	if n.cluster != nil {
+		n.cluster.HandOverMail() // while the mailbox still runs, and links
+	}
 	close(n.ended)
 	n.running.Wait()
 	n.leaveCluster()

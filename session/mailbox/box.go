@@ -22,6 +22,7 @@ type item struct {
 	watched   bool            // somebody may want to hear what becomes of it
 	passed    bool            // it has gone to that session so long ago that the window does not count it any more
 	traced    bool            // it came with a traceparent
+	moving    bool            // the node leaves, and has sent it to its new home; see handover.go
 	known     bool            // all of this is true; otherwise only number, origin, expiry and collapse are
 }
 

@@ -15,7 +15,8 @@ type Config struct {
 	WindowMessages   int `yaml:"window_messages" doc:"messages on their way to one device or waiting for its ack while more wait behind them, count; 128 keep a connection busy for a round trip of 100 ms at 1,000 a second"`
 	WindowBytes      int `yaml:"window_bytes" doc:"payloads of those together, bytes; a larger message goes alone"`
 	WindowPatienceMS int `yaml:"window_patience_ms" doc:"time after which a message that a device has and does not acknowledge stops counting against that window, milliseconds; event streams acknowledge nothing before they come back"`
-	Workers          int `yaml:"workers" doc:"goroutines that read the store and ask for device lists, count; as many devices are drained at one time"`
+	Workers          int `yaml:"workers" doc:"goroutines that read the store, count; as many devices are drained at one time"`
+	ListsMax         int `yaml:"lists_max" doc:"lists of an account's devices that are asked for at one time, count; each is a goroutine, some 8 KB, that waits for other nodes. One that does not answer in its 2 s holds up that many pushes to accounts it may know devices of, and no others"`
 	EarlyAcksMax     int `yaml:"early_acks_max" doc:"acks of one device kept after a start until its mailbox was read, count; above it they are refused, and the messages come again"`
 
 	MissedMax       int `yaml:"missed_max" doc:"devices that came soon after a start, before the node knows who waits for what, and whose messages are being read so that their greeting says how many there are, count; above it a greeting says what is known"`
@@ -42,6 +43,7 @@ func Default() Config {
 		WindowBytes:       256 << 10,
 		WindowPatienceMS:  5000,
 		Workers:           4,
+		ListsMax:          1024,
 		EarlyAcksMax:      1000,
 		MissedMax:         10_000,
 		MissedTimeoutMS:   1000,
@@ -73,6 +75,7 @@ func (c Config) Validate() error {
 		{"window_bytes", c.WindowBytes, 1, 1 << 30},
 		{"window_patience_ms", c.WindowPatienceMS, 10, hour},
 		{"workers", c.Workers, 1, 1 << 10},
+		{"lists_max", c.ListsMax, 1, 1 << 16},
 		{"early_acks_max", c.EarlyAcksMax, 1, 1 << 20},
 		{"missed_max", c.MissedMax, 1, 1 << 20},
 		{"missed_timeout_ms", c.MissedTimeoutMS, 10, 60_000},

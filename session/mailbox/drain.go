@@ -81,19 +81,8 @@ type everybody Mailbox
 func (e *everybody) work(*worker) {
 	m := (*Mailbox)(e)
 	m.looking.Store(false)
-	var all []session.Address
 	for i := range m.shards {
-		s := &m.shards[i]
-		all = all[:0]
-		s.mu.Lock()
-		for a := range s.boxes {
-			all = append(all, a)
-		}
-		s.mu.Unlock()
-		slices.SortFunc(all, func(a, b session.Address) int { // so that a seed is all there is to a simulation
-			return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Device, b.Device))
-		})
-		for _, a := range all {
+		for _, a := range m.shards[i].addresses() {
 			m.lookAt(a)
 		}
 	}
@@ -252,4 +241,19 @@ func (s *shard) missingLocked(b *box, id session.ID) {
 		s.mailbox.count.missing.Add(1)
 		s.finishLocked(b, i, session.Lost)
 	}
+}
+
+// addresses are the devices that something waits for, in an order that repeats: a seed is
+// all there is to a simulation.
+func (s *shard) addresses() []session.Address {
+	s.mu.Lock()
+	list := make([]session.Address, 0, len(s.boxes))
+	for a := range s.boxes {
+		list = append(list, a)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(list, func(a, b session.Address) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Device, b.Device))
+	})
+	return list
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/roostpush/roost/session"
 )
@@ -19,7 +20,7 @@ type gate struct {
 
 // joinLocked has the post wait at its account's gate. It returns the gate if that began
 // with it, which is to be put into the queue then.
-func (s *shard) joinLocked(q *post) (opened job) {
+func (s *shard) joinLocked(q *post) (opened *gate) {
 	q.message.Account = strings.Clone(q.message.Account)
 	q.device, q.except = strings.Clone(q.device), strings.Clone(q.except)
 	g := s.gates[q.message.Account]
@@ -30,6 +31,75 @@ func (s *shard) joinLocked(q *post) (opened job) {
 	}
 	g.posts = append(g.posts, q)
 	return opened
+}
+
+// listers are the goroutines that wait for lists of devices, apart from those of Run: a node
+// that does not answer holds up the pushes to accounts whose devices it may know, and nothing
+// else. There is one for each list that is asked for, ListsMax at most; a gate that comes then waits
+// for the next that is free.
+type listers struct {
+	mu      sync.Mutex
+	open    bool // Run is under way: goroutines may begin
+	running int
+	waiting []*gate // no more than pending_max, which counts their posts
+	all     sync.WaitGroup
+}
+
+// list has a goroutine ask for the devices of the gate's account. An owner that calls Work in
+// place of Run does it there.
+func (m *Mailbox) list(g *gate) {
+	l := &m.listers
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !l.open:
+		m.queue.push(g)
+	case l.running >= m.cfg.ListsMax:
+		l.waiting = append(l.waiting, g)
+	default:
+		l.running++
+		l.all.Go(func() {
+			var w worker
+			for g := g; g != nil; g = l.next() {
+				g.work(&w)
+			}
+		})
+	}
+}
+
+// next returns the gate that has waited longest; nil: there is none, and the goroutine ends.
+func (l *listers) next() *gate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) == 0 || !l.open {
+		l.running--
+		return nil
+	}
+	g := l.waiting[0]
+	l.waiting[0] = nil
+	l.waiting = l.waiting[1:]
+	return g
+}
+
+// begin lets goroutines begin; end waits until there are none.
+func (l *listers) begin() {
+	l.mu.Lock()
+	l.open = true
+	l.mu.Unlock()
+}
+
+func (l *listers) end() {
+	l.mu.Lock()
+	l.open = false
+	l.mu.Unlock()
+	l.all.Wait()
+}
+
+// count returns how many lists are asked for and how many gates wait for their turn.
+func (l *listers) count() (running, waiting int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running, len(l.waiting)
 }
 
 // work lets the posts through in the order in which they came.

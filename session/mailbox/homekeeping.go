@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/roostpush/roost/session"
@@ -65,7 +66,8 @@ func (m *Homes) Mailed(a *wire.Mailed) {
 	}
 	f.watcher.Kept(a.ID, a.Devices, a.Refused, string([]byte(a.Why)))
 	if a.Refused == session.Pending && !f.push.Brief {
-		m.watched[a.ID] = watchedMail{f.watcher, a.Devices}
+		left := max(f.push.ExpiresMS-m.ports.NowMS(), 0)
+		m.watched[a.ID] = watchedMail{f.watcher, f.node, a.Devices, m.ports.SteadyMS() + left + m.cfg.AnswerTimeout.Milliseconds()}
 	}
 }
 
@@ -88,31 +90,53 @@ func (m *Homes) Fate(f *wire.MailFate) {
 	m.watched[f.ID] = w
 }
 
-// AckedElsewhere is an ack that a device gave to another node.
-func (m *Homes) AckedElsewhere(a *wire.MailAck) {
-	m.count.acksReceived.Add(1)
-	who := session.Address{Account: a.Account, Device: a.Device}
-	if a.Through {
-		m.box.AckedThrough(who, a.ID)
-	} else {
-		m.box.Acked(who, a.ID)
-	}
-}
-
-// Fates asks the keeper of a message what has become of it. It waits for a disk.
+// Fates asks whoever keeps a message what has become of it. It waits for a disk.
 func (m *Homes) Fates(id session.ID) ([]Fate, bool, error) {
-	if id.Node == m.ports.Self {
-		return m.box.Fates(id)
-	}
-	return m.ports.Ask(wire.QuestionFates, id)
+	return m.everywhere(wire.QuestionFates, id, m.box.Fates)
 }
 
-// Cancel has the keeper of a message withdraw it; see Mailbox's Cancel.
+// Cancel has whoever keeps a message withdraw it; see Mailbox's Cancel.
 func (m *Homes) Cancel(id session.ID) ([]Fate, bool, error) {
-	if id.Node == m.ports.Self {
-		return m.box.Cancel(id)
+	return m.everywhere(wire.QuestionCancel, id, m.box.Cancel)
+}
+
+// FatesHere is Fates as far as this node knows, CancelHere the same of Cancel: for who asks
+// for another node.
+func (m *Homes) FatesHere(id session.ID) ([]Fate, bool, error) { return m.box.Fates(id) }
+
+// CancelHere withdraws what this node keeps of a message.
+func (m *Homes) CancelHere(id session.ID) ([]Fate, bool, error) { return m.box.Cancel(id) }
+
+// everywhere asks this node's mailbox, where that may know, and others, where they may. What was
+// handed over is known to two, of which the one that let go of it says queued.
+func (m *Homes) everywhere(kind wire.QuestionKind, id session.ID, own func(session.ID) ([]Fate, bool, error)) (list []Fate, found bool, err error) {
+	if id.Node == m.ports.Self || m.box.foreign.Load() {
+		list, found, err = own(id)
+		left := id.Node != m.ports.Self || !m.box.ofThisRun(id) || m.departure.leaving.Load()
+		if err != nil || !left || found && !slices.ContainsFunc(list, func(f Fate) bool { return !final(f.Outcome) }) {
+			return list, found, err
+		}
 	}
-	return m.ports.Ask(wire.QuestionCancel, id)
+	others, there, err := m.ports.Ask(kind, id)
+	if !there && found {
+		return list, true, nil
+	}
+	return MergeFates(list, others), found || there, err
+}
+
+// MergeFates adds what one node says of a message to what another one does. Of a device for
+// which both say something what is final counts, then the newer.
+func MergeFates(list, others []Fate) []Fate {
+	for _, f := range others {
+		i := slices.IndexFunc(list, func(g Fate) bool { return g.Device == f.Device })
+		switch {
+		case i < 0:
+			list = append(list, f)
+		case final(f.Outcome) && !final(list[i].Outcome), final(f.Outcome) == final(list[i].Outcome) && f.AtMS > list[i].AtMS:
+			list[i] = f
+		}
+	}
+	return list
 }
 
 // HomesStats is what became of messages that belong to another node, or came from one.
@@ -131,6 +155,17 @@ type HomesStats struct {
 	MissedAsked   uint64     `metric:"roost_mail_missed_asked_total" doc:"devices that came here for which the home of their account was asked what they have missed"`
 	MissedUnasked uint64     `metric:"roost_mail_missed_unasked_total" doc:"devices for which it was not, because cluster.mail.missed_max were being asked for: their hello says what this node knows"`
 	MissedUnknown uint64     `metric:"roost_mail_missed_unknown_total" doc:"devices for which it did not say so within cluster.mail.missed_timeout: the same"`
+	MovesSent     uint64     `metric:"roost_mail_moves_sent_total" doc:"messages sent to their new homes because this node leaves, also again"`
+	Moved         uint64     `metric:"roost_mail_moved_total" doc:"of those the ones that a home has now, and this node not any more"`
+	MovesRefused  uint64     `metric:"roost_mail_moves_refused_total" doc:"of those the ones that a home had no room for; they are sent again"`
+	MovesUnsure   uint64     `metric:"roost_mail_moves_unsure_total" doc:"of those the ones that the home did not answer for in time: it may have them, and they are sent again"`
+	MovesReceived uint64     `metric:"roost_mail_moves_received_total" doc:"messages that nodes which leave have sent here"`
+	MovesTaken    uint64     `metric:"roost_mail_moves_taken_total" doc:"of those the ones that are kept here now"`
+	Strays        int        `metric:"roost_mail_strays" doc:"messages of which it is remembered that another node keeps them than their id names, because that has left"`
+	Watched       int        `metric:"roost_mail_watched" doc:"messages kept at other nodes that somebody here waits for the outcome of"`
+	Unwatched     uint64     `metric:"roost_mail_unwatched_total" doc:"messages kept for other nodes of which those are told no more: they said so, or the link has ended"`
+	UnwatchesLost uint64     `metric:"roost_mail_unwatches_lost_total" doc:"times the keeper of a message could not be told that nobody here waits for its outcome any more; without a link it knows"`
+	WatchesEnded  uint64     `metric:"roost_mail_watches_ended_total" doc:"messages kept at other nodes of which nothing more is heard: the link has ended, or their time was over and the last word was lost"`
 	AcksLost      uint64     `metric:"roost_mail_acks_lost_total" doc:"acks dropped because too many waited for a link, or the keeper is no member any more: those devices get the message once more, if it comes back"`
 }
 
@@ -143,8 +178,9 @@ func (ByStanding) Label(i int) string {
 }
 
 type homesCounts struct {
-	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost atomic.Uint64
-	missedAsked, missedUnasked, missedUnknown                                                      atomic.Uint64
+	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost                 atomic.Uint64
+	movesSent, moved, movesRefused, movesUnsure, movesReceived, movesTaken, unwatched, watchesEnded, unwatchesLost atomic.Uint64
+	missedAsked, missedUnasked, missedUnknown                                                                      atomic.Uint64
 
 	stoodIn [standings]atomic.Uint64
 }
@@ -153,8 +189,14 @@ type homesCounts struct {
 func (m *Homes) Stats() HomesStats {
 	n := &m.count
 	m.mu.Lock()
-	s := HomesStats{InFlight: len(m.flights), AcksHeld: m.held}
+	s := HomesStats{InFlight: len(m.flights), AcksHeld: m.held, Watched: len(m.watched)}
 	m.mu.Unlock()
+	m.strays.mu.Lock()
+	s.Strays = len(m.strays.of)
+	m.strays.mu.Unlock()
+	s.MovesSent, s.Moved, s.MovesRefused, s.MovesUnsure = n.movesSent.Load(), n.moved.Load(), n.movesRefused.Load(), n.movesUnsure.Load()
+	s.MovesReceived, s.MovesTaken = n.movesReceived.Load(), n.movesTaken.Load()
+	s.Unwatched, s.WatchesEnded, s.UnwatchesLost = n.unwatched.Load(), n.watchesEnded.Load(), n.unwatchesLost.Load()
 	s.Sent, s.Received, s.Unsure, s.LateAnswers = n.sent.Load(), n.received.Load(), n.unsure.Load(), n.lateAnswers.Load()
 	s.Overloaded, s.AnswersLost = n.overloaded.Load(), n.answersLost.Load()
 	s.AcksSent, s.AcksReceived, s.AcksLost = n.acksSent.Load(), n.acksReceived.Load(), n.acksLost.Load()

@@ -5,7 +5,6 @@ package mailbox
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +23,10 @@ type HomesConfig struct {
 	MissedTimeout time.Duration // in which a home says what a device has missed: for AskMissed of the ports
 	MissedMax     int           // devices for which homes are being asked
 	AcksMax       int           // acks that wait for a link to the keeper of their message
+	MoveMax       int           // messages on their way to their new homes when this node leaves, or from one that does
+	MoveBytes     int           // and their payloads
+	StraysMax     int           // messages of which it is remembered that another node keeps them than their id names
+	LeaveTimeout  time.Duration // for whoever calls Leave: how long it waits for the end
 }
 
 // HomesPorts are the other nodes, as Homes wants them. No method of Members and Links blocks,
@@ -32,7 +35,8 @@ type HomesPorts struct {
 	Self    string
 	Members Members
 	Links   Links
-	// Ask asks the keeper of a message what has become of it, or to withdraw it. It blocks.
+	// Ask asks other nodes what has become of a message, or to withdraw it: the one that its id
+	// names, and all if that does not have it any more. It blocks.
 	Ask func(kind wire.QuestionKind, id session.ID) ([]Fate, bool, error)
 	// AskMissed asks a node how many messages wait there for a device, within MissedTimeout. It
 	// does not block; answer is called once.
@@ -76,8 +80,9 @@ const (
 //     did store it and could not say so keeps it as well: then the device gets the message
 //     twice, with two ids.
 //   - After a change of the members a keeper keeps what it has: it sees the device come online
-//     like everybody.
-//   - An ack goes to the keeper. Without a link that has room it waits for one.
+//     like everybody. One that leaves for good hands over what it keeps (handover.go).
+//   - An ack goes to the node that the id names, and to that which sent the message if it is
+//     another one. Without a link that has room it waits for one.
 //
 // Any goroutine may call any method.
 type Homes struct {
@@ -88,6 +93,10 @@ type Homes struct {
 
 	asking atomic.Int64 // devices for which a home is being asked
 
+	departure departure
+	arrivals  arrivals
+	strays    strays
+
 	mu      sync.Mutex
 	ref     uint64
 	flights map[uint64]*homeFlight
@@ -97,12 +106,12 @@ type Homes struct {
 	held    int                        // acks in all
 
 	lookedMS int64 // when Tick looked after everybody last; of its goroutine
+	sweptMS  int64 // when it looked for watched messages that have expired; the same
 }
 
-// lookEveryMS is how often Homes looks after everybody, whatever it is told: an open session
-// that another node's closed one hid in the table comes to light without a word, when the log
-// of that node goes.
-const lookEveryMS = 30_000
+// lookEveryMS is how often Homes looks after everybody, whatever it is told. Everything that
+// brings a device to light is said to Online or LookAgain; this is the net under that.
+const lookEveryMS = 600_000
 
 // homeFlight is a message whose home has not answered yet.
 type homeFlight struct {
@@ -113,17 +122,17 @@ type homeFlight struct {
 	deadlineMS int64
 }
 
-type watchedMail struct {
-	watcher Watcher
-	left    int // devices without a final outcome
-}
-
-// NewHomes returns one whose own messages are in box.
+// NewHomes returns one whose own messages are in box, which has not been told to Run yet.
 func NewHomes(cfg HomesConfig, box *Mailbox, p HomesPorts) *Homes {
-	return &Homes{
+	m := &Homes{
 		cfg: cfg, box: box, ports: p,
 		flights: map[uint64]*homeFlight{}, watched: map[session.ID]watchedMail{}, acks: map[string][]wire.MailAck{},
+		strays: strays{max: cfg.StraysMax, of: map[session.ID]string{}},
 	}
+	m.departure.init(m)
+	m.arrivals.init(m)
+	box.departure = &m.departure
+	return m
 }
 
 // Post keeps a push at the home of its account; the rules of Mailbox's Post hold.
@@ -212,51 +221,12 @@ func (m *Homes) Unwatch(id session.ID) {
 		return
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	w, ok := m.watched[id]
 	delete(m.watched, id)
-}
-
-// Acked notes that a device of this node has a message; false: it is none that is kept for
-// it. Of a message that another node keeps that is not known here, and it is true.
-func (m *Homes) Acked(a session.Address, id session.ID) bool { return m.acknowledge(a, id, false) }
-
-// AckedThrough is Acked of the message that the client of an event stream has received last;
-// see Mailbox's AckedThrough. Only the node that the id names is told: what others keep of
-// that stream is sent once more.
-func (m *Homes) AckedThrough(a session.Address, id session.ID) bool {
-	return m.acknowledge(a, id, true)
-}
-
-func (m *Homes) acknowledge(a session.Address, id session.ID, through bool) bool {
-	switch {
-	case id.Node == m.ports.Self && through:
-		return m.box.AckedThrough(a, id)
-	case id.Node == m.ports.Self:
-		return m.box.Acked(a, id)
-	case !m.ports.Members.Knows(id.Node):
-		return false
+	m.mu.Unlock()
+	if ok {
+		m.unwatchThere(w.node, id)
 	}
-	m.note(session.Event{ID: id, Step: session.StepAckedHere, Device: a.Device, Peer: id.Node})
-	ack := wire.MailAck{ID: id, Account: a.Account, Device: a.Device, Through: through}
-	var room [512]byte
-	if m.ports.Links.Send(id.Node, wire.LinkTypeMailAck, wire.AppendMailAck(room[:0], &ack)) {
-		m.count.acksSent.Add(1)
-		return true
-	}
-	if !ruleHold {
-		return true
-	}
-	// The names are the session's, and the node's was borrowed from a frame.
-	ack.ID.Node = strings.Clone(id.Node)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held >= m.cfg.AcksMax {
-		m.count.acksLost.Add(1) // the device gets the message once more
-		return true
-	}
-	m.held++
-	m.acks[ack.ID.Node] = append(m.acks[ack.ID.Node], ack)
-	return true
 }
 
 func (m *Homes) note(e session.Event) {
@@ -344,38 +314,27 @@ func (m *Homes) LookAgain() {
 	m.box.LookAgain()
 }
 
-// Linked sends what waited for a link.
-func (m *Homes) Linked(node string) {
-	m.mu.Lock()
-	list := m.acks[node]
-	delete(m.acks, node)
-	m.held -= len(list)
-	m.mu.Unlock()
-	for i := range list {
-		m.acknowledge(session.Address{Account: list[i].Account, Device: list[i].Device}, list[i].ID, list[i].Through)
-	}
-}
-
-// Unlinked stands in for a node whose answers do not come any more.
+// Unlinked stands in for a node whose answers do not come any more. What the two would have told
+// each other of messages that are watched may be lost with the link, so that is over.
 func (m *Homes) Unlinked(node string) {
 	m.giveUp(standUnlinked, func(f *homeFlight) bool { return f.node == node })
+	m.departure.giveUp(func(v *move) bool { return v.node == node })
+	m.unwatchAll(node)
 }
 
 // Tick stands in for homes that take too long, offers acks again to links that had no room
-// for them, drops those for keepers that are not coming back, so that they do not take the
-// place of others for ever, and looks after everybody now and then. Call it a few times a
-// second, with SteadyMS.
+// for them, gives those for keepers that are not coming back to the homes of their accounts, goes
+// on with what Leave began, and looks after everybody now and then. Call it a few times a second,
+// with SteadyMS, from one goroutine.
 func (m *Homes) Tick(steadyMS int64) {
-	m.mu.Lock()
-	for node, list := range m.acks {
-		if !m.ports.Members.Knows(node) {
-			m.held -= len(list)
-			m.count.acksLost.Add(uint64(len(list)))
-			delete(m.acks, node)
+	for _, a := range m.takeStranded() {
+		if !m.ports.Members.Knows(m.ports.Members.Home(a.Account)) || !m.ackedAtHome(&a) {
+			m.count.acksLost.Add(1)
 		}
 	}
-	m.mu.Unlock()
 	m.giveUp(standLate, func(f *homeFlight) bool { return f.deadlineMS <= steadyMS })
+	m.departure.tick(steadyMS)
+	m.unwatchOld(steadyMS)
 	if m.lookedMS == 0 {
 		m.lookedMS = steadyMS
 	}
@@ -388,16 +347,6 @@ func (m *Homes) Tick(steadyMS int64) {
 			m.Linked(node)
 		}
 	}
-}
-
-// keepersOfAcks names the nodes for which acks are held.
-func (m *Homes) keepersOfAcks() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held == 0 {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(m.acks))
 }
 
 func (m *Homes) giveUp(why standing, which func(*homeFlight) bool) {

@@ -46,11 +46,20 @@ func newTown(t *testing.T, cfg HomesConfig, names ...string) *town {
 		})
 		n.homes = NewHomes(cfg, n.box, HomesPorts{
 			Self: name, Members: w, Links: n, NowMS: func() int64 { return w.now }, SteadyMS: func() int64 { return w.now },
-			Ask: func(kind wire.QuestionKind, id session.ID) ([]Fate, bool, error) {
-				if kind == wire.QuestionCancel {
-					return w.nodes[id.Node].homes.Cancel(id)
+			Ask: func(kind wire.QuestionKind, id session.ID) (list []Fate, found bool, err error) {
+				for _, other := range w.nodes {
+					if other == n {
+						continue
+					}
+					ask := other.homes.FatesHere
+					if kind == wire.QuestionCancel {
+						ask = other.homes.CancelHere
+					}
+					if fates, there, _ := ask(id); there {
+						list, found = MergeFates(list, fates), true
+					}
 				}
-				return w.nodes[id.Node].homes.Fates(id)
+				return list, found, nil
 			},
 		})
 		w.nodes[name] = n
@@ -87,6 +96,9 @@ func (n *townNode) Attempt(m *session.Kept, _ uint64, heard func(session.Outcome
 	for _, to := range n.t.nodes {
 		if to.here {
 			to.got = append(to.got, fmt.Sprintf("%s %s", m.Payload, m.ID.Text()))
+			if to != n {
+				to.homes.Sent(n.name, m.ID)
+			}
 			heard(session.Written)
 			return
 		}
@@ -123,6 +135,21 @@ func (n *townNode) Send(node string, typ wire.LinkType, body []byte) bool {
 			var m wire.MailAck
 			if err = wire.ParseMailAck(body, &m); err == nil {
 				to.AckedElsewhere(&m)
+			}
+		case wire.LinkTypeMailMove:
+			var m wire.MailMove
+			if err = wire.ParseMailMove(body, &m); err == nil {
+				to.TakeMove(n.name, &m)
+			}
+		case wire.LinkTypeMailMoved:
+			var m wire.MailMoved
+			if err = wire.ParseMailMoved(body, &m); err == nil {
+				to.Moved(&m)
+			}
+		case wire.LinkTypeMailUnwatch:
+			var m wire.MailUnwatch
+			if err = wire.ParseMailUnwatch(body, &m); err == nil {
+				to.Unwatched(n.name, &m)
 			}
 		}
 		if err != nil {
@@ -173,7 +200,7 @@ func (w *town) push(node string, p Push) *ear {
 	return e
 }
 
-var homesTest = HomesConfig{InFlightMax: 2, InFlightBytes: 100, AcksMax: 2, AnswerTimeout: 3e9}
+var homesTest = HomesConfig{InFlightMax: 2, InFlightBytes: 100, AcksMax: 2, AnswerTimeout: 3e9, MoveMax: 4, MoveBytes: 1 << 10, StraysMax: 2}
 
 var phone = session.Address{Account: "alice", Device: "phone"}
 

@@ -67,6 +67,9 @@ func (m *Mailbox) take(a session.Address, id session.ID, expiresMS int64, collap
 		return
 	}
 	m.waiting.Add(1)
+	if id.Node != m.began.Node {
+		m.foreign.Store(true)
+	}
 	s.insertLocked(b, item{
 		number: id.Number, origin: m.origins.number(id.Origin), expiresMS: expiresMS,
 		collapse: keyOf(strings.Clone(collapse)), told: session.Queued,
@@ -152,6 +155,9 @@ func (s *shard) mergeLocked(b *box, k *session.Kept) {
 	i, ok := b.find(k.ID)
 	if !ok {
 		m.waiting.Add(1)
+		if k.Node != m.began.Node {
+			m.foreign.Store(true)
+		}
 		s.insertLocked(b, item{
 			number: k.Number, origin: m.origins.number(k.Origin), expiresMS: k.ExpiresMS,
 			collapse: keyOf(strings.Clone(k.Collapse)), told: session.Queued,

@@ -25,6 +25,7 @@ type Mailbox struct {
 	canceller Canceller
 	turns     Turns
 	tracer    Tracer
+	departure *departure // of Homes; nil: there are no other nodes
 	newID     func() session.ID
 	hash      session.Hasher
 	now       func() int64 // the wall clock, which may be set
@@ -37,9 +38,11 @@ type Mailbox struct {
 	watches watches
 	keys    keys
 	queue   queue
+	listers listers
 	alone   worker      // of Work
 	indexed atomic.Bool // the pass over the store is through
 	looking atomic.Bool // LookAgain waits for a worker
+	foreign atomic.Bool // something was here once whose id names another node
 
 	asking atomic.Int64 // questions of Learn that are not answered yet
 
@@ -113,6 +116,8 @@ func newMailbox(cfg Config, p Ports, shards int) *Mailbox {
 func (m *Mailbox) Run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, m.queue.close)
 	defer stop()
+	m.listers.begin()
+	defer m.listers.end()
 	var workers sync.WaitGroup
 	for range m.cfg.Workers {
 		workers.Go(func() {

@@ -29,6 +29,7 @@ type post struct {
 	except  string
 
 	admitted bool   // it counts as pending
+	arrived  bool   // another mailbox has made its id, and hands it over
 	claim    uint32 // place of its idempotency key in keys; 0: it has not claimed one
 
 	list    []session.Kept // for each device
@@ -63,7 +64,7 @@ func newPost(m *Mailbox) *post {
 // withdrawn. w, which may be nil, hears first whether it is kept; until it has heard Kept without an
 // outcome there is no promise. Post does not block, and may be called on an event loop.
 func (m *Mailbox) Post(p *Push, w Watcher) {
-	q := m.newPost(p, w)
+	q := m.newPost(p, w, m.newID())
 	if o, why := m.admit(q); o != session.Pending {
 		q.refuse(o, why)
 		return
@@ -81,7 +82,7 @@ func (m *Mailbox) enter(q *post) {
 		opened := s.joinLocked(q)
 		s.mu.Unlock()
 		if opened != nil {
-			m.queue.push(opened)
+			m.list(opened)
 		}
 		return
 	}
@@ -91,9 +92,9 @@ func (m *Mailbox) enter(q *post) {
 }
 
 // newPost copies the push.
-func (m *Mailbox) newPost(p *Push, w Watcher) *post {
+func (m *Mailbox) newPost(p *Push, w Watcher, id session.ID) *post {
 	q := m.posts.Get().(*post)
-	q.shard, q.watcher, q.brief, q.id = m.shard(p.Account), w, p.Brief, m.newID()
+	q.shard, q.watcher, q.brief, q.id = m.shard(p.Account), w, p.Brief, id
 	q.payload = append(q.payload[:0], p.Payload...)
 	q.message = session.Kept{
 		ID: q.id, Kind: p.Kind, Payload: q.payload, From: strings.Clone(p.From),
@@ -242,7 +243,7 @@ func (q *post) keepLocked() {
 	it := item{
 		number: q.id.Number, origin: m.origins.number(q.id.Origin), expiresMS: q.message.ExpiresMS,
 		collapse: keyOf(q.message.Collapse), bytes: uint32(len(q.payload)),
-		priority: q.message.Priority, first: q.message.First && len(q.list) > 1, watched: q.watcher != nil && !q.brief, known: true,
+		priority: q.message.Priority, first: q.message.First && (len(q.list) > 1 || q.arrived), watched: q.watcher != nil && !q.brief, known: true,
 		traced: q.message.Trace != "",
 	}
 	for i := range q.places {
@@ -251,6 +252,9 @@ func (q *post) keepLocked() {
 		p.version = b.version
 		b.pending--
 		b.bytes -= len(q.payload) // insertLocked adds them
+		if q.arrived {
+			s.arrivedLocked(b, &it)
+		}
 		s.insertLocked(b, it)
 	}
 }

@@ -77,6 +77,9 @@ func (s *shard) finishLocked(b *box, i int, o session.Outcome) {
 	if it.watched {
 		m.watches.tell(id, b.address.Device, o, true)
 	}
+	if it.moving {
+		m.departure.ended(id, b.address, o)
+	}
 }
 
 // settleLocked has the store settle a message of the device, and sees to it that what is

@@ -45,6 +45,8 @@ type Stats struct {
 	Pending      uint64 `metric:"roost_mailbox_pending" doc:"pushes that are being stored now, or wait for a list of devices"`
 	Watched      uint64 `metric:"roost_mailbox_watched" doc:"messages somebody waits for the outcome of now"`
 	Jobs         uint64 `metric:"roost_mailbox_jobs" doc:"reads that wait for a worker now"`
+	Listing      uint64 `metric:"roost_mailbox_listing" doc:"lists of an account's devices that are asked for now"`
+	Unasked      uint64 `metric:"roost_mailbox_unasked" doc:"accounts whose list waits for its turn, because lists_max are asked for"`
 	Indexed      uint64 `metric:"roost_mailbox_indexed" doc:"1 once the pass over the store after the start is through"`
 }
 
@@ -71,6 +73,8 @@ func (m *Mailbox) Stats() Stats {
 		Devices: uint64(m.boxes.Load()), Pending: uint64(m.pending.Load()),
 		Watched: uint64(m.watches.count()), Jobs: uint64(m.queue.length()),
 	}
+	listing, unasked := m.listers.count()
+	s.Listing, s.Unasked = uint64(listing), uint64(unasked)
 	if m.indexed.Load() {
 		s.Indexed = 1
 	}

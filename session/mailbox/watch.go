@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // watchShards spreads the watchers over locks.
@@ -56,12 +57,40 @@ func (ws *watches) tell(id session.ID, device string, o session.Outcome, final b
 	}
 }
 
+// removeOf is remove if the watcher is so, and reports whether there was such a one.
+func (ws *watches) removeOf(id session.ID, which func(Watcher) bool) bool {
+	s := &ws.shards[id.Number%watchShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w, ok := s.of[id]
+	if ok = ok && which(w.watcher); ok {
+		delete(s.of, id)
+	}
+	return ok
+}
+
 // remove ends it: when remove has returned, the watcher is not called any more.
 func (ws *watches) remove(id session.ID) {
 	s := &ws.shards[id.Number%watchShards]
 	s.mu.Lock()
 	delete(s.of, id)
 	s.mu.Unlock()
+}
+
+// removeAll ends the watching by all watchers that are so, and returns of how many messages.
+func (ws *watches) removeAll(which func(Watcher) bool) (n int) {
+	for i := range ws.shards {
+		s := &ws.shards[i]
+		s.mu.Lock()
+		for id, w := range s.of {
+			if which(w.watcher) {
+				delete(s.of, id)
+				n++
+			}
+		}
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // count returns how many messages are watched.
@@ -73,4 +102,59 @@ func (ws *watches) count() (n int) {
 		s.mu.Unlock()
 	}
 	return n
+}
+
+// watchedMail is a message that another node keeps and somebody here waits for the outcome of.
+type watchedMail struct {
+	watcher  Watcher
+	node     string // that keeps it
+	left     int    // devices without a final outcome
+	unheedMS int64  // from when on nothing more can come, by SteadyMS: it has expired, and that was told or lost
+}
+
+// unwatchThere tells the keeper of a message that nobody here listens any more. Without a link
+// there is no need, since the keeper has stopped with that; without room it tells until the message
+// ends.
+func (m *Homes) unwatchThere(node string, id session.ID) {
+	var room [256]byte
+	if !m.ports.Links.Send(node, wire.LinkTypeMailUnwatch, wire.AppendMailUnwatch(room[:0], &wire.MailUnwatch{ID: id})) {
+		m.count.unwatchesLost.Add(1)
+	}
+}
+
+// Unwatched is another node's word that nobody there listens any more.
+func (m *Homes) Unwatched(from string, u *wire.MailUnwatch) {
+	if m.box.watches.removeOf(u.ID, func(w Watcher) bool { t, ok := w.(*teller); return ok && t.node == from }) {
+		m.count.unwatched.Add(1)
+	}
+}
+
+// unwatchAll ends the watching between this node and one that it is not linked to any more.
+func (m *Homes) unwatchAll(node string) {
+	n := m.box.watches.removeAll(func(w Watcher) bool { t, ok := w.(*teller); return ok && t.node == node })
+	m.count.unwatched.Add(uint64(n))
+	m.endWatches(func(w watchedMail) bool { return w.node == node })
+}
+
+// unwatchOld forgets messages that have expired and whose last word was lost.
+func (m *Homes) unwatchOld(steadyMS int64) {
+	if steadyMS-m.sweptMS < watchSweepMS {
+		return
+	}
+	m.sweptMS = steadyMS
+	m.endWatches(func(w watchedMail) bool { return w.unheedMS <= steadyMS })
+}
+
+// watchSweepMS is the time between two looks for such messages.
+const watchSweepMS = 1000
+
+func (m *Homes) endWatches(which func(watchedMail) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, w := range m.watched {
+		if which(w) {
+			delete(m.watched, id)
+			m.count.watchesEnded.Add(1)
+		}
+	}
 }

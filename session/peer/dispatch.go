@@ -26,6 +26,9 @@ type parsed struct {
 	mailed   wire.Mailed
 	fate     wire.MailFate
 	ack      wire.MailAck
+	move     wire.MailMove
+	moved    wire.MailMoved
+	unwatch  wire.MailUnwatch
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -52,7 +55,8 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 		return l.answered(body)
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
 		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest,
-		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck:
+		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -142,6 +146,18 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeMailAck:
 		if err = wire.ParseMailAck(body, &r.ack); err == nil {
 			h.Mails.MailAck(from, &r.ack)
+		}
+	case wire.LinkTypeMailMove:
+		if err = wire.ParseMailMove(body, &r.move); err == nil {
+			h.Mails.MailMove(from, &r.move)
+		}
+	case wire.LinkTypeMailMoved:
+		if err = wire.ParseMailMoved(body, &r.moved); err == nil {
+			h.Mails.MailMoved(from, &r.moved)
+		}
+	case wire.LinkTypeMailUnwatch:
+		if err = wire.ParseMailUnwatch(body, &r.unwatch); err == nil {
+			h.Mails.MailUnwatch(from, &r.unwatch)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

@@ -51,6 +51,9 @@ type Mails interface {
 	Mailed(from session.Origin, m *wire.Mailed)
 	MailFate(from session.Origin, f *wire.MailFate)
 	MailAck(from session.Origin, a *wire.MailAck)
+	MailMove(from session.Origin, m *wire.MailMove)
+	MailMoved(from session.Origin, m *wire.MailMoved)
+	MailUnwatch(from session.Origin, u *wire.MailUnwatch)
 }
 
 // Interests hears in which topics another node has subscribers.

@@ -129,6 +129,15 @@ func (n *node) MailFate(from session.Origin, f *wire.MailFate) {
 func (n *node) MailAck(from session.Origin, a *wire.MailAck) {
 	n.note("ack %s %s", from.Node, a.Device)
 }
+func (n *node) MailMove(from session.Origin, m *wire.MailMove) {
+	n.note("move %s %d %s", from.Node, m.Ref, m.Payload)
+}
+func (n *node) MailMoved(from session.Origin, m *wire.MailMoved) {
+	n.note("moved %s %d %v", from.Node, m.Ref, m.Outcome)
+}
+func (n *node) MailUnwatch(from session.Origin, u *wire.MailUnwatch) {
+	n.note("unwatch %s %s", from.Node, u.ID.Text())
+}
 func (n *node) Interested(from session.Origin, i *wire.Interest) {
 	n.note("interest %s %v %v", from.Node, i.Begin, i.Changes)
 }

@@ -131,7 +131,8 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 func (p *Pool) Control(node string, t wire.LinkType, body []byte) bool {
 	switch t {
 	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot, wire.LinkTypeInterest,
-		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck:
+		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch:
 	default:
 		panic("peer: Control is not for " + t.String())
 	}

@@ -188,7 +188,7 @@ func TestOlderNode(t *testing.T) {
 		}
 	}
 	until(t, "a is up", func() bool { return b.heard("up a 1") })
-	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck, wire.LinkTypeInterest} {
+	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck, wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeInterest} {
 		if b.Speaks("a", typ) || b.Control("a", typ, []byte{1}) {
 			t.Errorf("%v is sent to a node of version 1.0", typ)
 		}

@@ -51,7 +51,7 @@ func (r *Replica) Joined(o session.Origin, nowMS int64) {
 	if a := r.author(o.Node); a != nil && o.Epoch >= a.origin.Epoch && (!a.member || o.Epoch > a.origin.Epoch) {
 		if o.Epoch > a.origin.Epoch {
 			a.state = none // whatever ruleReset says: this is another log
-			r.drop(a)
+			r.drop(a, fx)
 			a.origin, a.known, a.newest = o, 0, 0
 		}
 		a.member = true
@@ -67,14 +67,16 @@ func (r *Replica) Joined(o session.Origin, nowMS int64) {
 // Left is told by gossip that a node is no longer a member in that epoch: it left, died,
 // or cannot be reached. Its whole set goes at once.
 func (r *Replica) Left(o session.Origin) {
+	fx := r.effects.Get().(*effects)
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if a := r.byNode[o.Node]; a != nil && a.member && o.Epoch >= a.origin.Epoch {
 		a.member, a.clockMS, a.skewed = false, 0, false
-		r.drop(a)
+		r.drop(a, fx)
 		r.countLacking()
 		r.stats.Left++
 	}
+	r.mu.Unlock()
+	r.run(fx)
 }
 
 // Linked is told that there is a link to a node: what could not be asked for is asked
@@ -149,10 +151,13 @@ func (r *Replica) following(o session.Origin) *author {
 }
 
 // drop removes all there is of an author's log. It is none then: the same epoch is
-// pulled again when it comes back, although no head moved.
-func (r *Replica) drop(a *author) {
+// pulled again when it comes back, although no head moved. What its entries hid comes to light.
+func (r *Replica) drop(a *author, fx *effects) {
 	r.abandon(a)
 	if a.set != 0 {
+		if r.Online != nil {
+			fx.online = append(fx.online, online{node: a.origin.Node})
+		}
 		r.Table.Drop(a.set)
 		r.name(a.set, session.Origin{})
 		a.set = 0

@@ -9,6 +9,7 @@ type Config struct {
 	AuthorsMax     int `yaml:"authors_max" doc:"nodes whose logs are followed, count; beyond it a node that joins is not routed to, and counted"`
 	EarlyChanges   int `yaml:"early_changes" doc:"changes of one node kept while what comes before them is fetched, count; 32 bytes each. Beyond it they are fetched again"`
 	ContestsMax    int `yaml:"contests_max" doc:"own sessions beaten by another node's entry that are being asked about, count. Beyond it they wait for the audit"`
+	HiddenMax      int `yaml:"hidden_max" doc:"devices that are remembered because a tombstone hides their open session until it goes, count; 40 bytes each. Beyond it mailboxes look after everybody for some seconds"`
 	CollisionsMax  int `yaml:"collisions_max" doc:"pairs of live devices with one hash that are remembered, so that they are asked about once, count"`
 	TransfersMax   int `yaml:"transfers_max" doc:"answers to peers that are behind being sent at one time, count; each keeps one chunk at most. Beyond it a request is dropped and comes again"`
 
@@ -39,6 +40,7 @@ func Default() Config {
 		AuthorsMax:     1024,
 		EarlyChanges:   1 << 16,
 		ContestsMax:    4096,
+		HiddenMax:      4096,
 		CollisionsMax:  1024,
 		TransfersMax:   256,
 		ChunkChanges:   2048,
@@ -73,6 +75,7 @@ func (c Config) Validate() error {
 		{"authors_max", c.AuthorsMax, 1, 1 << 15},
 		{"early_changes", c.EarlyChanges, 16, 1 << 24},
 		{"contests_max", c.ContestsMax, 1, 1 << 20},
+		{"hidden_max", c.HiddenMax, 1, 1 << 20},
 		{"collisions_max", c.CollisionsMax, 1, 1 << 20},
 		{"transfers_max", c.TransfersMax, 1, 1 << 15},
 		{"chunk_changes", c.ChunkChanges, 1, 1 << 16},

@@ -64,6 +64,7 @@ func (r *Replica) apply(a *author, changes []wire.Change, nowMS int64, fx *effec
 		} else {
 			r.put(a, a.set, c, a.relayed, nowMS)
 		}
+		r.hide(c.Address, c.Account)
 		if r.beaten(c.Address, c.Version, a.origin.Node) {
 			r.contest(a.origin.Node, c, nowMS, fx)
 		}

@@ -55,6 +55,7 @@ func (r *Replica) chunk(from string, c *wire.SnapshotChunk, nowMS int64, fx *eff
 		e := &c.Changes[i]
 		newest = max(newest, e.Version)
 		r.put(a, l.set, e, relayed, nowMS)
+		r.hideLoaded(e)
 		if len(l.beaten) < beatenMax && r.beaten(e.Address, e.Version, a.origin.Node) {
 			l.beaten = append(l.beaten, *e)
 		}

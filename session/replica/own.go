@@ -77,6 +77,7 @@ func (r *Replica) Closed(address, account, version uint64, nowMS int64) {
 		return
 	}
 	r.remove(o.set, address, account, version)
+	r.hide(address, account)
 	o.append(wire.Change{Address: address, Account: account, Version: version, Closed: true}, nowMS)
 	o.stats.closed++
 	o.mu.Unlock()

@@ -18,8 +18,9 @@ type Ports struct {
 	// Online, if there is one, is told what another node's log says, after it is in the
 	// table: the changes are borrowed, those not Closed are devices that came online at
 	// node. No changes at all means that node's set was swapped: any device may be there
-	// now, so whoever waits for some looks at the table again. It costs one call for each
-	// message, never one for each device.
+	// now, so whoever waits for some looks at the table again. The same is said when a node's set
+	// goes: entries of others may have been hidden by it. Where a tombstone that hid an older, open
+	// entry has gone, node is empty. It costs one call for each message, never one for each device.
 	Online func(node string, changes []wire.Change)
 
 	// Outdated, if there is one, is told that a peer knows a newer epoch of this node, or
@@ -57,6 +58,7 @@ type Table interface {
 
 	Touch(address, account uint64)
 	Lookup(address uint64) (Entry, bool)
+	Hides(address uint64) bool
 	Get(a Author, address uint64) (version uint64, closed, ok bool)
 	Each(a Author, from uint64, slots int, f func(address, version uint64, closed bool)) (next uint64, more bool)
 

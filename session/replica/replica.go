@@ -41,6 +41,10 @@ type Replica struct {
 	headsMS   int64 // of the last comparison
 	agedMS    int64 // of the last generation of tombstones
 
+	hidden   hidden
+	unhidden atomic.Uint64
+	revealed atomic.Uint64
+
 	clock   hybrid
 	crowded atomic.Int32                     // authors that are incomplete
 	names   atomic.Pointer[[]session.Origin] // by Author; replaced, never changed
@@ -66,6 +70,7 @@ func New(cfg Config, self session.Origin, ports Ports) (*Replica, error) {
 		collided:  make(map[uint64]uint64),
 		random:    rand.New(rand.NewPCG(ports.Seed, self.Epoch)),
 	}
+	r.hidden.noted = make(map[uint64]struct{})
 	r.effects.New = func() any { return new(effects) }
 	r.own.log.max = cfg.LogChanges
 	var err error
@@ -145,6 +150,7 @@ func (r *Replica) Misrouted(address, account uint64, used Entry) bool {
 	}
 	forgotten := r.remove(used.Author, address, account, version)
 	if forgotten {
+		r.hide(address, account)
 		r.mu.Lock()
 		r.stats.Misrouted++
 		r.mu.Unlock()
@@ -218,4 +224,7 @@ func (r *Replica) Tick(nowMS int64) {
 		r.Table.Age()
 	}
 	r.Table.Sweep(r.cfg.SweepStep)
+	if aged {
+		r.reveal()
+	}
 }

@@ -468,6 +468,79 @@ func TestOnline(t *testing.T) {
 	}
 }
 
+// TestOnlineOfWhatWasHidden has a device's open session on one node hidden by a newer tombstone of
+// another, whose clock is ahead: once that goes, who waits for the device is told, also if there
+// was no room to note which it is.
+func TestOnlineOfWhatWasHidden(t *testing.T) {
+	for _, order := range []string{"closing last", "opening last", "in a snapshot", "no room"} {
+		t.Run(order, func(t *testing.T) {
+			c := newCluster(3, func(cfg *Config) { cfg.HiddenMax = 1 })
+			phone, tv := named("alice", "phone"), named("alice", "tv")
+			address, account := hashes(phone)
+			c.quiet(200)
+			n := c.nodes[2]
+			put := func(author string, first uint64, changes ...wire.Change) {
+				d := wire.Delta{Author: session.Origin{Node: author, Epoch: 1}, First: first, Changes: changes}
+				if err := n.Receive(author, &d, c.nowMS); err != nil {
+					t.Fatal(err)
+				}
+			}
+			older := wire.Change{Address: address, Account: account, Version: 1_000_100}
+			newer := wire.Change{Address: address, Account: account, Version: 1_000_900}
+			closed := newer
+			closed.Closed = true
+			want := fmt.Sprintf("/%x", address)
+			switch order {
+			case "closing last":
+				put("n0", 1, older)
+				put("n1", 1, newer, closed)
+			case "opening last":
+				put("n1", 1, newer, closed)
+				put("n0", 1, older)
+			case "in a snapshot":
+				put("n1", 1, newer, closed)
+				n.Left(session.Origin{Node: "n0", Epoch: 1})
+				c.nodes[0].connect(phone)
+				n.Joined(session.Origin{Node: "n0", Epoch: 1}, c.nowMS)
+				c.flow()
+			case "no room":
+				x, y := hashes(tv)
+				put("n0", 1, wire.Change{Address: x, Account: y, Version: 1_000_100})
+				put("n1", 1, wire.Change{Address: x, Account: y, Version: 1_000_900}, wire.Change{Address: x, Account: y, Version: 1_000_900, Closed: true})
+				put("n0", 2, older)
+				put("n1", 3, newer, closed)
+				want = "/*"
+			}
+			if e, _ := n.table.Lookup(address); !e.Closed || !n.table.Hides(address) {
+				t.Fatalf("nothing is hidden: %+v", e)
+			}
+			n.online = nil
+			for range 12 { // ages; nothing else happens
+				c.nowMS += int64(c.cfg.AgeMS)
+				n.Tick(c.nowMS)
+			}
+			if e, ok := n.table.Lookup(address); !ok || e.Closed {
+				t.Fatalf("the tombstone is still there: %+v", e)
+			}
+			if !slices.Contains(n.online, want) {
+				t.Errorf("told %q, want %q among them", n.online, want)
+			}
+		})
+	}
+}
+
+// TestOnlineWhenANodeGoes tells everybody to look again: its entries may have hidden others.
+func TestOnlineWhenANodeGoes(t *testing.T) {
+	c := newCluster(2, nil)
+	c.nodes[0].connect(named("alice", "phone"))
+	c.quiet(500)
+	c.nodes[1].online = nil
+	c.nodes[1].Left(session.Origin{Node: "n0", Epoch: 1})
+	if got := fmt.Sprint(c.nodes[1].online); got != "[n0/*]" {
+		t.Errorf("told %s", got)
+	}
+}
+
 // TestQuestionWaitsForLink has a session beaten by the entry of a node without a link: it
 // is asked as soon as there is one, however long that took.
 func TestQuestionWaitsForLink(t *testing.T) {

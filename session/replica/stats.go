@@ -32,6 +32,8 @@ type Stats struct {
 	Skewed     uint64 `metric:"roost_replica_skewed_total" doc:"openings with a version ahead of this node's clock by more than skew_ms"`
 	Outdated   uint64 `metric:"roost_replica_outdated_total" doc:"times a peer knew a newer epoch of this node or a longer log, so that it must start anew"`
 	Missing    uint64 `metric:"roost_replica_missing_total" doc:"own sessions the audit found without an entry"`
+	Revealed   uint64 `metric:"roost_replica_revealed_total" doc:"open sessions that a tombstone had hidden and that came to light when it went"`
+	Unhidden   uint64 `metric:"roost_replica_unhidden_total" doc:"of those the ones that could not be noted, since hidden_max were; mailboxes look after everybody instead"`
 	Audits     uint64 `metric:"roost_replica_audits_total" doc:"audits of the own sessions finished"`
 
 	DroppedStrange   uint64 `metric:"roost_replica_dropped_strange_total" doc:"messages about a node or an epoch that is no member; asked for when it joins"`
@@ -71,6 +73,7 @@ func (r *Replica) Stats() Stats {
 	s.add(&r.own.stats)
 	r.own.mu.Unlock()
 	s.Unsent += r.unsent.Load()
+	s.Revealed, s.Unhidden = r.revealed.Load(), r.unhidden.Load()
 	return s
 }
 

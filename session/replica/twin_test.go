@@ -159,6 +159,18 @@ func (t *twin) Lookup(address uint64) (newest Entry, found bool) {
 	return newest, found
 }
 
+func (t *twin) Hides(address uint64) bool {
+	newest, found := t.Lookup(address)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.sets {
+		if e, ok := s.entries[address]; ok && s.visible && !e.closed {
+			return found && newest.Closed
+		}
+	}
+	return false
+}
+
 func (t *twin) Get(a Author, address uint64) (version uint64, closed, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -45,6 +45,22 @@ func (t *Table) Lookup(address uint64) (Entry, bool) {
 	}
 }
 
+// Hides reports whether the newest entry of an address is a tombstone with an open entry of
+// another set under it, which comes to light when the tombstone goes.
+func (t *Table) Hides(address uint64) bool {
+	sh := &t.shards[address>>shardShift]
+	for {
+		visible := t.sets.visible.Load()
+		changes := sh.changes.Load()
+		a := sh.array.Load()
+		hides := a.hides(address, visible)
+		if sh.unchanged(a, changes) && t.sets.visible.Load() == visible {
+			return hides
+		}
+		t.count.retries.Add(1)
+	}
+}
+
 func entryOf(v uint64) Entry {
 	return Entry{Author: authorOf(v), Version: versionOf(v), Closed: v != 0 && !isOpen(v)}
 }
@@ -137,4 +153,27 @@ func (a *array) own(address uint64, author Author) uint64 {
 		}
 	}
 	return 0
+}
+
+// hides looks at the values of the address in all visible sets; see Hides.
+func (a *array) hides(address uint64, visible *authorSet) bool {
+	key, newest, open := ^address, uint64(0), false
+	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
+		slot := a.pair(i)
+		k := atomic.LoadUint64(&slot.key)
+		if k > key {
+			continue
+		}
+		if k < key {
+			break
+		}
+		v := atomic.LoadUint64(&slot.val)
+		if v == empty {
+			break
+		}
+		if isLive(v) && visible.has(authorOf(v)) && atomic.LoadUint64(&slot.key) == key {
+			newest, open = max(newest, v), open || isOpen(v)
+		}
+	}
+	return open && !isOpen(newest)
 }

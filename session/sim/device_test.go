@@ -136,7 +136,7 @@ func (d *device) ack(c *connection, origin session.Origin, id session.MessageID)
 		return
 	}
 	pause := w.between(ms, 30*ms)
-	if w.letters[letterKey{session.ID{Origin: origin, Number: id}, d.name}] != nil && w.chance(w.weather.unacked) {
+	if len(w.copies(session.ID{Origin: origin, Number: id}, d.name)) > 0 && w.chance(w.weather.unacked) {
 		pause = w.between(second, 10*second)
 		w.mail.late++
 	}

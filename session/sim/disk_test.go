@@ -62,6 +62,9 @@ func (s shelf) Post(list []session.Kept, done func(error)) {
 func (s shelf) Settle(a session.Address, id session.ID, o session.Outcome, atMS int64) {
 	if l := s.w.settled(s.n, a, id, o); l != nil {
 		s.append(record{settled: l, outcome: o, atMS: atMS})
+		if s.n.doomed {
+			s.w.after(0, s.n.meetDoom)
+		}
 	}
 }
 
@@ -96,15 +99,20 @@ func (s shelf) sync() {
 func (s shelf) write(r *record) {
 	for _, k := range r.post {
 		list := s.mail[k.Address]
-		at, _ := slices.BinarySearchFunc(list, k.ID, func(a session.Kept, id session.ID) int { return compareIDs(a.ID, id) })
-		s.mail[k.Address] = slices.Insert(list, at, k)
+		at, known := slices.BinarySearchFunc(list, k.ID, func(a session.Kept, id session.ID) int { return compareIDs(a.ID, id) })
+		if known { // it was handed over before, and the node crashed
+			list[at] = k
+		} else {
+			s.mail[k.Address] = slices.Insert(list, at, k)
+		}
 		f := s.fates[k.ID]
 		if f == nil {
 			f = &fates{account: k.Account}
 			s.fates[k.ID] = f
 		}
+		f.list = slices.DeleteFunc(f.list, func(f mailbox.Fate) bool { return f.Device == k.Device })
 		f.list = append(f.list, mailbox.Fate{Device: k.Device, Outcome: session.Queued, AtMS: k.SentMS})
-		s.w.letters[letterKey{k.ID, k.Address}].stored = s.w.now
+		s.w.letters[letterKey{k.ID, k.Address, s.disk}].stored = s.w.now
 	}
 	if l := r.settled; l != nil {
 		l.durable = true
@@ -121,7 +129,7 @@ func (s shelf) write(r *record) {
 func (d *disk) crash() {
 	for i := range d.log {
 		for _, k := range d.log[i].post {
-			d.w.letters[letterKey{k.ID, k.Address}].void = true
+			d.w.letters[letterKey{k.ID, k.Address, d}].void = true
 		}
 		if l := d.log[i].settled; l != nil {
 			l.outcome, l.by = session.Pending, nil

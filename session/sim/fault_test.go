@@ -1,12 +1,23 @@
 package sim
 
+import "slices"
+
 // faults happens every now and then until the world is quiet.
 func (w *world) faults() {
 	if w.quiet {
 		return
 	}
 	a, b := w.anyPair()
-	switch n := w.random.IntN(20); {
+	if w.random.IntN(4) == 0 {
+		n := w.anyNode()
+		before := n.nowMS()
+		if n.setClock(); n.nowMS() < before {
+			w.count.setBack++
+		} else if n.nowMS() > before {
+			w.count.setForward++
+		}
+	}
+	switch n := w.random.IntN(22); {
 	case n < 10:
 		w.reset(a, b)
 	case n < 13:
@@ -14,8 +25,14 @@ func (w *world) faults() {
 		w.after(w.between(3*second, 12*second), func() { w.mend(a, b) })
 	case n < 16:
 		w.partition()
-	default:
+	case n < 18:
 		w.restart(a)
+	case n < 20: // soon, while it notes the end of a message
+		n := w.nodes[a]
+		n.doomed = true
+		w.after(2*second, n.meetDoom)
+	default:
+		w.leave(a)
 	}
 	pause := w.between(300*ms, 2*second)
 	if w.random.IntN(12) == 0 {
@@ -52,6 +69,14 @@ func (w *world) partition() {
 	})
 }
 
+// meetDoom kills a node that was to be.
+func (n *process) meetDoom() {
+	if n.up && n.doomed {
+		n.doomed = false
+		n.w.restart(n.id)
+	}
+}
+
 // restart kills a node and starts it again, perhaps without its disk. Most others stay.
 func (w *world) restart(id int) {
 	up := 0
@@ -75,6 +100,52 @@ func (w *world) restart(id int) {
 		}
 		w.start(id, persisted)
 		w.boot(id)
+	})
+}
+
+// leave has a node hand over what it keeps, and go. If it says that nothing is left another
+// one comes in its place, with another disk; otherwise it is started again with its own.
+func (w *world) leave(id int) {
+	n := w.nodes[id]
+	if n.leaving || w.parted || slices.ContainsFunc(w.nodes, func(n *process) bool { return !n.up }) {
+		return
+	}
+	n.leaving = true
+	n.house()
+	w.gossipAll()
+	n.keeping.homes.Leave()
+	w.after(w.between(second, 4*second), func() { n.depart(w.now + 6*second) })
+}
+
+// depart ends a node that leaves once it has handed over everything, or at that time.
+func (n *process) depart(deadline int64) {
+	w := n.w
+	if !n.up {
+		return // it crashed
+	}
+	messages, acks := n.keeping.homes.Left()
+	if messages+acks > 0 && w.now < deadline {
+		w.after(50*ms, func() { n.depart(deadline) })
+		return
+	}
+	shelf{n.keeping.disk, n}.sync() // as a store does that is closed
+	empty := messages+acks == 0
+	if empty {
+		w.left(n)
+	} else {
+		w.mail.stayed++
+	}
+	w.crash(n.id)
+	w.count.restarts++
+	w.after(w.between(300*ms, 4*second), func() {
+		persisted := n.origin.Epoch
+		if empty && w.isolated(n.id) == 0 {
+			persisted = 0
+			w.burn(w.disks[n.id])
+			w.disks[n.id] = newDisk(w)
+		}
+		w.start(n.id, persisted)
+		w.boot(n.id)
 	})
 }
 

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/roostpush/roost/session"
@@ -23,10 +24,16 @@ type keeping struct {
 	homes *mailbox.Homes
 
 	told    map[session.Address]uint64 // what Online said last, unless nothing
-	waiting []wire.MailAck             // acks that no link took
+	waiting []waitingAck               // acks that no link took
 	offered int                        // acks offered to links
 	knew    map[string]bool            // nodes that were members ever
 	works   bool                       // what waits for a worker is about to be done
+}
+
+// waitingAck is an ack that waits for the link to a node.
+type waitingAck struct {
+	node string
+	ack  wire.MailAck
 }
 
 // keep starts what keeps messages. The disk may have some of earlier processes.
@@ -37,11 +44,11 @@ func (n *process) keep(d *disk) {
 	cfg.WindowMessages, cfg.RetryMinMS, cfg.RetryMaxMS = windowMessages, 100, 1000
 	k.box = mailbox.New(cfg, mailbox.Ports{
 		Store: shelf{d, n}, Router: k, Presence: k, Directory: k, Canceller: n.router,
-		NewID: n.router.NewID, Hash: n.w.hash, Now: n.nowMS, SteadyMS: func() int64 { return n.w.now / ms }, Seed: n.w.random.Uint64(),
+		NewID: n.router.NewID, Hash: n.w.hash, Now: n.nowMS, SteadyMS: n.steadyMS, Seed: n.w.random.Uint64(),
 	})
-	k.homes = mailbox.NewHomes(mailbox.HomesConfig{InFlightMax: 64, InFlightBytes: 1 << 20, AnswerTimeout: 250 * time.Millisecond, AcksMax: 64}, k.box,
+	k.homes = mailbox.NewHomes(mailbox.HomesConfig{InFlightMax: 64, InFlightBytes: 1 << 20, AnswerTimeout: 250 * time.Millisecond, AcksMax: 64, MoveMax: 16, MoveBytes: 1 << 20, StraysMax: 256}, k.box,
 		mailbox.HomesPorts{
-			Self: n.name, Members: k, Links: k, NowMS: n.nowMS, SteadyMS: func() int64 { return n.w.now / ms },
+			Self: n.name, Members: k, Links: k, NowMS: n.nowMS, SteadyMS: n.steadyMS,
 			Ask: func(wire.QuestionKind, session.ID) ([]mailbox.Fate, bool, error) {
 				return nil, false, errors.New("nobody asks here")
 			},
@@ -52,8 +59,8 @@ func (n *process) keep(d *disk) {
 
 func (k *keeping) tick() {
 	if k.n.up {
-		k.box.Tick(k.n.w.now/ms, k.n.nowMS())
-		k.homes.Tick(k.n.w.now / ms)
+		k.box.Tick(k.n.steadyMS(), k.n.nowMS())
+		k.homes.Tick(k.n.steadyMS())
 		k.touched()
 		k.n.w.after(200*ms, k.tick)
 	}
@@ -139,16 +146,16 @@ func (k *keeping) Send(node string, t wire.LinkType, body []byte) bool {
 // acks keeps count of the acks that no link took.
 func (k *keeping) acks(node string, body []byte, sent bool) {
 	var a wire.MailAck
-	if err := wire.ParseMailAck(slices.Clone(body), &a); err != nil || a.ID.Node != node {
-		k.n.w.fail("%s sends %s an ack for %s: %v", k.n.name, node, a.ID.Text(), err)
+	if err := wire.ParseMailAck(slices.Clone(body), &a); err != nil || node == k.n.name {
+		k.n.w.fail("%s sends %s an ack of %s: %v", k.n.name, node, a.ID.Text(), err)
 		return
 	}
-	k.waiting = slices.DeleteFunc(k.waiting, func(b wire.MailAck) bool { return a == b })
+	k.waiting = slices.DeleteFunc(k.waiting, func(b waitingAck) bool { return b == waitingAck{node, a} })
 	if sent {
 		return
 	}
 	k.n.w.mail.held++
-	k.waiting = append(k.waiting, a)
+	k.waiting = append(k.waiting, waitingAck{strings.Clone(node), a})
 }
 
 // receive reads what came over a link.
@@ -175,6 +182,21 @@ func (k *keeping) receive(from *process, t wire.LinkType, body []byte) {
 		if err = wire.ParseMailAck(body, &m); err == nil {
 			k.homes.AckedElsewhere(&m)
 		}
+	case wire.LinkTypeMailMove:
+		var m wire.MailMove
+		if err = wire.ParseMailMove(body, &m); err == nil {
+			k.homes.TakeMove(from.name, &m)
+		}
+	case wire.LinkTypeMailMoved:
+		var m wire.MailMoved
+		if err = wire.ParseMailMoved(body, &m); err == nil {
+			k.homes.Moved(&m)
+		}
+	case wire.LinkTypeMailUnwatch:
+		var m wire.MailUnwatch
+		if err = wire.ParseMailUnwatch(body, &m); err == nil {
+			k.homes.Unwatched(from.name, &m)
+		}
 	default:
 		err = errors.New("that is no mail")
 	}
@@ -187,7 +209,7 @@ func (k *keeping) receive(from *process, t wire.LinkType, body []byte) {
 func (k *keeping) linked(peer string) {
 	due := 0
 	for _, a := range k.waiting {
-		if a.ID.Node == peer {
+		if a.node == peer {
 			due++
 		}
 	}

@@ -71,7 +71,10 @@ func (n *process) take(from *process, x *flight, body []byte) {
 		n.w.fail("%s cannot read what %s forwards: %v", n.name, from.name, err)
 		return
 	}
-	n.router.Take(from.origin, &f, &reply{n: n, to: from, flight: x, use: n.w.pair(n.id, from.id).use}, n.nowMS())
+	if f.Ack && f.Origin.Node != "" {
+		n.keeping.homes.Sent(from.name, session.ID{Origin: f.Origin, Number: f.ID})
+	}
+	n.router.Take(from.origin, &f, &reply{n: n, to: from, flight: x, use: n.w.pair(n.id, from.id).use}, n.steadyMS())
 	spoil(body)
 	n.wake()
 }

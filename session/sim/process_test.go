@@ -21,8 +21,11 @@ type process struct {
 	origin  session.Origin
 	up      bool
 	ending  bool
+	doomed  bool // to be killed at the next settlement of a message
+	leaving bool // nobody's home, and about to go
 	started int64
 	skewMS  int64
+	setAt   int64 // when its clock was set last; that of its start counts
 
 	table    *route.Table
 	replica  *replica.Replica
@@ -37,6 +40,7 @@ type process struct {
 	seeking     bool
 
 	members map[int]session.Origin // what gossip said
+	drains  map[int]bool           // of those the ones that leave
 	since   map[int]int64          // when it said so last that it changed
 }
 
@@ -67,9 +71,9 @@ func (w *world) start(id int, persisted uint64) {
 	n := &process{
 		w: w, id: id, name: nodeName(id), up: true, started: w.now,
 		origin:      session.Origin{Node: nodeName(id), Epoch: replica.NextEpoch(persisted, reported, nodeName(id))},
-		connections: map[netpoll.ConnID]*connection{}, members: map[int]session.Origin{}, since: map[int]int64{},
+		connections: map[netpoll.ConnID]*connection{}, members: map[int]session.Origin{}, drains: map[int]bool{}, since: map[int]int64{},
 	}
-	n.skewMS = []int64{0, 0, 40, -2000, 3_600_000, -3_600_000}[w.random.IntN(6)]
+	n.setClock()
 	cfg := route.Default()
 	cfg.EntriesMax, cfg.OwnEntries, cfg.AuthorsMax = 20_000, 0, 256
 	var err error
@@ -147,7 +151,14 @@ func (n *process) outdated(epoch uint64) {
 	}
 }
 
-func (n *process) nowMS() int64 { return 1_700_000_000_000 + n.w.now/ms + n.skewMS }
+// nowMS is the node's clock, which may be set at any moment, steadyMS the one that is not.
+func (n *process) nowMS() int64    { return 1_700_000_000_000 + n.w.now/ms + n.skewMS }
+func (n *process) steadyMS() int64 { return n.w.now / ms }
+
+// setClock sets the node's clock to at most an hour from the truth, either way.
+func (n *process) setClock() {
+	n.skewMS, n.setAt = []int64{0, 0, 40, -2000, 3_600_000, -3_600_000}[n.w.random.IntN(6)], n.w.now
+}
 
 func (n *process) tick() {
 	if n.up {
@@ -158,7 +169,7 @@ func (n *process) tick() {
 
 func (n *process) tickRouter() {
 	if n.up {
-		n.router.Tick(n.nowMS())
+		n.router.Tick(n.steadyMS())
 		n.wake()
 		n.w.after(second, n.tickRouter)
 	}
@@ -183,7 +194,7 @@ func (n *process) seek() {
 	if !n.up {
 		return
 	}
-	if n.router.LookAgain(n.nowMS()) > 0 {
+	if n.router.LookAgain(n.steadyMS()) > 0 {
 		n.w.after(10*ms, n.seek)
 		return
 	}
@@ -196,6 +207,7 @@ func (n *process) joined(peer *process) {
 		n.members[peer.id], n.since[peer.id] = peer.origin, n.w.now
 	}
 	n.keeping.knew[peer.name] = true
+	n.drains[peer.id] = peer.leaving
 	n.house()
 	n.replica.Joined(peer.origin, n.nowMS())
 }
@@ -210,9 +222,14 @@ func (n *process) left(other int) {
 
 // house finds the homes anew, among the members that this node believes in.
 func (n *process) house() {
-	names := []string{n.name}
-	for _, o := range n.members {
-		names = append(names, o.Node)
+	var names []string
+	for id, o := range n.members {
+		if !n.drains[id] {
+			names = append(names, o.Node)
+		}
+	}
+	if !n.leaving || len(names) == 0 {
+		names = append(names, n.name)
 	}
 	var err error
 	if n.homes, err = home.New(names); err != nil {

@@ -50,9 +50,33 @@ type letter struct {
 	taken    []*connection
 }
 
+// letterKey names one: a message that a node hands over as it leaves is a letter of both
+// until that node lets go of it.
 type letterKey struct {
 	id session.ID
 	to session.Address
+	at *disk
+}
+
+// copies are the letters of one message for a device, on whatever disks.
+func (w *world) copies(id session.ID, to session.Address) (list []*letter) {
+	for _, l := range w.byMail[id] {
+		if l.kept.Address == to {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// devicesOf counts the devices of a message of which some letter is so.
+func (w *world) devicesOf(id session.ID, is func(*letter) bool) int {
+	devices := map[*device]bool{}
+	for _, l := range w.byMail[id] {
+		if is(l) {
+			devices[l.device] = true
+		}
+	}
+	return len(devices)
 }
 
 // attempt is one way of a letter to its device.
@@ -68,6 +92,7 @@ type mailCounts struct {
 	posted, written, acked, expired, cancelled   int // letters
 	redelivered, doubled, unsettled, lost, moved int
 	held, crashes, late, ordered, awake          int
+	handed, left, stayed, unsureMoves, strays    int // of nodes that leave
 	stoodIn, unsure, lateAnswers                 uint64
 }
 
@@ -131,12 +156,7 @@ func (p promised) Kept(id session.ID, devices int, refused session.Outcome, why 
 		return
 	}
 	w.mail.kept++
-	stored := 0
-	for _, l := range w.lettersOf(p.id) {
-		if l.stored != 0 || l.lost {
-			stored++
-		}
-	}
+	stored := w.devicesOf(p.id, func(l *letter) bool { return l.stored != 0 || l.lost })
 	if stored != devices || stored == 0 {
 		w.fail("promise %d is kept as %s for %d devices, and %d are on a disk", p.number, id.Text(), devices, stored)
 	}
@@ -151,7 +171,7 @@ func (p promised) Became(id session.ID, device string, o session.Outcome) {
 	case known:
 		w.fail("promise %d is %v for %s after %v", p.number, o, device, before)
 	case o == session.Acked:
-		if l := w.letters[letterKey{id, session.Address{Account: p.to.name.Account, Device: device}}]; l == nil || !l.acked {
+		if !slices.ContainsFunc(w.copies(id, session.Address{Account: p.to.name.Account, Device: device}), func(l *letter) bool { return l.acked }) {
 			w.fail("promise %d says acked for %s, which did not", p.number, device)
 		}
 	}
@@ -182,7 +202,13 @@ func (w *world) posted(n *process, k *session.Kept) {
 	}
 	l := &letter{promise: p, device: d, kept: *k, run: n, disk: n.keeping.disk}
 	l.kept.Payload = nil
-	w.letters[letterKey{k.ID, k.Address}] = l
+	for _, o := range w.copies(k.ID, k.Address) {
+		l.acked = l.acked || o.acked
+		if o.disk == l.disk && !o.void && !o.durable {
+			w.fail("%s stores %s for %v, which it has", n.name, k.ID.Text(), k.Address)
+		}
+	}
+	w.letters[letterKey{k.ID, k.Address, l.disk}] = l
 	w.byMail[k.ID] = append(w.byMail[k.ID], l)
 	w.allMail = append(w.allMail, l)
 	w.mail.posted++
@@ -203,7 +229,7 @@ func (w *world) promiseOf(payload []byte) *promise {
 // attempted holds that a letter is sent by its keeper only, in its time, not after it was
 // settled, and once for a session unless it did not arrive.
 func (w *world) attempted(k *keeping, m *session.Kept, heard func(session.Outcome)) func(session.Outcome) {
-	l := w.letters[letterKey{m.ID, m.Address}]
+	l := w.letters[letterKey{m.ID, m.Address, k.disk}]
 	if l == nil || l.promise != w.promiseOf(m.Payload) || l.disk != k.disk || l.stored == 0 {
 		w.fail("%s sends %s to %v, which it does not keep", k.n.name, m.ID.Text(), m.Address)
 		return heard
@@ -242,7 +268,7 @@ func (w *world) attempted(k *keeping, m *session.Kept, heard func(session.Outcom
 
 // settled holds that what a mailbox settles a letter with is true.
 func (w *world) settled(n *process, a session.Address, id session.ID, o session.Outcome) *letter {
-	l := w.letters[letterKey{id, a}]
+	l := w.letters[letterKey{id, a, n.keeping.disk}]
 	if l == nil || l.disk != n.keeping.disk || l.void {
 		w.fail("%s settles %s of %v, which it does not keep", n.name, id.Text(), a)
 		return nil
@@ -257,7 +283,11 @@ func (w *world) settled(n *process, a session.Address, id session.ID, o session.
 		ok = l.acked
 	case o == session.Expired:
 		w.mail.expired++
-		ok = n.nowMS() >= l.kept.ExpiresMS && (n != l.run || w.now >= l.promise.began+l.promise.ttl-2*ms)
+		undisturbed := n == l.run && n.setAt < l.promise.began && l.promise.at.setAt < l.promise.began
+		ok = n.nowMS() >= l.kept.ExpiresMS && (!undisturbed || w.now >= l.promise.began+l.promise.ttl-2*ms)
+	case o == session.Queued: // it is with another node
+		w.mail.handed++
+		ok = slices.ContainsFunc(w.copies(id, a), func(o *letter) bool { return o.disk != l.disk && o.stored != 0 })
 	case o == session.Cancelled:
 		w.mail.cancelled++
 		ok = w.replaced(l)
@@ -278,7 +308,7 @@ func (w *world) replaced(l *letter) bool {
 		return slices.ContainsFunc(w.lettersOf(l.kept.ID), func(o *letter) bool { return o.acked })
 	}
 	return l.promise.collapse != "" && slices.ContainsFunc(w.allMail, func(o *letter) bool {
-		return o.disk == l.disk && o.device == l.device && o.promise.collapse == l.promise.collapse && o != l && o.stored != 0
+		return (o.disk == l.disk || len(w.copies(l.kept.ID, l.kept.Address)) > 1) && o.device == l.device && o.promise.collapse == l.promise.collapse && o != l && o.stored != 0
 	})
 }
 
@@ -289,15 +319,17 @@ func (w *world) tookMail(c *connection, p *promise, id string) {
 	w.mail.written++
 	again, known := false, false
 	for _, of := range p.ids {
-		l := w.letters[letterKey{of, c.device.name}]
-		if l == nil || len(l.attempts) == 0 || id != "" && id != of.Text() {
+		if id != "" && id != of.Text() {
 			continue
 		}
-		again, known = again || len(l.taken) > 0, true
-		if id != "" {
-			w.checkOrder(c, l)
+		sent := slices.DeleteFunc(w.copies(of, c.device.name), func(l *letter) bool { return len(l.attempts) == 0 })
+		for _, l := range sent {
+			again, known = again || len(l.taken) > 0, true
+			if id != "" && len(sent) == 1 {
+				w.checkOrder(c, l)
+			}
+			l.taken = append(l.taken, c)
 		}
-		l.taken = append(l.taken, c)
 	}
 	if !known {
 		w.fail("%v on %s gets promise %d of %v as %q", c.device.name, c.at.name, p.number, p.to.name, id)
@@ -346,8 +378,20 @@ func (w *world) retireMail(k *keeping) {
 	}
 	w.mail.unsure += s.Unsure
 	w.mail.lateAnswers += s.LateAnswers
+	w.mail.unsureMoves += int(s.MovesUnsure)
+	w.mail.strays += s.Strays
 	if s.AcksLost > 0 {
 		w.fail("%s dropped %d acks", k.n.name, s.AcksLost)
+	}
+}
+
+// left holds that nobody needs the disk of a node any more which said so.
+func (w *world) left(n *process) {
+	w.mail.left++
+	for _, l := range w.allMail {
+		if l.disk == n.keeping.disk && !l.void && !l.durable {
+			w.fail("%s has left for good, and only it keeps %s for %v (promise %d)", n.name, l.kept.ID.Text(), l.kept.Address, l.promise.number)
+		}
 	}
 }
 
@@ -424,8 +468,8 @@ func (w *world) checkPromises() {
 		switch {
 		case !p.heard && p.at.up:
 			w.fail("promise %d at %s was never answered", p.number, p.at.name)
-		case p.heard && p.refused == session.Pending && len(w.lettersOf(p.id)) != p.devices:
-			w.fail("promise %d was kept for %d devices as %s, which has %d", p.number, p.devices, p.id.Text(), len(w.lettersOf(p.id)))
+		case p.heard && p.refused == session.Pending && w.devicesOf(p.id, func(*letter) bool { return true }) != p.devices:
+			w.fail("promise %d was kept for %d devices as %s, which has others", p.number, p.devices, p.id.Text())
 		}
 	}
 	for _, n := range w.nodes {
@@ -460,7 +504,8 @@ func (c *mailCounts) summary(t *testing.T) string {
 		{"stood in", c.stoodIn}, {"unsure", c.unsure}, {"kept twice", uint64(c.doubled)}, {"late answers", c.lateAnswers},
 		{"acks held for a link", uint64(c.held)}, {"keeper crashes", uint64(c.crashes)}, {"settlements lost in a crash", uint64(c.unsettled)},
 		{"letters lost with a disk", uint64(c.lost)}, {"homes moved", uint64(c.moved)}, {"pairs in order", uint64(c.ordered)},
-		{"waiting for an ack only", uint64(c.awake)},
+		{"waiting for an ack only", uint64(c.awake)}, {"handed over", uint64(c.handed)}, {"hand-overs unsure", uint64(c.unsureMoves)},
+		{"nodes left for good", uint64(c.left)}, {"nodes left with mail", uint64(c.stayed)}, {"acks for new keepers", uint64(c.strays)},
 	} {
 		fmt.Fprintf(&line, "%s %d, ", x.name, x.n)
 		if x.n == 0 && *seeds >= 5*weakEvery {
@@ -489,6 +534,11 @@ func (c *mailCounts) add(o *mailCounts) {
 	c.late += o.late
 	c.ordered += o.ordered
 	c.awake += o.awake
+	c.handed += o.handed
+	c.left += o.left
+	c.stayed += o.stayed
+	c.unsureMoves += o.unsureMoves
+	c.strays += o.strays
 	c.stoodIn += o.stoodIn
 	c.unsure += o.unsure
 	c.lateAnswers += o.lateAnswers

@@ -230,8 +230,11 @@ func (w *world) acked(d *device, origin session.Origin, id session.MessageID) {
 		p.acked = append(p.acked, d)
 		return
 	}
-	if l := w.letters[letterKey{session.ID{Origin: origin, Number: id}, d.name}]; l != nil {
+	letters := w.copies(session.ID{Origin: origin, Number: id}, d.name)
+	for _, l := range letters {
 		l.acked = true
+	}
+	if len(letters) > 0 {
 		return
 	}
 	w.fail("%v acks a message that nobody sent", d.name)

@@ -21,7 +21,7 @@ var (
 )
 
 // mustHappen is how many of the totals must not be zero for a run to mean anything.
-const mustHappen = 9
+const mustHappen = 12
 
 // TestSeeds runs the cluster through a storm and a calm for each seed. A seed that fails
 // is printed and replays with -seeds 1 -seed N.
@@ -52,7 +52,7 @@ func TestSeeds(t *testing.T) {
 	}{
 		{"displacements", sum.Displaced}, {"misroutes", sum.Deliver.Misrouted}, {"snapshots", sum.Snapshots},
 		{"swaps", sum.Swaps}, {"heals", uint64(count.heals)}, {"re-assertions", sum.Reasserted}, {"skews", sum.Skewed},
-		{"collisions", sum.Collisions},
+		{"collisions", sum.Collisions}, {"revealed", sum.Revealed}, {"clocks set back", uint64(count.setBack)}, {"clocks set forward", uint64(count.setForward)},
 		{"looks in the storm that must find", uint64(count.bound)},
 		{"misrouted by collision", sum.Deliver.Collisions},
 		{"restarts", uint64(count.restarts)}, {"suffixes", sum.Suffixes}, {"relayed", sum.Relayed}, {"gaps", sum.Gaps},
@@ -150,4 +150,6 @@ func (c *counts) merge(o *counts) {
 	c.bound += o.bound
 	c.repeats += o.repeats
 	c.missed += o.missed
+	c.setBack += o.setBack
+	c.setForward += o.setForward
 }

@@ -46,6 +46,7 @@ type world struct {
 // counts of what the world did.
 type counts struct {
 	events, openings, heals, restarts, outdated int // what befell devices and nodes
+	setBack, setForward                         int // clocks
 	pushes, forwards, written, waits            int // messages, those between nodes, those taken by sockets; looks for devices on their way
 	bound                                       int // looks in the storm for a device that must be found by now
 	repeats, missed                             int // devices that moved and got a push to their account twice, or not at all
@@ -91,6 +92,7 @@ func (t *totals) add(s replica.Stats) {
 	t.Collisions += s.Collisions
 	t.DroppedContests += s.DroppedContests
 	t.Missing += s.Missing
+	t.Revealed += s.Revealed
 }
 
 const problemsMax = 10

@@ -22,7 +22,7 @@ const LinkHeaderBytes = 5
 // The version of what links speak. Nodes of another major version are refused.
 const (
 	LinkMajor = 1
-	LinkMinor = 2
+	LinkMinor = 3
 )
 
 // LinkType says what the body of a frame is.
@@ -30,24 +30,27 @@ type LinkType uint8
 
 // The types. The body of forward and outcomes is one entry after another.
 const (
-	LinkTypeHello      LinkType = 1 + iota // LinkHello: the first frame of each side
-	LinkTypeForward                        // Forward, one or more; some from version 1.2 on (Forward.Minor)
-	LinkTypeOutcomes                       // Outcomes, one or more
-	LinkTypeKeep                           // Keep; from version 1.1 on
-	LinkTypeDelta                          // Delta
-	LinkTypeHeads                          // Heads
-	LinkTypeLogRequest                     // LogRequest
-	LinkTypeSnapshot                       // SnapshotChunk
-	LinkTypeQuestion                       // LinkQuestion
-	LinkTypeAnswer                         // LinkAnswer
-	LinkTypeGoodbye                        // Goodbye: the last frame of its sender
-	LinkTypePing                           // no body: the path and the sender are alive
-	LinkTypeKept                           // Kept; from version 1.1 on
-	LinkTypeInterest                       // Interest; from version 1.2 on
-	LinkTypeMail                           // Mail; from version 1.2 on, as the next three
-	LinkTypeMailed                         // Mailed
-	LinkTypeMailFate                       // MailFate
-	LinkTypeMailAck                        // MailAck
+	LinkTypeHello       LinkType = 1 + iota // LinkHello: the first frame of each side
+	LinkTypeForward                         // Forward, one or more; some from version 1.2 on (Forward.Minor)
+	LinkTypeOutcomes                        // Outcomes, one or more
+	LinkTypeKeep                            // Keep; from version 1.1 on
+	LinkTypeDelta                           // Delta
+	LinkTypeHeads                           // Heads
+	LinkTypeLogRequest                      // LogRequest
+	LinkTypeSnapshot                        // SnapshotChunk
+	LinkTypeQuestion                        // LinkQuestion
+	LinkTypeAnswer                          // LinkAnswer
+	LinkTypeGoodbye                         // Goodbye: the last frame of its sender
+	LinkTypePing                            // no body: the path and the sender are alive
+	LinkTypeKept                            // Kept; from version 1.1 on
+	LinkTypeInterest                        // Interest; from version 1.2 on
+	LinkTypeMail                            // Mail; from version 1.2 on, as the next three
+	LinkTypeMailed                          // Mailed
+	LinkTypeMailFate                        // MailFate
+	LinkTypeMailAck                         // MailAck; of what was withdrawn from version 1.3 on
+	LinkTypeMailMove                        // MailMove; from version 1.3 on, as the next two
+	LinkTypeMailMoved                       // MailMoved
+	LinkTypeMailUnwatch                     // MailUnwatch
 
 	linkTypes
 )
@@ -55,7 +58,7 @@ const (
 var linkTypeNames = [linkTypes]string{
 	"invalid", "hello", "forward", "outcomes", "keep", "delta", "heads", "log_request",
 	"snapshot", "question", "answer", "goodbye", "ping", "kept", "interest",
-	"mail", "mailed", "mail_fate", "mail_ack",
+	"mail", "mailed", "mail_fate", "mail_ack", "mail_move", "mail_moved", "mail_unwatch",
 }
 
 // String returns the type's name in logs.
@@ -78,6 +81,8 @@ func (t LinkType) Minor() uint16 {
 		return 1
 	case LinkTypeInterest, LinkTypeMail, LinkTypeMailed, LinkTypeMailFate, LinkTypeMailAck:
 		return 2
+	case LinkTypeMailMove, LinkTypeMailMoved, LinkTypeMailUnwatch:
+		return 3
 	}
 	return 0
 }

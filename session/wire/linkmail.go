@@ -190,15 +190,27 @@ type MailAck struct {
 	ID              session.ID
 	Account, Device string
 	Through         bool // it has as well what went to its event stream before that one
+	Withdrawn       bool // it has not: the message was withdrawn while it was handed over; from version 1.3 on
 }
+
+// The last byte of a MailAck.
+const (
+	mailAckOne = iota
+	mailAckThrough
+	mailAckWithdrawn
+	mailAcks
+)
 
 // AppendMailAck appends the body of a MailAck.
 func AppendMailAck(dst []byte, a *MailAck) []byte {
-	through := byte(0)
-	if a.Through {
-		through = 1
+	what := byte(mailAckOne)
+	switch {
+	case a.Withdrawn:
+		what = mailAckWithdrawn
+	case a.Through:
+		what = mailAckThrough
 	}
-	return append(appendText(appendText(appendMessageID(dst, a.ID), a.Account), a.Device), through)
+	return append(appendText(appendText(appendMessageID(dst, a.ID), a.Account), a.Device), what)
 }
 
 // ParseMailAck reads the body of a mail ack. An error is an *Error.
@@ -206,14 +218,14 @@ func ParseMailAck(b []byte, a *MailAck) error {
 	r := linkBody{b: b}
 	r.messageID(&a.ID)
 	a.Account, a.Device = r.name("account"), r.name("device")
-	through := r.byte("through")
-	a.Through = through == 1
+	what := r.byte("what")
+	a.Through, a.Withdrawn = what == mailAckThrough, what == mailAckWithdrawn
 	switch {
 	case r.err != nil:
 	case a.Account == "" || a.Device == "":
 		r.fail(CodeValue, "an ack of nobody")
-	case through > 1:
-		r.fail(CodeValue, "an ack that is neither of one message nor through it")
+	case what >= mailAcks:
+		r.fail(CodeValue, "an ack that is neither of one message nor through it, nor withdraws it")
 	}
 	return r.end()
 }

@@ -83,6 +83,7 @@ type Cluster struct {
 	keeper        *records.Keeper
 	mail          *mailbox.Homes // set once, before Attach
 	missedTimeout time.Duration  // as mail
+	leaveTimeout  time.Duration  // the same
 	handing       handing
 	auditing      auditing
 	ready         chan struct{} // closed once gossip is there
@@ -241,6 +242,7 @@ func (c *Cluster) Drain() {
 	}
 	c.homes.leave(c.settings.SteadyMS())
 	c.handing.due()
+	c.mail.Leave()
 	if err := c.gossip.SetState(gossip.Draining); err != nil {
 		c.log.Debug("drain was not told to everybody", "error", err)
 	}

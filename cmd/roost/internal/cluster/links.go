@@ -162,6 +162,9 @@ func (r *reply) Outcomes(o *wire.Outcomes) {
 }
 
 func (i incoming) Forwarded(from session.Origin, f *wire.Forward, way peer.Reply) {
+	if f.Ack && f.Origin.Node != "" {
+		i.c.mail.Sent(from.Node, session.ID{Origin: f.Origin, Number: f.ID}) // whom its ack is for
+	}
 	r := i.c.replies.Get().(*reply)
 	r.Reply, r.c = way, i.c
 	i.c.node.Router.Take(from, f, r, i.c.settings.SteadyMS())
@@ -217,6 +220,14 @@ func (i incoming) Mail(from session.Origin, m *wire.Mail)      { i.c.mail.Take(f
 func (i incoming) Mailed(_ session.Origin, m *wire.Mailed)     { i.c.mail.Mailed(m) }
 func (i incoming) MailFate(_ session.Origin, f *wire.MailFate) { i.c.mail.Fate(f) }
 func (i incoming) MailAck(_ session.Origin, a *wire.MailAck)   { i.c.mail.AckedElsewhere(a) }
+
+// MailMove takes a message of a node that leaves, MailMoved what became of one that this node
+// sent because it does.
+func (i incoming) MailMove(from session.Origin, m *wire.MailMove) { i.c.mail.TakeMove(from.Node, m) }
+func (i incoming) MailMoved(_ session.Origin, m *wire.MailMoved)  { i.c.mail.Moved(m) }
+func (i incoming) MailUnwatch(from session.Origin, u *wire.MailUnwatch) {
+	i.c.mail.Unwatched(from.Node, u)
+}
 
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/mailbox"
@@ -13,7 +15,7 @@ import (
 // Homes makes what takes kept messages to the homes of their accounts, which this node's
 // own are in box. It is called once, before Attach.
 func (c *Cluster) Homes(cfg mailbox.HomesConfig, box *mailbox.Mailbox) *mailbox.Homes {
-	c.missedTimeout = cfg.MissedTimeout
+	c.missedTimeout, c.leaveTimeout = cfg.MissedTimeout, cfg.LeaveTimeout
 	c.mail = mailbox.NewHomes(cfg, box, mailbox.HomesPorts{
 		Self: c.self.Node, Members: mailHomes{c}, Links: mailLinks{c}, Ask: c.askKeeper, AskMissed: c.missedAt, Tracer: c.tracer(),
 		NowMS: c.nowMS, SteadyMS: c.settings.SteadyMS,
@@ -44,25 +46,59 @@ func (l mailLinks) Send(node string, t wire.LinkType, body []byte) bool {
 	return l.c.pool.Control(node, t, body)
 }
 
+// askKeeper asks the node that an id names what has become of the message, or to withdraw it,
+// and everybody if that does not have it any more: then it may have been handed over. It waits
+// for them.
 func (c *Cluster) askKeeper(kind wire.QuestionKind, id session.ID) (list []mailbox.Fate, found bool, err error) {
-	if !c.homes.knows(id.Node) {
-		return nil, false, nil
-	}
-	done := make(chan struct{})
-	c.pool.Ask(id.Node, &wire.LinkQuestion{Kind: kind, Body: []byte(id.Text())}, questionTimeout, func(a *wire.LinkAnswer, failed error) {
-		defer close(done)
-		if err = failed; err == nil && a.Error != "" {
-			err = errors.New(a.Error)
+	if id.Node != c.self.Node && c.homes.knows(id.Node) {
+		list, found, err = c.askFates([]string{id.Node}, kind, id)
+		if found && c.isMember(id.Origin) {
+			return list, true, nil // the process that promised it still runs
 		}
-		if found = err == nil && a.Held; found {
-			err = json.Unmarshal(a.Body, &list)
-		}
-	})
-	<-done
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %s keeps the message: %v", ErrUnreachable, id.Node, err)
 	}
-	return list, found, nil
+	var others []string
+	for _, node := range c.appendMembers(nil) {
+		if node != id.Node {
+			others = append(others, node)
+		}
+	}
+	handed, there, failed := c.askFates(others, kind, id)
+	switch {
+	case there:
+		return mailbox.MergeFates(list, handed), true, nil
+	case found || err != nil:
+		return list, found, err
+	}
+	return nil, false, failed
+}
+
+// askFates asks nodes at the same time.
+func (c *Cluster) askFates(nodes []string, kind wire.QuestionKind, id session.ID) (list []mailbox.Fate, found bool, err error) {
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	for _, node := range nodes {
+		wait.Add(1)
+		c.pool.Ask(node, &wire.LinkQuestion{Kind: kind, Body: []byte(id.Text())}, questionTimeout, func(a *wire.LinkAnswer, failed error) {
+			defer wait.Done()
+			var fates []mailbox.Fate
+			if failed == nil && a.Error != "" {
+				failed = errors.New(a.Error)
+			}
+			if failed == nil && a.Held {
+				failed = json.Unmarshal(a.Body, &fates)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case failed != nil:
+				err = fmt.Errorf("%w: %s may keep the message: %v", ErrUnreachable, node, failed)
+			case a.Held:
+				list, found = mailbox.MergeFates(list, fates), true
+			}
+		})
+	}
+	wait.Wait() // each answer comes, or its timeout
+	return list, found, err
 }
 
 // answerFates answers askKeeper of another node. It waits for the disk.
@@ -71,9 +107,9 @@ func (c *Cluster) answerFates(q *wire.LinkQuestion) *wire.LinkAnswer {
 	if !ok {
 		return &wire.LinkAnswer{Error: "that is no message's id"}
 	}
-	ask := c.mail.Fates
+	ask := c.mail.FatesHere
 	if q.Kind == wire.QuestionCancel {
-		ask = c.mail.Cancel
+		ask = c.mail.CancelHere
 	}
 	list, found, err := ask(id)
 	if err != nil {
@@ -99,4 +135,28 @@ func (c *Cluster) missedAt(node string, a session.Address, answer func(missed in
 			answer(int(min(found.Version, 1<<30)), nil)
 		}
 	})
+}
+
+// moveLookEvery is the time between two looks whether everything is handed over.
+const moveLookEvery = 10 * time.Millisecond
+
+// HandOverMail waits until everything that this node keeps for devices is with the homes of
+// their accounts, which Drain began, or for cluster.mail.leave_timeout, and says what is left.
+// That stays on this node's disk, and goes out when it is started again.
+func (c *Cluster) HandOverMail() {
+	if !c.isStarted() {
+		return
+	}
+	messages, acks := c.mail.Left()
+	for end := time.Now().Add(c.leaveTimeout); messages+acks > 0 && len(c.appendMembers(nil)) > 0 && time.Now().Before(end); {
+		time.Sleep(moveLookEvery)
+		messages, acks = c.mail.Left()
+	}
+	s := c.mail.Stats()
+	if messages+acks > 0 {
+		c.log.Warn("messages stay on this node's disk: there was no home for them, or no time", "messages", messages, "acks_not_passed_on", acks,
+			"handed_over", s.Moved, "refused_by_homes", s.MovesRefused, "leave_timeout", c.leaveTimeout)
+	} else if s.Moved > 0 {
+		c.log.Info("all messages are handed over: nobody needs this node's disk any more", "handed_over", s.Moved)
+	}
 }

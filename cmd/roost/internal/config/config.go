@@ -131,11 +131,16 @@ type MailConfig struct {
 	MissedTimeout time.Duration `yaml:"missed_timeout" doc:"time a home has to say how many messages wait for a device that connects here, which its greeting waits for; then that says what this node knows"`
 	MissedMax     int           `yaml:"missed_max" doc:"devices for which homes are being asked that; beyond it none is, so that a reconnect storm is not slowed"`
 	AcksMax       int           `yaml:"acks_max" doc:"acks of devices that wait for a link to the node that keeps their message; beyond it they are dropped, and those devices get the message once more"`
+	MoveMax       int           `yaml:"move_max" doc:"messages on their way to their new homes at one time when this node leaves, and from nodes that leave, count; some 100,000 a second at a round trip of 10 ms"`
+	MoveBytes     int           `yaml:"move_bytes" doc:"memory for the payloads of those, bytes; half of peer.control_queue_bytes leaves room for the logs"`
+	StraysMax     int           `yaml:"strays_max" doc:"messages of which this node remembers that another one keeps them than their id names, because that has left: the ack goes there. Beyond it the oldest is forgotten, and its ack goes to the home of the account"`
+	LeaveTimeout  time.Duration `yaml:"leave_timeout" doc:"time that a node which leaves may take to hand over the messages it keeps, once its devices are gone; it begins beside their drain. What is left stays on its disk, and is told in the log. With drain.over and the rest it should stay below the 30s of Kubernetes"`
 }
 
 // DefaultMail returns the limits of a node that nobody configured.
 func DefaultMail() MailConfig {
-	return MailConfig{InFlightMax: 50_000, InFlightBytes: 64 << 20, AnswerTimeout: 3 * time.Second, MissedTimeout: 250 * time.Millisecond, MissedMax: 1000, AcksMax: 20_000}
+	return MailConfig{InFlightMax: 50_000, InFlightBytes: 64 << 20, AnswerTimeout: 3 * time.Second, MissedTimeout: 250 * time.Millisecond, MissedMax: 1000, AcksMax: 20_000,
+		MoveMax: 1024, MoveBytes: 2 << 20, StraysMax: 20_000, LeaveTimeout: 5 * time.Second}
 }
 
 // ListsConfig holds the limits of what is remembered of other nodes' answers about the
@@ -174,6 +179,10 @@ func (c MailConfig) Validate() error {
 	within(&ps, "missed_timeout", c.MissedTimeout, time.Millisecond, 10*time.Second)
 	within(&ps, "missed_max", c.MissedMax, 1, 1_000_000)
 	within(&ps, "acks_max", c.AcksMax, 1, 10_000_000)
+	within(&ps, "move_max", c.MoveMax, 1, 1_000_000)
+	within(&ps, "move_bytes", c.MoveBytes, 64<<10, 1<<32)
+	within(&ps, "strays_max", c.StraysMax, 1, 10_000_000)
+	within(&ps, "leave_timeout", c.LeaveTimeout, 10*time.Millisecond, time.Hour)
 	return ps.err()
 }
 
