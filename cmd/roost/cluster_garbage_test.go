@@ -39,7 +39,7 @@ func TestGarbageOnPorts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(patience))
 			_, _ = c.Write(texts[i%len(texts)])
 			// It is cut without our doing, and a reset is no worse than an end.
 			if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {

@@ -34,7 +34,7 @@ func (n *testNode) listen(target string, header http.Header) *testListener {
 		n.t.Fatal(err)
 	}
 	req.Header = header
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialPatiently}}
 	resp, err := client.Do(req)
 	if err != nil {
 		n.t.Fatal(err)
@@ -136,7 +136,7 @@ func TestEventStreamWithToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { l().next("hello", map[string]any{"account": "alice", "device": "tv"}) })
 	}
-	l := n.listen("http://"+n.public+"/sse?token="+mint(t, ed, "doomed", 4*time.Second), nil)
+	l := n.listen("http://"+n.public+"/sse?token="+mint(t, ed, "doomed", 6*time.Second), nil)
 	l.next("hello", nil)
 	l.end(4002)
 	for _, target := range []string{"/sse", "/sse?token=a.b.c", "/sse?account=alice&device=tv"} {

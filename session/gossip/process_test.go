@@ -76,7 +76,8 @@ func TestKilledProcess(t *testing.T) {
 	cfg := quick()
 	cfg.ProbeInterval = cfg.ProbeInterval * 300
 	a := startNode(t, cfg, "a", 1)
-	b, addr := startProcess(t, "127.0.0.1:0", a.addr())
+	// An address of loopback that is nobody else's: its port is free when b comes back.
+	b, addr := startProcess(t, "127.41.7.1:0", a.addr())
 	eventually(t, "a and b meet", allSee("a#1 b#1", a), a)
 	if err := b.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ func TestInProgress(t *testing.T) {
 	srv := pushServer(t)
 	srv.publish("push.normal", 0, 1)
 	c := srv.config()
-	c.AckWait = 300 * time.Millisecond
+	c.AckWait = 1500 * time.Millisecond
 	s := processortest.New(processortest.Never)
 	r := run(t, c, s)
 	eventually(t, "it is in work", func() bool { _, kept := s.Count(); return kept == 1 })
@@ -117,7 +117,7 @@ func TestPoison(t *testing.T) {
 		return processortest.Written()
 	})
 	r := run(t, c, s)
-	eventually(t, "nothing waits", func() bool { return srv.waiting(c.Durable+"-normal") == 0 })
+	eventually(t, "nothing waits", func() bool { return r.Stats().Final == 5 && srv.waiting(c.Durable+"-normal") == 0 })
 	if !s.IsFinal("good") {
 		t.Error("the good one was not pushed")
 	}
@@ -269,6 +269,7 @@ func TestServerLoss(t *testing.T) {
 	srv := pushServer(t)
 	srv.publish("push.normal", 0, 100)
 	c := srv.config()
+	c.AckWait = 2 * time.Second
 	s := processortest.New(processortest.Never)
 	r := run(t, c, s)
 	eventually(t, "all are in work", func() bool { _, kept := s.Count(); return kept == 100 })
@@ -295,7 +296,7 @@ func TestDuplicates(t *testing.T) {
 	srv := pushServer(t)
 	srv.publish("push.normal", 0, 30)
 	c := srv.config()
-	c.StopTimeout, c.AckWait = 10*time.Millisecond, 300*time.Millisecond
+	c.StopTimeout, c.AckWait = 10*time.Millisecond, 2*time.Second
 	one, two := processortest.New(processortest.Never), processortest.New(processortest.Always)
 	first := run(t, c, one)
 	eventually(t, "all are in work", func() bool { _, kept := one.Count(); return kept == 30 })
