@@ -3,12 +3,14 @@ package gossip
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -20,7 +22,18 @@ func TestMain(m *testing.M) {
 		beProcess(strings.Fields(args))
 		return
 	}
-	goleak.VerifyTestMain(m)
+	code := m.Run()
+	// goleak looks for half a second. memberlist does not wait for its probes when it is shut
+	// down, and they take a while on a busy machine.
+	err := goleak.Find()
+	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); {
+		err = goleak.Find()
+	}
+	if code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // beProcess is a node in a process of its own: it prints its address and lives until
