@@ -72,7 +72,7 @@ func (s *server) shutdown() {
 // connect makes the test's own connection.
 func (s *server) connect() *server {
 	s.t.Helper()
-	conn, err := nats.Connect(s.running.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	conn, err := nats.Connect(s.running.ClientURL(), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		s.t.Fatal(err)
 	}

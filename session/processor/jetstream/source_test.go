@@ -327,7 +327,7 @@ func TestStartErrors(t *testing.T) {
 		change func(*Config)
 		want   []string
 	}{
-		{"nobody answers", func(c *Config) { c.Connection.Servers = []string{gone.running.ClientURL()} }, []string{"no server of nats://127.0.0.1:", "answers: check servers"}},
+		{"nobody answers", func(c *Config) { c.Connection.Servers = []string{gone.running.ClientURL()} }, []string{"no server of nats://127.41.7.3:", "answers: check servers"}},
 		{"wrong password", func(c *Config) {
 			c.Connection.Servers = []string{secured.running.ClientURL()}
 			c.Connection.User, c.Connection.Password = "roost", "wrong"
