@@ -74,16 +74,19 @@ func (f *fakeNode) device(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	account, device := r.URL.Query().Get("account"), r.URL.Query().Get("device")
+	name := account + "/" + device
+	// Who has the 101 is there: what is pushed from now on must not go to the connection before.
+	f.mu.Lock()
 	c, _, _, err := ws.UpgradeHTTP(r, w)
+	if err == nil {
+		f.write(c, []byte(`{"type":"hello","session":"x"}`))
+		f.online[name] = c
+	}
+	f.mu.Unlock()
 	if err != nil {
 		return
 	}
-	account, device := r.URL.Query().Get("account"), r.URL.Query().Get("device")
-	name := account + "/" + device
-	f.write(c, []byte(`{"type":"hello","session":"x"}`))
-	f.mu.Lock()
-	f.online[name] = c
-	f.mu.Unlock()
 	if f.rival != nil {
 		f.rival.displace(name)
 	}
