@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -111,6 +112,9 @@ func (f *fakeNode) device(w http.ResponseWriter, r *http.Request) {
 			_ = ws.WriteFrame(c, ws.NewPongFrame(frame.Payload))
 		case ws.OpText:
 			if !f.send(c, account, device, frame.Payload) {
+				// A reset would take from the device what it has not read yet.
+				_ = c.(*net.TCPConn).CloseWrite()
+				_, _ = io.Copy(io.Discard, c)
 				return
 			}
 		}
@@ -143,7 +147,12 @@ func (f *fakeNode) send(c net.Conn, account, device string, payload []byte) bool
 	n := f.sends - 1
 	f.mu.Unlock()
 	if f.farewel != nil && f.farewel(n) {
+		f.mu.Lock() // nothing is written behind the close and said to be so
 		_ = ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(1001, "")))
+		if name := account + "/" + device; f.online[name] == c {
+			delete(f.online, name)
+		}
+		f.mu.Unlock()
 		return false
 	}
 	outcome := f.deliver(n, account+"/"+m.To.Device, fmt.Appendf(nil, `{"type":"message","id":"m","payload":%s,"from":{"device":%q},"sent_ms":1}`, m.Payload, device))
