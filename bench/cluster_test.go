@@ -87,7 +87,7 @@ func TestDevicesMove(t *testing.T) {
 				{Kind: generator.Prove, Timeout: time.Minute},
 			})
 			if c.keeps {
-				s.Phases[1].Timeout = 2 * time.Second
+				s.Phases[1].Timeout = vain
 				r := mustRun(t, s, Options{})
 				wantCounts(t, r, map[tally.Counter]int64{tally.Moved: 20, tally.Displaced: 0, tally.Missing: 20, tally.Ended: 0, tally.Dead: 0})
 				return

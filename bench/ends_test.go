@@ -46,7 +46,7 @@ func TestTargetThatDiesInMidRun(t *testing.T) {
 func TestStoppedRunKeepsItsResults(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s := quick(honest(t).url, EchoPhases(10, EchoLoad{PerSecond: 500, PayloadBytes: 20, Duration: time.Hour, Timeout: 5 * time.Second}))
+	s := quick(honest(t).url, EchoPhases(10, EchoLoad{PerSecond: 500, PayloadBytes: 20, Duration: time.Hour, Timeout: patience}))
 	r, err := Run(ctx, s, Options{Progress: func(report.Second) { cancel() }})
 	if err != nil {
 		t.Fatal(err)

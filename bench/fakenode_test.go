@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -74,16 +75,19 @@ func (f *fakeNode) device(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	account, device := r.URL.Query().Get("account"), r.URL.Query().Get("device")
+	name := account + "/" + device
+	// Who has the 101 is there: what is pushed from now on must not go to the connection before.
+	f.mu.Lock()
 	c, _, _, err := ws.UpgradeHTTP(r, w)
+	if err == nil {
+		f.write(c, []byte(`{"type":"hello","session":"x"}`))
+		f.online[name] = c
+	}
+	f.mu.Unlock()
 	if err != nil {
 		return
 	}
-	account, device := r.URL.Query().Get("account"), r.URL.Query().Get("device")
-	name := account + "/" + device
-	f.write(c, []byte(`{"type":"hello","session":"x"}`))
-	f.mu.Lock()
-	f.online[name] = c
-	f.mu.Unlock()
 	if f.rival != nil {
 		f.rival.displace(name)
 	}
@@ -108,6 +112,9 @@ func (f *fakeNode) device(w http.ResponseWriter, r *http.Request) {
 			_ = ws.WriteFrame(c, ws.NewPongFrame(frame.Payload))
 		case ws.OpText:
 			if !f.send(c, account, device, frame.Payload) {
+				// A reset would take from the device what it has not read yet.
+				_ = c.(*net.TCPConn).CloseWrite()
+				_, _ = io.Copy(io.Discard, c)
 				return
 			}
 		}
@@ -140,7 +147,12 @@ func (f *fakeNode) send(c net.Conn, account, device string, payload []byte) bool
 	n := f.sends - 1
 	f.mu.Unlock()
 	if f.farewel != nil && f.farewel(n) {
+		f.mu.Lock() // nothing is written behind the close and said to be so
 		_ = ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(1001, "")))
+		if name := account + "/" + device; f.online[name] == c {
+			delete(f.online, name)
+		}
+		f.mu.Unlock()
 		return false
 	}
 	outcome := f.deliver(n, account+"/"+m.To.Device, fmt.Appendf(nil, `{"type":"message","id":"m","payload":%s,"from":{"device":%q},"sent_ms":1}`, m.Payload, device))

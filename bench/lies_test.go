@@ -74,7 +74,7 @@ func TestLyingServers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			told.Store(0)
 			load := shortEcho
-			load.Timeout = 500 * time.Millisecond
+			load.Timeout = vain
 			s := quick((&server{answer: c.answer}).start(t).url, EchoPhases(20, load))
 			s.Thresholds = []string{c.counter.String() + "==0"}
 			r := mustRun(t, s, Options{})
@@ -101,7 +101,7 @@ func TestLateBurstsShowInOpenLoop(t *testing.T) {
 		}
 		return c.write(op, payload)
 	}}
-	load := EchoLoad{PerSecond: 200, PayloadBytes: 20, Duration: time.Second, Timeout: 5 * time.Second}
+	load := EchoLoad{PerSecond: 200, PayloadBytes: 20, Duration: time.Second, Timeout: patience}
 	r := mustRun(t, quick(s.start(t).url, EchoPhases(1, load)), Options{})
 	if p99 := r.Total.Timing(tally.Echo).Quantile(99); p99 < pause*9/10 {
 		t.Errorf("p99 %v hides a pause of %v", p99, pause)
@@ -125,7 +125,7 @@ func TestIdleProvesTheLivingAndFindsTheDead(t *testing.T) {
 		{"the deaf hold nobody up", func(n int64) bool { return n%3 != 0 }, 3, 10, report.ExitThreshold},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := quick((&server{pong: c.pong}).start(t).url, IdlePhases(30, 0, 50*time.Millisecond, 500*time.Millisecond))
+			s := quick((&server{pong: c.pong}).start(t).url, IdlePhases(30, 0, 50*time.Millisecond, vain))
 			s.Thresholds = []string{"dead==0"}
 			s.Config.ProofsInflight, s.Config.ProofStall = c.window, 20*time.Millisecond
 			r := mustRun(t, s, Options{})
@@ -145,7 +145,7 @@ func TestIdleCountsTheEnded(t *testing.T) {
 		}
 		_ = ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(1001, "bye")))
 	}
-	r := mustRun(t, quick(s.start(t).url, IdlePhases(40, 200, 100*time.Millisecond, 2*time.Second)), Options{})
+	r := mustRun(t, quick(s.start(t).url, IdlePhases(40, 200, 100*time.Millisecond, patience)), Options{})
 	ended := r.Total.Get(tally.Ended)
 	if ended == 0 || r.Total.Closes[1001] != ended {
 		t.Fatalf("ended %d, closes %v", ended, r.Total.Closes)
@@ -170,7 +170,7 @@ func TestAnswersPings(t *testing.T) {
 			_ = ws.WriteFrame(c, ws.NewPingFrame([]byte("are you there")))
 		}
 	}}
-	r := mustRun(t, quick(s.start(t).url, IdlePhases(10, 0, 50*time.Millisecond, 2*time.Second)), Options{})
+	r := mustRun(t, quick(s.start(t).url, IdlePhases(10, 0, 50*time.Millisecond, patience)), Options{})
 	wantCounts(t, r, map[tally.Counter]int64{tally.Pings: 30, tally.Proved: 10})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +195,7 @@ func TestPiecesAndFragments(t *testing.T) {
 		}
 		return nil
 	}}
-	load := EchoLoad{PerSecond: 200, PayloadBytes: 150, Duration: 200 * time.Millisecond, Timeout: 10 * time.Second}
+	load := EchoLoad{PerSecond: 200, PayloadBytes: 150, Duration: 200 * time.Millisecond, Timeout: patience}
 	r := mustRun(t, quick(s.start(t).url, EchoPhases(5, load)), Options{})
 	wantCounts(t, r, map[tally.Counter]int64{tally.Sent: 40, tally.Received: 40, tally.Lost: 0, tally.Pings: 40})
 }

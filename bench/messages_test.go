@@ -15,7 +15,7 @@ import (
 )
 
 // shortPush is 1,000 messages at 2,000 a second.
-var shortPush = MessageLoad{PerSecond: 2000, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: 5 * time.Second, Group: 2}
+var shortPush = MessageLoad{PerSecond: 2000, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: patience, Group: 2}
 
 func TestHonestNode(t *testing.T) {
 	for _, c := range []struct {
@@ -59,7 +59,7 @@ func TestHonestNode(t *testing.T) {
 }
 
 func TestPushClosedLoop(t *testing.T) {
-	load := MessageLoad{Window: 8, PayloadBytes: 80, Duration: 200 * time.Millisecond, Timeout: 5 * time.Second}
+	load := MessageLoad{Window: 8, PayloadBytes: 80, Duration: 200 * time.Millisecond, Timeout: patience}
 	r := mustRun(t, (&fakeNode{}).start(t).against(t, MessagePhases(generator.Push, 10, load)), Options{})
 	sent := r.Total.Get(tally.Sent)
 	if sent < 16 || sent != r.Total.Get(tally.Received) || sent != r.Total.Get(tally.Answered) {
@@ -132,7 +132,7 @@ func TestLyingNodes(t *testing.T) {
 			told.Store(0)
 			kept = nil
 			load := shortPush
-			load.Timeout = 500 * time.Millisecond
+			load.Timeout = vain
 			s := (&fakeNode{push: c.push}).start(t).against(t, MessagePhases(generator.Push, 20, load))
 			s.Thresholds = []string{c.counter.String() + "==0"}
 			r := mustRun(t, s, Options{})
@@ -165,7 +165,7 @@ func TestLyingRelay(t *testing.T) {
 		return []delivery{{to, frame}}, ""
 	}}
 	load := shortPush
-	load.Timeout = 500 * time.Millisecond
+	load.Timeout = vain
 	s := node.start(t).against(t, MessagePhases(generator.Relay, 20, load))
 	s.Target.Account = "acc-{i/2}"
 	r := mustRun(t, s, Options{})
@@ -184,7 +184,7 @@ func TestFanoutThatMissesADevice(t *testing.T) {
 		}
 		return []delivery{{to, frame}}, ""
 	}}
-	load := MessageLoad{PerSecond: 20, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}
+	load := MessageLoad{PerSecond: 20, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: vain}
 	s := node.start(t).against(t, MessagePhases(generator.Fanout, 20, load))
 	s.Loops = 2
 	r := mustRun(t, s, Options{})
@@ -205,7 +205,7 @@ func TestFanoutThatIsHonest(t *testing.T) {
 		}
 		return []delivery{{to, frame}}, ""
 	}}
-	load := MessageLoad{PerSecond: 20, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: 300 * time.Millisecond}
+	load := MessageLoad{PerSecond: 20, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: patience}
 	r := mustRun(t, node.start(t).against(t, MessagePhases(generator.Fanout, 20, load)), Options{})
 	wantCounts(t, r, map[tally.Counter]int64{tally.Received: 180, tally.Lost: 0, tally.Undelivered: 20})
 }
@@ -218,7 +218,7 @@ func TestLatePushesShowInOpenLoop(t *testing.T) {
 		}
 		return []delivery{{to, frame}}, ""
 	}}
-	load := MessageLoad{PerSecond: 200, PayloadBytes: 80, Duration: time.Second, Timeout: 5 * time.Second}
+	load := MessageLoad{PerSecond: 200, PayloadBytes: 80, Duration: time.Second, Timeout: patience}
 	r := mustRun(t, node.start(t).against(t, MessagePhases(generator.Push, 5, load)), Options{})
 	for _, timer := range []tally.Timer{tally.Push, tally.Outcome} {
 		if p99 := r.Total.Timing(timer).Quantile(99); p99 < pause*9/10 {
@@ -229,7 +229,7 @@ func TestLatePushesShowInOpenLoop(t *testing.T) {
 
 func TestResultsThatNeverCome(t *testing.T) {
 	load := shortPush
-	load.Timeout = 300 * time.Millisecond
+	load.Timeout = vain
 	s := (&fakeNode{mute: 1 << 40}).start(t).against(t, MessagePhases(generator.Push, 20, load))
 	s.Thresholds = []string{"unanswered==0"}
 	r := mustRun(t, s, Options{})

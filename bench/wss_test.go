@@ -71,7 +71,7 @@ func TestEchoOverTLS(t *testing.T) {
 // Connections over TLS come, are proved and go, and nothing of them stays (goleak).
 func TestChurnAndIdleOverTLS(t *testing.T) {
 	url, ca := secureEcho(t)
-	s := quick(url, append(ConnectPhases(100, 300*time.Millisecond, 20*time.Millisecond), IdlePhases(10, 0, 50*time.Millisecond, 5*time.Second)...))
+	s := quick(url, append(ConnectPhases(100, 300*time.Millisecond, 20*time.Millisecond), IdlePhases(10, 0, 50*time.Millisecond, patience)...))
 	s.Target.CA = ca
 	r := mustRun(t, s, Options{})
 	wantCounts(t, r, map[tally.Counter]int64{tally.Opened: 40, tally.Failed: 0, tally.Proved: 10, tally.Dead: 0})

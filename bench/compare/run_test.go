@@ -101,7 +101,7 @@ func habits(t *testing.T, load Load, names ...string) Plan {
 // small is a closed loop that a busy machine carries out too.
 func small() Load {
 	l := DefaultEcho()
-	l.Connections, l.Duration, l.Timeout = 4, 300*time.Millisecond, 500*time.Millisecond
+	l.Connections, l.Duration, l.Timeout = 4, 300*time.Millisecond, 3*time.Second
 	return l
 }
 

@@ -45,7 +45,7 @@ func fakeSettings(t *testing.T, nodes int, lie lie) Settings {
 	return Settings{
 		Nodes: startFakes(t, nodes, lie), Token: fakeToken, Control: []string{"true"},
 		Worker: []string{"env", workerVariable + "=yes", self}, Workers: 2, Devices: 20, PerSecond: 200, Moves: 5,
-		Known: time.Millisecond, Arrival: time.Second, // the fake's nodes know at once
+		Known: time.Millisecond, Arrival: 5 * time.Second, // the fake's nodes know at once
 	}
 }
 

@@ -60,7 +60,7 @@ func TestPledgeVerdict(t *testing.T) {
 
 func TestMailbox(t *testing.T) {
 	h := DefaultHoard(buildRoost(t))
-	h.Devices, h.Each, h.Early, h.Takers, h.ReadyMax, h.DrainMax = 50, 20, 2, 5, 10*time.Second, 10*time.Second
+	h.Devices, h.Each, h.Early, h.Takers, h.ReadyMax, h.DrainMax = 50, 20, 2, 5, time.Minute, time.Minute
 	r, err := Mailbox(context.Background(), h, func(string) {})
 	if err != nil {
 		t.Fatal(err)

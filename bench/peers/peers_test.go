@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait for a server; nothing waits that long when all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // start runs a server until the test ends and returns the addresses that it prints.
 func start(t *testing.T, name string, lines int) (addrs []string) {

@@ -68,7 +68,7 @@ func echoServer(t *testing.T, broken bool) string {
 
 // calm are flags that make a run valid on a busy machine: these tests are about exit
 // codes and files.
-var calm = []string{"--late-bound=1m", "--cpu-max=0", "--duration=300ms", "--connections=5", "--rate=100", "--timeout=300ms"}
+var calm = []string{"--late-bound=1m", "--cpu-max=0", "--duration=300ms", "--connections=5", "--rate=100", "--timeout=3s"}
 
 func TestExitCodes(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/roostpush/roost/cmd/roost/internal/config"
+	"github.com/roostpush/roost/session/deliver"
 )
 
 // A node whose table is too small for its cluster: what is in it is delivered, what is not
@@ -90,6 +91,9 @@ func TestTableTooSmall(t *testing.T) {
 		}
 	}
 	full.eventually("it has all devices again", func() bool { return full.log.has("the table has all devices again") })
+	for i := range gone {
+		full.eventually("its going is known", func() bool { return full.node.cluster.Locate(fmt.Sprint("a", i), "d").State == deliver.Nowhere })
+	}
 	for i := range devices {
 		outcome := push(device(i))
 		if want := map[bool]string{true: "offline", false: "written"}[gone[i]]; outcome != want {

@@ -30,8 +30,6 @@ func TestJetStreamToDevice(t *testing.T) {
 	phone.expect(map[string]any{"type": "message", "payload": "now"})
 	p.terminates()
 	for _, consumer := range []string{"roost-normal", "roost-high"} {
-		if left := s.Unsettled(consumer); left != 0 {
-			t.Errorf("%s has %d messages to settle after the node has left", consumer, left)
-		}
+		eventually(t, consumer+" has nothing to settle after the node has left", func() bool { return s.Unsettled(consumer) == 0 })
 	}
 }

@@ -101,6 +101,29 @@ func (n *testNode) url(account, device string) string {
 	return fmt.Sprintf("ws://%s/ws?account=%s&device=%s", n.public, account, device)
 }
 
+// patientConn gives each read and each write its own time: a device that stays for a whole
+// test must not be cut because the test is long, or the machine busy.
+type patientConn struct{ net.Conn }
+
+func (c patientConn) Read(b []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	return c.Conn.Read(b)
+}
+
+func (c patientConn) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(patience))
+	return c.Conn.Write(b)
+}
+
+// dialPatiently dials like net.Dialer.
+func dialPatiently(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return patientConn{c}, nil
+}
+
 // connect opens a device and takes its hello.
 func (n *testNode) connect(account, device string) *testDevice {
 	n.t.Helper()
@@ -113,6 +136,7 @@ func (n *testNode) connect(account, device string) *testDevice {
 
 func (n *testNode) dial(dialer ws.Dialer, url string) *testDevice {
 	n.t.Helper()
+	dialer.NetDial = dialPatiently
 	conn, buffered, _, err := dialer.Dial(context.Background(), url)
 	if err != nil {
 		n.t.Fatalf("%s: %v", url, err)
@@ -121,7 +145,6 @@ func (n *testNode) dial(dialer ws.Dialer, url string) *testDevice {
 	if buffered != nil {
 		d.r = buffered
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	n.t.Cleanup(func() { conn.Close() })
 	return d
 }
@@ -212,18 +235,24 @@ func (n *testNode) get(url string) (int, string) {
 // flush waits until what has happened so far can be read from the store.
 func (n *testNode) flush() {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := n.node.store.Flush(ctx); err != nil {
 		n.t.Fatal(err)
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+// eventually waits until ok holds.
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited 20 s for %s", what)
+			t.Fatalf("waited %v for %s", patience, what)
 		}
 	}
+}
+
+func (n *testNode) eventually(what string, ok func() bool) {
+	n.t.Helper()
+	eventually(n.t, what, ok)
 }

@@ -160,8 +160,8 @@ func TestTokenExpiresUnlessRenewed(t *testing.T) {
 	t.Parallel()
 	n, rs, ed := tokenNode(t)
 	url := "ws://" + n.public + "/ws"
-	doomed := n.dial(bearer(mint(t, rs, "doomed", 4*time.Second)), url)
-	renewed := n.dial(bearer(mint(t, rs, "renewed", 4*time.Second)), url)
+	doomed := n.dial(bearer(mint(t, rs, "doomed", 6*time.Second)), url)
+	renewed := n.dial(bearer(mint(t, rs, "renewed", 6*time.Second)), url)
 	doomed.expect(map[string]any{"type": "hello"})
 	renewed.expect(map[string]any{"type": "hello"})
 	renewed.say(fmt.Sprintf(`{"type":"token","id":"wrong","token":%q}`, mint(t, ed, "doomed", time.Hour)))

@@ -12,8 +12,9 @@ import (
 	"github.com/roostpush/roost/session/peer"
 )
 
-// graceful makes a device that leaves offline for others after a moment.
-func graceful(c *config.Config) { c.Presence.Grace = 300 * time.Millisecond }
+// graceful makes a device that leaves offline for others after a moment, which is longer
+// than a busy machine needs to tell all nodes of a move.
+func graceful(c *config.Config) { c.Presence.Grace = time.Second }
 
 // hears reads presence events until it has those, each device's state once, in any order.
 func (d *testDevice) hears(want ...string) {

@@ -106,13 +106,20 @@ func (p *process) fails(code int, words ...string) {
 	}
 }
 
+// says waits until a line of the log of the process has all of the words. What it has
+// written takes a moment to come through the pipe.
+func (p *process) says(words ...string) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("the log line %q", words), func() bool { return p.log.has(words...) })
+}
+
 // wait returns how the process ended.
 func (p *process) wait() error {
 	p.t.Helper()
 	select {
 	case <-p.ended:
 		return p.err
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		p.t.Fatalf("the process did not end:\n%s", p.log.String())
 		return nil
 	}
@@ -123,7 +130,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	t.Parallel()
 	p := startProcess(t, 256)
 	dial := func(i int) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		c, _, _, err := ws.Dial(ctx, fmt.Sprintf("ws://%s/ws?account=a&device=d%d", p.public, i))
 		return c, err

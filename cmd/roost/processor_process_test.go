@@ -16,7 +16,9 @@ func TestProcessorProcess(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Start(t, 2, "push")
 	node := startProcess(t, 1024, clusterArgs("n1")...)
-	p := startProcessor(t, kafkaArgs(broker, "push", clusterArgs("p1", "--set", "gossip.join="+node.gossipAddr())...)...)
+	// It stands in for a home that is slow, which a busy machine makes of any.
+	p := startProcessor(t, kafkaArgs(broker, "push", clusterArgs("p1", "--set", "gossip.join="+node.gossipAddr(),
+		"--set", "cluster.mail.answer_timeout=20s", "--set", "api.push.timeout=30s")...)...)
 	if p.public != "" {
 		t.Errorf("a processor has a public listener: %s", p.public)
 	}

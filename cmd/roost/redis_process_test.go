@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -9,16 +10,17 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 )
 
-// redisServer is a real redis-server on loopback that syncs each write.
+// redisServer is a real redis-server that syncs each write. It listens at a socket in its
+// directory: a port could be somebody else's when it starts again.
 type redisServer struct {
-	t    *testing.T
-	port string
-	dir  string
-	cmd  *exec.Cmd
+	t   *testing.T
+	dir string
+	cmd *exec.Cmd
 }
 
 func startRedis(t *testing.T) *redisServer {
@@ -30,7 +32,7 @@ func startRedis(t *testing.T) *redisServer {
 		}
 		t.Skip(missing)
 	}
-	r := &redisServer{t: t, port: fmt.Sprint(freePorts(t, 1)[0]), dir: t.TempDir()}
+	r := &redisServer{t: t, dir: t.TempDir()}
 	r.start()
 	t.Cleanup(r.kill)
 	return r
@@ -38,19 +40,26 @@ func startRedis(t *testing.T) *redisServer {
 
 func (r *redisServer) start() {
 	r.t.Helper()
-	r.cmd = exec.Command("redis-server", "--port", r.port, "--bind", "127.0.0.1", "--dir", r.dir, "--save", "",
+	r.cmd = exec.Command("redis-server", "--port", "0", "--unixsocket", r.socket(), "--dir", r.dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	eventually(r.t, "redis-server", func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+r.port)
-		if err == nil {
-			c.Close()
+	eventually(r.t, "redis-server has read its file", func() bool {
+		c, err := net.Dial("unix", r.socket())
+		if err != nil {
+			return false
 		}
-		return err == nil
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		_, _ = c.Write([]byte("PING\r\n"))
+		answer := make([]byte, 5)
+		_, err = io.ReadFull(c, answer)
+		return err == nil && string(answer) == "+PONG"
 	})
 }
+
+func (r *redisServer) socket() string { return filepath.Join(r.dir, "socket") }
 
 func (r *redisServer) kill() {
 	_ = r.cmd.Process.Kill()
@@ -65,8 +74,8 @@ func TestMailboxInRedis(t *testing.T) {
 		t.Skip("real brokers, browsers and processes; make test runs it")
 	}
 	r := startRedis(t)
-	args := []string{"--set", "node=n1", "--set", "mailbox_store=redis", "--set", "redis.url=redis://127.0.0.1:" + r.port + "/0",
-		"--set", "redis.retry_interval=10ms", "--set", "redis.call_timeout=1s", "--set", "drain.ready_delay=0s", "--set", "drain.over=100ms"}
+	args := []string{"--set", "node=n1", "--set", "mailbox_store=redis", "--set", "redis.url=unix://" + r.socket(),
+		"--set", "redis.retry_interval=10ms", "--set", "redis.call_timeout=20s", "--set", "drain.ready_delay=0s", "--set", "drain.over=100ms"}
 	p := startProcess(t, 1024, args...)
 	n := &testNode{t: t, public: p.public, internal: p.internal}
 	kept := map[string]bool{}

@@ -118,7 +118,9 @@ func TestHelloMissedAcrossNodes(t *testing.T) {
 	tv.next("hello", map[string]any{"missed": 2})
 	tv.next("message", map[string]any{"payload": 1})
 	last := tv.next("message", map[string]any{"payload": 2})
-	n2.eventually("the home knows", func() bool { return n2.fate(ids[1]) == "written" })
+	for _, id := range ids {
+		n2.eventually("the home knows", func() bool { return n2.fate(id) == "written" })
+	}
 	again := n1.listen(n1.events(account, "tv"), after(last.LastID))
 	again.next("hello", nil)
 	for _, id := range ids {

@@ -34,7 +34,7 @@ func (n *testNode) listen(target string, header http.Header) *testListener {
 		n.t.Fatal(err)
 	}
 	req.Header = header
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialPatiently}}
 	resp, err := client.Do(req)
 	if err != nil {
 		n.t.Fatal(err)
@@ -138,7 +138,7 @@ func TestEventStreamWithToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { l().next("hello", map[string]any{"account": "alice", "device": "tv"}) })
 	}
-	l := n.listen("http://"+n.public+"/sse?token="+mint(t, ed, "doomed", 4*time.Second), nil)
+	l := n.listen("http://"+n.public+"/sse?token="+mint(t, ed, "doomed", 6*time.Second), nil)
 	l.next("hello", nil)
 	l.next("goaway", map[string]any{"reason": "expired"})
 	l.end(4002)

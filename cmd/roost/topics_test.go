@@ -308,6 +308,9 @@ func TestTopicsOfANodeThatJoins(t *testing.T) {
 	if err := late.stop(); err != nil {
 		t.Fatal(err)
 	}
+	for _, n := range nodes {
+		n.eventually("it is gone", func() bool { return n.linked() == 1 })
+	}
 	nodes[1].eventually("its interest is forgotten", func() bool { return nodes[1].metric("roost_topics_interest_nodes") <= 1 })
 	if a := nodes[1].publish("news.eu", "2"); !strings.Contains(a, `"written":1`) {
 		t.Error(a)

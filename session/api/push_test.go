@@ -74,7 +74,7 @@ func TestPushOutcomes(t *testing.T) {
 		}
 	})
 	t.Run("all", func(t *testing.T) {
-		a := decode[pushAnswer](t, n.call("POST", "/v1/messages", `{"to":{"all":true},"payload":1,"timeout_ms":50}`).Body.Bytes())
+		a := decode[pushAnswer](t, n.call("POST", "/v1/messages", `{"to":{"all":true},"payload":1,"timeout_ms":1000}`).Body.Bytes())
 		if a.Outcomes != nil || a.Total != 8 || a.Counts["written"] != 4 || a.Counts["timeout"] != 1 || a.Counts["lost"] != 1 || a.Counts["overloaded"] != 1 || a.Counts["offline"] != 1 {
 			t.Errorf("%+v", a)
 		}

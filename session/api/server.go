@@ -127,6 +127,7 @@ func New(cfg Config, node Node) (*Server, error) {
 		memory:   newMemory(&cfg.Push),
 		now:      time.Now,
 		stopping: make(chan struct{}),
+		conns:    conns{newWait: newWait},
 	}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -50,7 +50,7 @@ const newWait = 500 * time.Millisecond
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopping) })
 	s.conns.stop()
-	s.conns.await(ctx, newWait)
+	s.conns.await(ctx)
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.http.Close()
 		return fmt.Errorf("api: requests were cut at shutdown: %w", err)
@@ -60,6 +60,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // conns are the listener and the connections that it accepted and that are not idle.
 type conns struct {
+	newWait time.Duration // the constant, but in tests
+
 	mu       sync.Mutex
 	listener net.Listener
 	busy     map[net.Conn]http.ConnState // new or active
@@ -96,11 +98,11 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 }
 
 // await returns when no request is under way and those who were accepted and said
-// nothing have had fresh to begin, or when ctx ends.
-func (c *conns) await(ctx context.Context, fresh time.Duration) {
+// nothing have had newWait to begin, or when ctx ends.
+func (c *conns) await(ctx context.Context) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for begun := time.Now(); c.isBusy(time.Since(begun) < fresh); {
+	for begun := time.Now(); c.isBusy(time.Since(begun) < c.newWait); {
 		select {
 		case <-ctx.Done():
 			return

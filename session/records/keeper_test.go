@@ -3,6 +3,7 @@ package records
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,20 @@ import (
 	"github.com/roostpush/roost/session/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	// goleak looks for half a second. memberlist does not wait for its probes when it is shut
+	// down, and they take up to a second.
+	err := goleak.Find()
+	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); {
+		err = goleak.Find()
+	}
+	if code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // disk is this node's store: the devices of the facts that it took.
 type disk struct {

@@ -54,9 +54,9 @@ type Event struct {
 	Detail string          `json:"detail"`
 }
 
-// lifeMax bounds a client's whole life; a browser on a busy machine takes
-// seconds to start.
-const lifeMax = 2 * time.Minute
+// lifeMax bounds a client's whole life; a browser on a very busy machine takes
+// a minute to start.
+const lifeMax = 5 * time.Minute
 
 // Client is a running client. The goroutine of its test uses it.
 type Client struct {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,10 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// host is an address of loopback that is nobody else's: a port that was free there a moment
+// ago is so when a server starts, and when it starts again.
+const host = "127.41.7.2"
 
 // server is a real redis-server on loopback.
 type server struct {
@@ -33,7 +38,7 @@ func startServer(t *testing.T, args ...string) *server {
 		}
 		t.Skip(missing)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,26 +49,37 @@ func startServer(t *testing.T, args ...string) *server {
 	return s
 }
 
-// start starts the process, on the port and the files of the one before.
+// start starts the process, on the port and the files of the one before, and waits until it
+// has read those.
 func (s *server) start() {
 	s.t.Helper()
 	s.cmd = exec.Command("redis-server", append([]string{
-		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
+		"--port", strconv.Itoa(s.port), "--bind", host, "--dir", s.dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
 	}, s.args...)...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		c, err := net.Dial("tcp", s.addr())
-		if err == nil {
-			_ = c.Close()
-			return
-		}
+	deadline := time.Now().Add(time.Minute)
+	for ; !s.answers(deadline); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("redis-server does not answer: %v", err)
+			s.t.Fatal("redis-server does not answer")
 		}
 	}
+}
+
+// answers reports whether the server does what it is asked for.
+func (s *server) answers(deadline time.Time) bool {
+	c, err := net.Dial("tcp", s.addr())
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_ = c.SetDeadline(deadline)
+	_, _ = c.Write([]byte("PING\r\n"))
+	answer := make([]byte, 5)
+	_, err = io.ReadFull(c, answer)
+	return err == nil && string(answer) == "+PONG"
 }
 
 // kill ends the process at once (kill -9).
@@ -75,7 +91,7 @@ func (s *server) kill() {
 	}
 }
 
-func (s *server) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+func (s *server) addr() string { return fmt.Sprintf("%s:%d", host, s.port) }
 
 func (s *server) config() Config {
 	cfg := Default()

@@ -22,9 +22,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for one thing: far longer than anything takes on a
+// busy machine.
+const patience = time.Minute
+
 var discard = slog.New(slog.DiscardHandler)
 
-// server is a NATS server within the test's process, over a real socket.
+// server is a NATS server within the test's process, over a real socket. Its address of
+// loopback is nobody else's, so that its port is free when it comes back.
 type server struct {
 	t       *testing.T
 	options *natsserver.Options
@@ -35,7 +40,7 @@ type server struct {
 
 func newServer(t *testing.T, change ...func(*natsserver.Options)) *server {
 	t.Helper()
-	o := &natsserver.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
+	o := &natsserver.Options{Host: "127.41.7.3", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
 	for _, c := range change {
 		c(o)
 	}
@@ -52,7 +57,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	running.Start()
-	if !running.ReadyForConnections(10 * time.Second) {
+	if !running.ReadyForConnections(patience) {
 		s.t.Fatal("the server does not start")
 	}
 	s.running = running
@@ -67,7 +72,7 @@ func (s *server) shutdown() {
 // connect makes the test's own connection.
 func (s *server) connect() *server {
 	s.t.Helper()
-	conn, err := nats.Connect(s.running.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	conn, err := nats.Connect(s.running.ClientURL(), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -131,7 +136,7 @@ func (s *server) read(stream, subject string, n int) (list []jetstream.Msg) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	batch, err := c.Fetch(n, jetstream.FetchMaxWait(20*time.Second))
+	batch, err := c.Fetch(n, jetstream.FetchMaxWait(patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -144,7 +149,8 @@ func (s *server) read(stream, subject string, n int) (list []jetstream.Msg) {
 	return list
 }
 
-// config returns a configuration for tests: everything happens soon.
+// config returns a configuration for tests: everything happens soon, but that a message
+// whose answer is late comes again, which a busy machine must not cause.
 func (s *server) config() Config {
 	c := Default()
 	c.Enabled = true
@@ -154,7 +160,7 @@ func (s *server) config() Config {
 	c.Durable = "d" + strings.ToLower(rand.Text()[:8])
 	c.NormalSubjects = []string{"push.normal"}
 	c.FetchWait = 100 * time.Millisecond
-	c.AckWait = 2 * time.Second
+	c.AckWait = patience
 	c.NakDelay = 50 * time.Millisecond
 	c.LagInterval = 50 * time.Millisecond
 	c.StopTimeout = 5 * time.Second
@@ -192,7 +198,7 @@ func (r *source) stop() {
 			if err != nil {
 				r.t.Errorf("Run: %v", err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			r.t.Error("Run does not return")
 		}
 	})
@@ -201,7 +207,7 @@ func (r *source) stop() {
 // eventually waits until ok says so; how long it takes is not what is tested.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never came true: %s", what)
 		}

@@ -63,7 +63,7 @@ func TestInProgress(t *testing.T) {
 	srv := pushServer(t)
 	srv.publish("push.normal", 0, 1)
 	c := srv.config()
-	c.AckWait = 300 * time.Millisecond
+	c.AckWait = 1500 * time.Millisecond
 	s := processortest.New(processortest.Never)
 	r := run(t, c, s)
 	eventually(t, "it is in work", func() bool { _, kept := s.Count(); return kept == 1 })
@@ -118,7 +118,7 @@ func TestPoison(t *testing.T) {
 	})
 	r := run(t, c, s)
 	// A consumer that was just made may say that nothing waits before it has counted.
-	eventually(t, "the good one was pushed, and nothing waits", func() bool { return s.IsFinal("good") && srv.waiting(c.Durable+"-normal") == 0 })
+	eventually(t, "the good one was pushed, and nothing waits", func() bool { return s.IsFinal("good") && r.Stats().Final == 5 && srv.waiting(c.Durable+"-normal") == 0 })
 	want := map[string]string{"1": processor.CodeAddressMissing, "2": processor.CodeTTLInvalid, "3": processor.CodePayloadInvalid, "4": processor.CodePayloadTooLarge}
 	for _, m := range srv.read("dead", "dead", 4) {
 		h := m.Headers()
@@ -267,6 +267,7 @@ func TestServerLoss(t *testing.T) {
 	srv := pushServer(t)
 	srv.publish("push.normal", 0, 100)
 	c := srv.config()
+	c.AckWait = 2 * time.Second
 	s := processortest.New(processortest.Never)
 	r := run(t, c, s)
 	eventually(t, "all are in work", func() bool { _, kept := s.Count(); return kept == 100 })
@@ -293,7 +294,7 @@ func TestDuplicates(t *testing.T) {
 	srv := pushServer(t)
 	srv.publish("push.normal", 0, 30)
 	c := srv.config()
-	c.StopTimeout, c.AckWait = 10*time.Millisecond, 300*time.Millisecond
+	c.StopTimeout, c.AckWait = 10*time.Millisecond, 2*time.Second
 	one, two := processortest.New(processortest.Never), processortest.New(processortest.Always)
 	first := run(t, c, one)
 	eventually(t, "all are in work", func() bool { _, kept := one.Count(); return kept == 30 })
@@ -324,7 +325,7 @@ func TestStartErrors(t *testing.T) {
 		change func(*Config)
 		want   []string
 	}{
-		{"nobody answers", func(c *Config) { c.Connection.Servers = []string{gone.running.ClientURL()} }, []string{"no server of nats://127.0.0.1:", "answers: check servers"}},
+		{"nobody answers", func(c *Config) { c.Connection.Servers = []string{gone.running.ClientURL()} }, []string{"no server of nats://127.41.7.3:", "answers: check servers"}},
 		{"wrong password", func(c *Config) {
 			c.Connection.Servers = []string{secured.running.ClientURL()}
 			c.Connection.User, c.Connection.Password = "roost", "wrong"

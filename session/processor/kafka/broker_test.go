@@ -22,6 +22,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for one thing: far longer than anything takes on a
+// busy machine.
+const patience = time.Minute
+
 // broker is what the tests run against: kfake, or the broker that ROOST_KAFKA names.
 type broker struct {
 	addresses []string
@@ -156,7 +160,7 @@ func (b *broker) read(t *testing.T, topic string, n int) (list []*kgo.Record) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for len(list) < n {
 		fetches := client.PollFetches(ctx)
@@ -219,7 +223,7 @@ func (r *source) stop() {
 			if err != nil {
 				r.t.Errorf("Run: %v", err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			r.t.Error("Run does not return")
 		}
 	})
@@ -268,7 +272,7 @@ func (w *wire) mend() {
 // eventually waits until ok says so; how long it takes is not what is tested.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never came true: %s", what)
 		}

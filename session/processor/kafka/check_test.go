@@ -127,7 +127,7 @@ func TestSecured(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer p.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			if err := p.Check(ctx, "in"); err != nil {
 				t.Fatal(err)
@@ -155,7 +155,7 @@ func TestProducer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := p.Check(ctx, topic); err != nil {
 		t.Fatal(err)

@@ -31,10 +31,10 @@ func Start(t testing.TB, stream string, subjects ...string) *Server {
 		running.Shutdown()
 		running.WaitForShutdown()
 	})
-	if !running.ReadyForConnections(10 * time.Second) {
+	if !running.ReadyForConnections(time.Minute) {
 		t.Fatal("the server does not start")
 	}
-	conn, err := nats.Connect(running.ClientURL())
+	conn, err := nats.Connect(running.ClientURL(), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
