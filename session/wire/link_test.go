@@ -211,6 +211,7 @@ func TestLinkRefused(t *testing.T) {
 		{"heads that are not there", CodeTruncated, ParseHeads([]byte{0, 0, 0x80, 0x80, 1}, new(Heads))},
 		{"too many heads", CodeLimit, ParseHeads([]byte{0, 0, 0x80, 0x80, 0x80, 1}, new(Heads))},
 		{"long uvarint", CodeValue, ParseLogRequest([]byte{1, 'a', 1, 0x80, 0}, new(LogRequest))},
+		{"mail with no traceparent", CodeValue, mailWith(func(m *Mail) { m.Trace = "00-" })},
 		{"flags of mail", CodeValue, mailWith(func(m *Mail) { m.Kind = 1 << 4 })},
 		{"mail of no kind", CodeValue, mailWith(func(m *Mail) { m.Kind = 3 })},
 		{"mail of no priority", CodeValue, mailWith(func(m *Mail) { m.Priority = 3 })},

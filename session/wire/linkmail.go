@@ -95,6 +95,8 @@ func ParseMail(b []byte, m *Mail) error {
 		r.fail(CodeValue, "mail for nobody")
 	case m.Device != "" && m.Except != "":
 		r.fail(CodeValue, "mail for a device that leaves one out")
+	case m.Trace != "" && !isTrace(m.Trace): // it would be kept, and no node would take it with the message
+		r.fail(CodeValue, "trace is no traceparent")
 	case m.Collapse != "" && checkCollapse(m.Collapse) != nil:
 		r.fail(CodeValue, checkCollapse(m.Collapse).Error())
 	}
