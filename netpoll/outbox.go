@@ -7,13 +7,14 @@ import (
 
 // The outbox is how other goroutines reach a loop's connections. HOT PATH, in order:
 //
-//	Send     frames the message into the outbox's arena and rings the loop's bell once
-//	drain    the loop takes the whole outbox and works it off in batches
+//	Send     frames the message into the outbox's arena, and rings the bell of a loop that
+//	         is asleep
+//	drain    at the end of its turn the loop takes the whole outbox and works it off in
+//	         batches
 //	link     a batch's sends are strung together by connection
 //	flush    each connection of the batch gets one write
 //
-// Between two batches the bell stays rung, so that the poller comes back to the outbox
-// after it has given input its turn. There are no objects: sends refer to spans of an
+// Between two batches input has its turn. There are no objects: sends refer to spans of an
 // arena, and two outboxes change places for ever.
 
 // outbox is one side of the exchange.
@@ -37,16 +38,16 @@ type send struct {
 type exchange struct {
 	mu      sync.Mutex
 	filling outbox
-	rung    atomic.Bool // the bell is rung, or the loop is draining; set under mu, read by the loop without
+	awake   atomic.Bool // the loop is in a turn, or its bell was rung: it looks here before it waits. Taken back under mu
 	closed  bool
 }
 
-// wants says that the bell must be rung, once until it is silenced. Under mu.
+// wants says that the bell must be rung: the loop is asleep, and nobody has rung. Under mu.
 func (x *exchange) wants() bool {
-	if x.rung.Load() {
+	if x.awake.Load() {
 		return false
 	}
-	x.rung.Store(true)
+	x.awake.Store(true)
 	return true
 }
 
@@ -224,19 +225,18 @@ func (l *loop) do(f func()) bool {
 	return true
 }
 
-// drain works off one batch. It runs when the bell is rung.
-func (l *loop) drain() {
-	if l.drained == len(l.draining.sends) && !l.swap() {
-		return
-	}
+// drain works off one batch, of at most so many sends, of what take has taken. It returns
+// its size, tasks included.
+func (l *loop) drain(most int) int {
+	tasks := len(l.draining.tasks)
 	for _, task := range l.draining.tasks {
 		task()
 	}
 	clear(l.draining.tasks)
 	l.draining.tasks = l.draining.tasks[:0]
 	batch := l.draining.sends[l.drained:]
-	if len(batch) > l.cfg.OutboxBatch {
-		batch = batch[:l.cfg.OutboxBatch]
+	if len(batch) > most {
+		batch = batch[:most]
 	}
 	l.link(batch)
 	for _, c := range l.dirty {
@@ -247,16 +247,22 @@ func (l *loop) drain() {
 	if l.drained == len(l.draining.sends) {
 		l.emptied()
 	}
+	return tasks + len(batch)
 }
 
-// swap takes what was filled. false: there is nothing, and the bell is silent again.
-func (l *loop) swap() bool {
+// take sees to it that there is something to drain; false: nobody has sent anything. Then,
+// if the loop is about to sleep, whoever sends from now on rings its bell.
+func (l *loop) take(sleeps bool) bool {
+	if l.drained < len(l.draining.sends) {
+		return true
+	}
 	x := &l.exchange
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(x.filling.sends) == 0 && len(x.filling.tasks) == 0 {
-		x.rung.Store(false)
-		l.bell.silence()
+		if sleeps {
+			x.awake.Store(false)
+		}
 		return false
 	}
 	l.draining, x.filling = x.filling, l.draining
@@ -264,8 +270,7 @@ func (l *loop) swap() bool {
 	return true
 }
 
-// emptied makes the worked-off outbox ready to be filled, and silences the bell if
-// nothing came meanwhile.
+// emptied makes the worked-off outbox ready to be filled.
 func (l *loop) emptied() {
 	clear(l.draining.sends) // receipts are the collector's again
 	l.draining.sends = l.draining.sends[:0]
@@ -277,13 +282,6 @@ func (l *loop) emptied() {
 	}
 	l.draining.arena = l.draining.arena[:0]
 	l.drained = 0
-	x := &l.exchange
-	x.mu.Lock()
-	if len(x.filling.sends) == 0 && len(x.filling.tasks) == 0 {
-		x.rung.Store(false)
-		l.bell.silence()
-	}
-	x.mu.Unlock()
 }
 
 // What an outbox keeps between bursts.
