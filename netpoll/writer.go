@@ -2,8 +2,6 @@ package netpoll
 
 import (
 	"golang.org/x/sys/unix"
-
-	gio "github.com/panjf2000/gnet/v2/pkg/io"
 )
 
 // outbound is what the kernel did not take yet of one connection: bytes, and where in
@@ -63,7 +61,7 @@ func (l *loop) writeAll(c *Conn, pieces [][]byte) (n int, broken bool) {
 		return n, false
 	}
 	for {
-		n, err := gio.Writev(int(c.fd), pieces)
+		n, err := writeSocketAll(c.fd, pieces)
 		switch err {
 		case nil:
 			l.stats.BytesOut += uint64(n)
