@@ -3,6 +3,7 @@ package peer
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/roostpush/roost/session"
@@ -205,10 +206,10 @@ func TestDrop(t *testing.T) {
 
 // TestDropWhileDialled drops a node whose link is about to come up: it must not stay.
 func TestDropWhileDialled(t *testing.T) {
-	hellos := 0 // of b's connections, one after the other
+	var hellos atomic.Int32 // of b's connections, one after the other
 	a := start(t, "a", 1, func(n *node, _ *Config, _ *Identity, h *Handlers) {
 		h.Known = func(string) bool {
-			if hellos++; hellos == 2 {
+			if hellos.Add(1) == 2 {
 				n.Drop("b", 1)
 			}
 			return true
@@ -218,7 +219,8 @@ func TestDropWhileDialled(t *testing.T) {
 	if err := a.Member("b", b.addr, 1); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "b is left", func() bool { return b.heard("down a 1 dropped") || b.heard("down a 1 lost") })
+	until(t, "b has answered both", func() bool { return hellos.Load() == 2 }) // and has its link
+	until(t, "b is left", func() bool { return len(*b.remotes.Load()) == 0 })
 	until(t, "a forgets b", func() bool { return len(*a.remotes.Load()) == 0 })
 }
 
