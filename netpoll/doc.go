@@ -14,7 +14,7 @@
 //
 // A turn of a loop, in processing order: accept.go takes connections, request.go and
 // upgrade.go make WebSockets of them and eventstream.go event streams, reader.go cuts
-// bytes into messages, the handler answers into the turn's reply, outbox.go drains what
+// bytes into messages, the handler answers into the turn's reply, drain.go works off what
 // others sent, writer.go gives it to the kernel, wheel.go ends what takes too long.
 //
 // Start reading at Reactor, then loop.go.

@@ -113,25 +113,6 @@ func (l *loop) run() error {
 	return err
 }
 
-// A turn of a loop: the events that one look at the poller brings, then what has been sent
-// meanwhile, by others and by the handlers of those events. Between two turns the loop may
-// sleep.
-
-// beginTurn says that the loop is awake: nobody need ring its bell.
-func (l *loop) beginTurn() { l.exchange.awake.Store(true) }
-
-// endTurn works off what others, and the turn itself, have sent. more says that there is
-// more than fits in one turn: input comes first, and the loop must not wait for it.
-func (l *loop) endTurn() (more bool) {
-	for budget := l.cfg.OutboxBatch; budget > 0; {
-		if !l.take(true) {
-			return false
-		}
-		budget -= l.drain(budget)
-	}
-	return true
-}
-
 // event is called by the poller for each descriptor that has something. HOT PATH.
 func (l *loop) event(fd int, readable, writable bool) {
 	c := l.table.owned(int32(fd), l)
