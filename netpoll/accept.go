@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	gnet "github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,7 +65,7 @@ func (l *loop) welcome(fd int, from netip.AddrPort, over bool) {
 	if l.reactor.fromProxy(from.Addr()) {
 		c.flags |= flagProxy
 	}
-	if err := l.poller.AddRead(&gnet.PollAttachment{FD: fd}, false); err != nil {
+	if err := l.poller.add(fd); err != nil {
 		l.breakOff(c)
 		l.enter(c)
 		l.leave(c)
@@ -90,7 +89,7 @@ func (l *loop) pauseAccept(err error) {
 	l.paused = true
 	l.stats.AcceptPauses++
 	if !listenerEdge {
-		_ = l.poller.Delete(l.listener)
+		l.poller.remove(l.listener)
 	}
 	l.reactor.notePause(err)
 }
@@ -110,7 +109,7 @@ func (l *loop) resumeAccept() {
 	}
 	l.paused = false
 	if !listenerEdge {
-		if err := l.poller.AddRead(&gnet.PollAttachment{FD: l.listener}, false); err != nil {
+		if err := l.poller.addListener(l.listener); err != nil {
 			l.paused, l.resumeAt = true, l.tickAfter(acceptPause)
 			return
 		}
@@ -122,13 +121,13 @@ func (l *loop) resumeAccept() {
 // listen gives the loop its share of the listener. On the loop, or before it runs.
 func (l *loop) listen(fd int) error {
 	l.listener = fd
-	return l.poller.AddRead(&gnet.PollAttachment{FD: fd}, listenerEdge)
+	return l.poller.addListener(fd)
 }
 
 // stopListening closes the loop's share of the listener. On the loop.
 func (l *loop) stopListening() {
 	if l.listener >= 0 {
-		_ = l.poller.Delete(l.listener)
+		l.poller.remove(l.listener)
 		_ = unix.Close(l.listener)
 		l.listener = -1
 	}

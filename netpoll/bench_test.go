@@ -104,9 +104,9 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 
 // sendDetached is Reactor.Send and the loop's drain without a bell.
 func sendDetached(d *Detached) {
-	d.loop.exchange.rung.Store(true)
+	d.loop.beginTurn()
 	d.reactor.Send(d.conn.ID(), OpText, []byte("hello"), nil, 0)
-	d.loop.swap()
+	d.loop.take(false)
 	d.loop.link(d.loop.draining.sends)
 	for _, c := range d.loop.dirty {
 		d.loop.flush(c, d.loop.draining.sends)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A turn of the poller is up to 1,024 events (gnet's MaxPollEventsCap). When they are
+// A turn of the poller is up to 1,024 events (eventsMax). When they are
 // handshakes and ends, as after a reconnect storm, one turn takes tens of milliseconds,
 // and messages for everybody else would wait for its end. So a loop breathes within a
 // turn: it looks at its outbox, and lets other goroutines of its processor run.
@@ -27,8 +27,8 @@ const (
 // breathe is called between two events. HOT PATH.
 func (l *loop) breathe() {
 	l.work = 0
-	if l.exchange.rung.Load() {
-		l.drain()
+	if l.take(false) {
+		l.drain(l.cfg.OutboxBatch)
 	}
 	if now := time.Since(l.reactor.started); now-l.yielded >= yieldAfter {
 		l.yield.now()

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-	"github.com/panjf2000/gnet/v2/pkg/errors"
-	gnet "github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,7 +17,7 @@ type loop struct {
 	handler Handler
 	index   int
 	table   *table
-	poller  *gnet.Poller
+	poller  *poller
 
 	bell     *bell
 	ticker   *ticker
@@ -90,7 +88,7 @@ func ticks(d, tick time.Duration) uint32 { return max(1, uint32(d/tick)) }
 
 // open gets the loop's descriptors.
 func (l *loop) open() (err error) {
-	if l.poller, err = gnet.OpenPoller(); err != nil {
+	if l.poller, err = newPoller(); err != nil {
 		return err
 	}
 	if l.bell, err = newBell(); err != nil {
@@ -102,53 +100,44 @@ func (l *loop) open() (err error) {
 	if l.yield, err = newYielder(); err != nil {
 		return err
 	}
-	if err = l.poller.AddRead(&gnet.PollAttachment{FD: l.bell.fd()}, false); err != nil {
+	if err = l.poller.add(l.bell.fd()); err != nil {
 		return err
 	}
-	return l.poller.AddRead(&gnet.PollAttachment{FD: l.ticker.fd()}, false)
+	return l.poller.add(l.ticker.fd())
 }
 
 // run is the loop's goroutine.
 func (l *loop) run() error {
-	err := l.poller.Polling(l.event)
+	err := l.poller.run(l)
 	l.end()
-	if l.stopping {
-		return nil
-	}
 	return err
 }
 
 // event is called by the poller for each descriptor that has something. HOT PATH.
-func (l *loop) event(fd int, ev gnet.IOEvent, flags gnet.IOFlags) error {
+func (l *loop) event(fd int, readable, writable bool) {
 	c := l.table.owned(int32(fd), l)
 	if c == nil {
-		return l.chore(fd)
+		l.chore(fd)
+		return
 	}
 	l.enter(c)
-	if gnet.IsWriteEvent(ev) {
+	if writable {
 		l.writable(c)
 	}
-	if gnet.IsReadEvent(ev) || gnet.IsErrorEvent(ev, flags) {
+	if readable {
 		l.readable(c)
 	}
 	l.leave(c)
 	if l.work += workEvent; l.work >= breathWork {
 		l.breathe()
-		if l.stopping {
-			return errors.ErrEngineShutdown
-		}
 	}
-	return nil
 }
 
 // chore handles the loop's own descriptors.
-func (l *loop) chore(fd int) error {
+func (l *loop) chore(fd int) {
 	switch fd {
 	case l.bell.fd():
-		l.drain()
-		if l.stopping {
-			return errors.ErrEngineShutdown
-		}
+		l.bell.silence() // what it was rung for is worked off at the turn's end
 	case l.ticker.fd():
 		l.ticker.silence()
 		l.tick = l.reactor.now()
@@ -159,7 +148,6 @@ func (l *loop) chore(fd int) error {
 	case l.listener:
 		l.accept()
 	}
-	return nil
 }
 
 // readable takes one buffer full from the socket; what is left makes the poller come
@@ -309,7 +297,7 @@ func (l *loop) end() {
 	}
 	l.ticker.close()
 	l.yield.close()
-	_ = l.poller.Close()
+	l.poller.close()
 	// The bell stays open while anybody can ring it: its number must not become somebody
 	// else's descriptor under a late sender.
 }

@@ -5,16 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// The outbox is how other goroutines reach a loop's connections. HOT PATH, in order:
-//
-//	Send     frames the message into the outbox's arena and rings the loop's bell once
-//	drain    the loop takes the whole outbox and works it off in batches
-//	link     a batch's sends are strung together by connection
-//	flush    each connection of the batch gets one write
-//
-// Between two batches the bell stays rung, so that the poller comes back to the outbox
-// after it has given input its turn. There are no objects: sends refer to spans of an
-// arena, and two outboxes change places for ever.
+// The outbox is how other goroutines reach a loop's connections: Send frames the message
+// into the outbox's arena, and rings the bell of a loop that is asleep; drain.go is the
+// loop's side. There are no objects: sends refer to spans of an arena, and two outboxes
+// change places for ever. HOT PATH.
 
 // outbox is one side of the exchange.
 type outbox struct {
@@ -37,16 +31,16 @@ type send struct {
 type exchange struct {
 	mu      sync.Mutex
 	filling outbox
-	rung    atomic.Bool // the bell is rung, or the loop is draining; set under mu, read by the loop without
+	awake   atomic.Bool // the loop is in a turn, or its bell was rung: it looks here before it waits. Taken back under mu
 	closed  bool
 }
 
-// wants says that the bell must be rung, once until it is silenced. Under mu.
+// wants says that the bell must be rung: the loop is asleep, and nobody has rung. Under mu.
 func (x *exchange) wants() bool {
-	if x.rung.Load() {
+	if x.awake.Load() {
 		return false
 	}
-	x.rung.Store(true)
+	x.awake.Store(true)
 	return true
 }
 
@@ -222,191 +216,4 @@ func (l *loop) do(f func()) bool {
 		l.bell.ring()
 	}
 	return true
-}
-
-// drain works off one batch. It runs when the bell is rung.
-func (l *loop) drain() {
-	if l.drained == len(l.draining.sends) && !l.swap() {
-		return
-	}
-	for _, task := range l.draining.tasks {
-		task()
-	}
-	clear(l.draining.tasks)
-	l.draining.tasks = l.draining.tasks[:0]
-	batch := l.draining.sends[l.drained:]
-	if len(batch) > l.cfg.OutboxBatch {
-		batch = batch[:l.cfg.OutboxBatch]
-	}
-	l.link(batch)
-	for _, c := range l.dirty {
-		l.flush(c, batch)
-	}
-	l.dirty = l.dirty[:0]
-	l.drained += len(batch)
-	if l.drained == len(l.draining.sends) {
-		l.emptied()
-	}
-}
-
-// swap takes what was filled. false: there is nothing, and the bell is silent again.
-func (l *loop) swap() bool {
-	x := &l.exchange
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if len(x.filling.sends) == 0 && len(x.filling.tasks) == 0 {
-		x.rung.Store(false)
-		l.bell.silence()
-		return false
-	}
-	l.draining, x.filling = x.filling, l.draining
-	l.drained = 0
-	return true
-}
-
-// emptied makes the worked-off outbox ready to be filled, and silences the bell if
-// nothing came meanwhile.
-func (l *loop) emptied() {
-	clear(l.draining.sends) // receipts are the collector's again
-	l.draining.sends = l.draining.sends[:0]
-	if cap(l.draining.arena) > outboxKeptBytes {
-		l.draining.arena = nil
-	}
-	if cap(l.draining.sends) > outboxKeptSends {
-		l.draining.sends = nil
-	}
-	l.draining.arena = l.draining.arena[:0]
-	l.drained = 0
-	x := &l.exchange
-	x.mu.Lock()
-	if len(x.filling.sends) == 0 && len(x.filling.tasks) == 0 {
-		x.rung.Store(false)
-		l.bell.silence()
-	}
-	x.mu.Unlock()
-}
-
-// What an outbox keeps between bursts.
-const (
-	outboxKeptBytes = 1 << 20
-	outboxKeptSends = 1 << 14
-)
-
-// link strings the batch's sends together by connection, in order.
-func (l *loop) link(batch []send) {
-	for i := range batch {
-		s := &batch[i]
-		c := l.lookup(s.id)
-		if c == nil {
-			settle(s.rcpt, s.tag, ResultGone)
-			continue
-		}
-		if c.turnHead == 0 {
-			c.turnHead = int32(i) + 1
-			l.dirty = append(l.dirty, c)
-		} else {
-			batch[c.turnTail-1].next = int32(i) + 1
-		}
-		c.turnTail = int32(i) + 1
-	}
-}
-
-// flush gives one connection its sends of this batch.
-func (l *loop) flush(c *Conn, batch []send) {
-	head := c.turnHead
-	c.turnHead, c.turnTail = 0, 0
-	l.enter(c)
-	s := &batch[head-1]
-	if s.next == 0 && s.close == 0 && c.out == nil && c.state == stateOpen && c.flags&flagBroken == 0 {
-		// The usual case: one message, nothing waiting.
-		frame := l.draining.arena[s.from:s.to]
-		n, broken := l.write(c, frame)
-		l.wrote(c, s, frame, n, broken)
-		l.leave(c)
-		return
-	}
-	for head != 0 {
-		head = l.gather(c, batch, head)
-	}
-	l.leave(c)
-}
-
-// wrote settles one send of which the kernel took n bytes.
-func (l *loop) wrote(c *Conn, s *send, frame []byte, n int, broken bool) {
-	switch {
-	case n == len(frame):
-		l.stats.MessagesOut++
-		settle(s.rcpt, s.tag, ResultWritten)
-	case broken:
-		l.breakOff(c)
-		if n > 0 {
-			settle(s.rcpt, s.tag, ResultCut)
-		} else {
-			settle(s.rcpt, s.tag, ResultGone)
-		}
-	case n == 0 && !l.nodeHasRoom(len(frame)):
-		l.stats.RefusedNode++
-		settle(s.rcpt, s.tag, ResultFull)
-	default:
-		l.stats.MessagesOut++
-		l.queue(c, frame[n:], n, s.rcpt, s.tag)
-	}
-}
-
-// gather writes the connection's next sends, up to a close or the most pieces one call
-// takes, and returns the first that is left.
-func (l *loop) gather(c *Conn, batch []send, head int32) int32 {
-	first, count := head, 0
-	l.pieces = l.pieces[:0]
-	for head != 0 && count < piecesMax {
-		s := &batch[head-1]
-		if s.close != 0 {
-			break
-		}
-		l.pieces = append(l.pieces, l.draining.arena[s.from:s.to])
-		head = s.next
-		count++
-	}
-	if count > 0 {
-		l.settleGathered(c, batch, first, count)
-		return head
-	}
-	s := &batch[head-1]
-	if c.state == stateOpen {
-		l.startClose(c, s.close, string(l.draining.arena[s.from:s.to]))
-	}
-	return s.next
-}
-
-// piecesMax bounds one vectored write; the kernel's own bound is 1024 (IOV_MAX).
-const piecesMax = 256
-
-// settleGathered writes count sends from first on and settles each.
-func (l *loop) settleGathered(c *Conn, batch []send, first int32, count int) {
-	n, broken := 0, false
-	open := c.state == stateOpen && c.flags&flagBroken == 0
-	if open && c.out == nil {
-		n, broken = l.writeAll(c, l.pieces)
-	}
-	for i := range count {
-		s := &batch[first-1]
-		first = s.next
-		frame := l.pieces[i]
-		took := min(n, len(frame))
-		n -= took
-		switch {
-		case !open:
-			settle(s.rcpt, s.tag, ResultGone)
-		case c.state != stateOpen && took < len(frame): // 4004 just now
-			settle(s.rcpt, s.tag, ResultFull)
-		default:
-			l.wrote(c, s, frame, took, broken)
-		}
-	}
-}
-
-func settle(rcpt Receipt, tag uint64, r Result) {
-	if rcpt != nil {
-		rcpt.Sent(tag, r)
-	}
 }

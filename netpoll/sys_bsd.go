@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	gio "github.com/panjf2000/gnet/v2/pkg/io"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,6 +97,9 @@ func (t *ticker) close() {
 func readSocket(fd int32, p []byte) (int, error) { return unix.Read(int(fd), p) }
 
 func writeSocket(fd int32, p []byte) (int, error) { return unix.Write(int(fd), p) }
+
+// writeSocketAll writes several pieces, at most piecesMax.
+func writeSocketAll(fd int32, pieces [][]byte) (int, error) { return gio.Writev(int(fd), pieces) }
 
 // limitUnacked leaves it to the kernel when a peer that acknowledges nothing is given up:
 // the BSDs have no option in common for that.

@@ -34,16 +34,12 @@ func (b *bell) fd() int { return b.efd }
 // ring may be called from any goroutine. It is called at most once between two
 // silences, so the counter never fills.
 func (b *bell) ring() {
-	for {
-		if _, err := unix.Write(b.efd, bellOne); err != unix.EINTR {
-			return
-		}
-	}
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(b.efd), uintptr(unsafe.Pointer(unsafe.SliceData(bellOne))), uintptr(len(bellOne)))
 }
 
 func (b *bell) silence() {
 	var count [8]byte
-	_, _ = unix.Read(b.efd, count[:])
+	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(b.efd), uintptr(unsafe.Pointer(&count)), uintptr(len(count)))
 }
 
 func (b *bell) close() { _ = unix.Close(b.efd) }
@@ -76,10 +72,12 @@ func (t *ticker) silence() {
 
 func (t *ticker) close() { _ = unix.Close(t.tfd) }
 
-// readSocket and writeSocket go past Go's scheduler: the sockets are non-blocking, so a
-// call takes microseconds, and telling the scheduler before and after each would cost a
-// tenth of the call. Collection waits for them no longer than for any loop of ours.
-// recvfrom and sendto are read and write without the file layer between.
+// readSocket, writeSocket, writeSocketAll and the bell go past Go's scheduler: the
+// descriptors are non-blocking, so a call takes microseconds, and telling the scheduler
+// before and after each would cost a tenth of the call. It would also wake the runtime's
+// monitor thread whenever the process had been idle, which then looks each 20 µs whether
+// the call is over, for some milliseconds. Collection waits for them no longer than for any
+// loop of ours. recvfrom and sendto are read and write without the file layer between.
 func readSocket(fd int32, p []byte) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
 	if errno != 0 {
@@ -90,6 +88,20 @@ func readSocket(fd int32, p []byte) (int, error) {
 
 func writeSocket(fd int32, p []byte) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
+}
+
+// writeSocketAll writes several pieces, at most piecesMax, none of them empty.
+func writeSocketAll(fd int32, pieces [][]byte) (int, error) {
+	var room [piecesMax]unix.Iovec
+	for i, p := range pieces {
+		room[i].Base = unsafe.SliceData(p)
+		room[i].SetLen(len(p))
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&room)), uintptr(len(pieces)))
 	if errno != 0 {
 		return -1, errno
 	}

@@ -2,9 +2,6 @@ package netpoll
 
 import (
 	"golang.org/x/sys/unix"
-
-	gio "github.com/panjf2000/gnet/v2/pkg/io"
-	gnet "github.com/panjf2000/gnet/v2/pkg/netpoll"
 )
 
 // outbound is what the kernel did not take yet of one connection: bytes, and where in
@@ -64,7 +61,7 @@ func (l *loop) writeAll(c *Conn, pieces [][]byte) (n int, broken bool) {
 		return n, false
 	}
 	for {
-		n, err := gio.Writev(int(c.fd), pieces)
+		n, err := writeSocketAll(c.fd, pieces)
 		switch err {
 		case nil:
 			l.stats.BytesOut += uint64(n)
@@ -268,16 +265,8 @@ func (l *loop) watchWrites(c *Conn, yes bool) {
 	if l.detached != nil || (c.flags&flagWriteArmed != 0) == yes {
 		return
 	}
-	pa := gnet.PollAttachment{FD: int(c.fd)}
-	var err error
-	if yes {
-		c.flags |= flagWriteArmed
-		err = l.poller.ModReadWrite(&pa, false)
-	} else {
-		c.flags &^= flagWriteArmed
-		err = l.poller.ModRead(&pa, false)
-	}
-	if err != nil {
+	c.flags ^= flagWriteArmed
+	if err := l.poller.watchWrites(int(c.fd), yes); err != nil {
 		l.breakOff(c)
 	}
 }

@@ -75,3 +75,18 @@ func TestExpireWaitsForCall(t *testing.T) {
 		t.Errorf("counts %v", d.Counts())
 	}
 }
+
+// TestTimedBeforeItBegins has the clock reach a delivery's time between the moment at which
+// it is entered and that at which it begins: it must expire at the next look.
+func TestTimedBeforeItBegins(t *testing.T) {
+	n := newNode(nil)
+	n.open("alice", "phone", 0)
+	d := new(Delivery)
+	d.Reset(session.WaitAcked, nil)
+	n.timed.enter(d, 1)
+	n.Tick(1)
+	n.Deliver(to("alice", "phone", session.WaitAcked), d)
+	n.sockets.settle(netpoll.ResultWritten)
+	n.Tick(2)
+	expect(t, d, "phone:timeout ")
+}

@@ -171,10 +171,10 @@ func (t *timed) tick(nowMS int64) (left int) {
 	if since := nowMS - t.tickMS; nowMS >= t.nextMS || since >= timedEveryMS || since < 0 {
 		t.tickMS, t.nextMS = nowMS, math.MaxInt64
 		t.list = slices.DeleteFunc(t.list, func(x sought) bool {
-			if x.delivery.hasEnded(x.use) {
+			switch begun, ended := x.delivery.progress(x.use); {
+			case ended:
 				return true
-			}
-			if nowMS >= x.untilMS {
+			case begun && nowMS >= x.untilMS:
 				due = append(due, x)
 				return true
 			}
@@ -190,9 +190,10 @@ func (t *timed) tick(nowMS int64) (left int) {
 	return left
 }
 
-// hasEnded says that a use of the delivery is over.
-func (d *Delivery) hasEnded(use uint32) bool {
+// progress says whether a use of the delivery has begun, so that it can expire, and whether
+// it is over.
+func (d *Delivery) progress(use uint32) (begun, ended bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.use != use || d.state == settled || d.state == calling
+	return d.state != fresh, d.use != use || d.state == settled || d.state == calling
 }

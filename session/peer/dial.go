@@ -14,8 +14,9 @@ import (
 )
 
 // dialPair makes a link: control connection, hellos, messages connection, hellos.
-func (p *Pool) dialPair(ctx context.Context, rm *remote, addr string) (*pair, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout+p.cfg.HelloTimeout)
+// If wanted ends meanwhile there is none.
+func (p *Pool) dialPair(wanted context.Context, rm *remote, addr string) (*pair, error) {
+	ctx, cancel := context.WithTimeout(wanted, p.cfg.DialTimeout+p.cfg.HelloTimeout)
 	defer cancel()
 	number := rand.Uint64()
 	control, in, theirs, err := p.dialChannel(ctx, rm.node, addr, wire.ChannelControl, number, 0)
@@ -46,6 +47,9 @@ func (p *Pool) dialPair(ctx context.Context, rm *remote, addr string) (*pair, er
 	go pr.control.readLink()
 	go pr.messages.readLink()
 	p.work.Go(func() { pr.run(before) })
+	if wanted.Err() != nil { // Drop came before attach, and found nothing to end
+		pr.end(wire.GoodbyeDropped, "the node is no member any more", true)
+	}
 	return pr, nil
 }
 
@@ -80,6 +84,7 @@ func dial(ctx context.Context, cfg *Config, secrets *credentials, mine *wire.Lin
 	if err != nil {
 		return nil, in, nil, fmt.Errorf("peer: %w", err)
 	}
+	socket = direct(socket)
 	_ = socket.SetDeadline(time.Now().Add(cfg.HelloTimeout))
 	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()

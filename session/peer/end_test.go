@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/roostpush/roost/session"
@@ -200,6 +202,57 @@ func TestDrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "a member again", func() bool { return a.count("up b 1") == 2 })
+}
+
+// TestDropWhileDialled drops a node whose link is about to come up: it must not stay.
+func TestDropWhileDialled(t *testing.T) {
+	var hellos atomic.Int32 // of b's connections, one after the other
+	a := start(t, "a", 1, func(n *node, _ *Config, _ *Identity, h *Handlers) {
+		h.Known = func(string) bool {
+			if hellos.Add(1) == 2 {
+				n.Drop("b", 1)
+			}
+			return true
+		}
+	})
+	b := start(t, "b", 1)
+	if err := a.Member("b", b.addr, 1); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "b has answered both", func() bool { return hellos.Load() == 2 }) // and has its link
+	until(t, "b is left", func() bool { return len(*b.remotes.Load()) == 0 })
+	until(t, "a forgets b", func() bool { return len(*a.remotes.Load()) == 0 })
+}
+
+// TestUnlinkableIsLoggedOnce dials a node that resets every connection: each time another
+// port of this one's is in the error.
+func TestUnlinkableIsLoggedOnce(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			in := newInbox()
+			var h wire.LinkHello
+			_ = readHello(c, &in, &h)
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
+		}
+	}()
+	a := start(t, "a", 1)
+	if err := a.Member("b", ln.Addr().String(), 1); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it was tried often", func() bool { return a.Stats().DialsFailed >= 10 })
+	if n := a.log.count("a node cannot be linked"); n != 1 {
+		t.Errorf("one reason is logged in %d lines", n)
+	}
 }
 
 // TestMoved gives a member another address: the dialler goes there.

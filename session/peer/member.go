@@ -155,8 +155,8 @@ func (p *Pool) dialForEver(ctx context.Context, rm *remote) {
 			if time.Since(up) > p.cfg.RedialMax {
 				pause = p.cfg.RedialMin // else something ends every link: do not hurry
 			}
-		} else if ctx.Err() == nil && err.Error() != said {
-			said = err.Error() // once, not with each attempt
+		} else if why := causeOf(err); ctx.Err() == nil && why != said {
+			said = why // once, not with each attempt
 			p.log.Warn("a node cannot be linked", "node", rm.node, "addr", addr, "error", err)
 		}
 		select {
@@ -168,6 +168,16 @@ func (p *Pool) dialForEver(ctx context.Context, rm *remote) {
 			return
 		}
 	}
+}
+
+// causeOf is an error's text without the addresses of the connection, of which one is
+// another with each attempt.
+func causeOf(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
 }
 
 // RefusedError says that one of two nodes refused the other at the hello.

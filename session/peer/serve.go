@@ -45,7 +45,7 @@ func (p *Pool) Serve(ln net.Listener) error {
 		c, err := ln.Accept()
 		switch {
 		case err == nil:
-			p.take(c)
+			p.take(direct(c))
 		case p.ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):

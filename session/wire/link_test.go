@@ -218,6 +218,7 @@ func TestLinkRefused(t *testing.T) {
 		{"too many heads", CodeLimit, ParseHeads([]byte{0, 0, 0x80, 0x80, 0x80, 1}, new(Heads))},
 		{"long uvarint", CodeValue, ParseLogRequest([]byte{1, 'a', 1, 0x80, 0}, new(LogRequest))},
 		{"flags of mail", CodeValue, mailWith(func(m *Mail) { m.Kind = 1 << 5 })},
+		{"mail with no traceparent", CodeValue, mailWith(func(m *Mail) { m.Trace = "00-" })},
 		{"mail of no kind", CodeValue, mailWith(func(m *Mail) { m.Kind = 3 })},
 		{"mail of no priority", CodeValue, mailWith(func(m *Mail) { m.Priority = 3 })},
 		{"mail for nobody", CodeValue, mailWith(func(m *Mail) { m.Account = "" })},

@@ -110,6 +110,8 @@ func ParseMail(b []byte, m *Mail) error {
 		r.fail(CodeValue, "mail for a device that leaves one out")
 	case flags&mailKeyed != 0 && m.Key.IsZero():
 		r.fail(CodeValue, "a key that is none")
+	case m.Trace != "" && !isTrace(m.Trace): // it would be kept, and no node would take it with the message
+		r.fail(CodeValue, "trace is no traceparent")
 	case m.Collapse != "" && checkCollapse(m.Collapse) != nil:
 		r.fail(CodeValue, checkCollapse(m.Collapse).Error())
 	}
