@@ -205,7 +205,7 @@ func TestFanoutThatIsHonest(t *testing.T) {
 		}
 		return []delivery{{to, frame}}, ""
 	}}
-	load := MessageLoad{PerSecond: 20, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: patience}
+	load := MessageLoad{PerSecond: 20, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: vain} // one goes nowhere
 	r := mustRun(t, node.start(t).against(t, MessagePhases(generator.Fanout, 20, load)), Options{})
 	wantCounts(t, r, map[tally.Counter]int64{tally.Received: 180, tally.Lost: 0, tally.Undelivered: 20})
 }
@@ -240,7 +240,9 @@ func TestResultsThatNeverCome(t *testing.T) {
 }
 
 func TestStreamThatIsCut(t *testing.T) {
-	s := (&fakeNode{cutAt: 100}).start(t).against(t, MessagePhases(generator.Push, 20, shortPush))
+	load := shortPush
+	load.Timeout = vain
+	s := (&fakeNode{cutAt: 100}).start(t).against(t, MessagePhases(generator.Push, 20, load))
 	s.Loops = 2
 	r := mustRun(t, s, Options{})
 	if r.Exit() != report.ExitEarly || !strings.Contains(r.Early, "draining") {
