@@ -101,10 +101,10 @@ func (s mailStore) Fates(id session.ID) (account string, list []mailbox.Fate, fo
 // connected knows who is connected to this node.
 type connected struct{ sessions *session.Registry }
 
-// Online returns the version of the device's session.
-func (p connected) Online(a session.Address) (version uint64, ok bool) {
+// Online returns the mark of the device's session.
+func (p connected) Online(a session.Address) (mark uint64, ok bool) {
 	if s := p.sessions.Lookup(a.Account, a.Device); s != nil {
-		return s.Version, true
+		return session.MarkHere(s.Version), true
 	}
 	return 0, false
 }

@@ -25,21 +25,21 @@ func (r *Router) NewID() session.ID {
 
 // Attempt delivers a kept message to its device, wherever that is connected, with the id
 // that it has and asking for an ack. It does not wait for that: the ack comes to the
-// message's keeper. Version names the session that the keeper means, or is 0: if
-// the device has a newer one here by now, the outcome is Offline and nothing is sent, because the
-// keeper sends to that one by itself and the device would get the message twice; an older one, which is
-// about to be closed, does not count. heard is called exactly once, on any goroutine and maybe before
+// message's keeper. Mark names the session that the keeper means (session.MarkHere), or is 0: if
+// the device has a newer one here by now, or one elsewhere of the same version, the outcome is Offline
+// and nothing is sent, because the keeper sends to that one by itself and the device would get the
+// message twice; an older one, which is about to be closed, does not count. heard is called exactly once, on any goroutine and maybe before
 // Attempt returns, with Written or with why not; it must not block. Nothing is looked
 // at of priority, collapse and expiry, which are the keeper's. m is borrowed until Attempt
 // returns, and nothing is allocated.
-func (r *Router) Attempt(m *session.Kept, version uint64, heard func(session.Outcome)) {
+func (r *Router) Attempt(m *session.Kept, mark uint64, heard func(session.Outcome)) {
 	r.count.attempts.Add(1)
 	a := r.attempts.Get().(*attempt)
 	a.heard = heard
 	a.push = Push{
 		To:   To{Account: m.Account, Device: m.Device},
 		Kind: m.Kind, Payload: m.Payload, From: m.From, SentMS: m.SentMS,
-		Wait: session.WaitWritten, Trace: m.Trace, ack: true, origin: m.Origin, version: version,
+		Wait: session.WaitWritten, Trace: m.Trace, ack: true, origin: m.Origin, mark: mark,
 	}
 	a.delivery.Reset(session.WaitWritten, a.call)
 	r.one(m.Number, &a.push, &a.delivery)

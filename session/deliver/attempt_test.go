@@ -164,17 +164,18 @@ func TestAttemptMeansASession(t *testing.T) {
 		meant func(version uint64) uint64
 		want  []session.Outcome
 	}{
-		"this":  {func(v uint64) uint64 { return v }, []session.Outcome{session.Written}},
-		"any":   {func(uint64) uint64 { return 0 }, []session.Outcome{session.Written}},
-		"older": {func(v uint64) uint64 { return v - 1 }, []session.Outcome{session.Offline}},
-		"newer": {func(v uint64) uint64 { return v + 1 }, []session.Outcome{session.Offline}},
+		"this":                              {func(v uint64) uint64 { return v }, []session.Outcome{session.Written}},
+		"any":                               {func(uint64) uint64 { return 0 }, []session.Outcome{session.Written}},
+		"older":                             {func(v uint64) uint64 { return v - session.MarkHere(1) }, []session.Outcome{session.Offline}},
+		"one elsewhere of the same version": {func(v uint64) uint64 { return v + 1 }, []session.Outcome{session.Offline}},
+		"newer":                             {func(v uint64) uint64 { return v + session.MarkHere(1) }, []session.Outcome{session.Offline}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(nil)
 			n.open("alice", "phone", 0)
 			s := n.open("alice", "phone", 0) // the second, so that none of the versions is 0
 			var heard []session.Outcome
-			n.Attempt(keptFor("alice", "phone", older), tc.meant(s.Version), func(o session.Outcome) { heard = append(heard, o) })
+			n.Attempt(keptFor("alice", "phone", older), tc.meant(session.MarkHere(s.Version)), func(o session.Outcome) { heard = append(heard, o) })
 			n.sockets.settle(netpoll.ResultWritten)
 			if fmt.Sprint(heard) != fmt.Sprint(tc.want) {
 				t.Errorf("heard %v, want %v", heard, tc.want)
@@ -188,7 +189,7 @@ func TestAttemptIsNotSentAgain(t *testing.T) {
 	n := newNode(nil)
 	s := n.open("alice", "phone", 0)
 	var heard []session.Outcome
-	n.Attempt(keptFor("alice", "phone", older), s.Version, func(o session.Outcome) { heard = append(heard, o) })
+	n.Attempt(keptFor("alice", "phone", older), session.MarkHere(s.Version), func(o session.Outcome) { heard = append(heard, o) })
 	n.open("alice", "phone", 0)
 	n.sockets.settle(netpoll.ResultGone)
 	if len(n.sockets.sent) != 0 || fmt.Sprint(heard) != fmt.Sprint([]session.Outcome{session.Offline}) {

@@ -33,7 +33,8 @@ type Delivery struct {
 	counts [session.OutcomeCount]int
 
 	router  *Router
-	version uint64         // of the session that is meant; 0: any
+	mark    uint64         // of the session that is meant; 0: any
+	version uint64         // the same one's
 	origin  session.Origin // of the message's id
 	local   bool           // it came over a link: deliver here or say misrouted (DESIGN.md decision 5)
 	to      To             // its names lie in names
@@ -230,7 +231,7 @@ func (d *Delivery) begin(r *Router, id session.MessageID, p *Push) {
 		d.mu.Unlock()
 		panic("deliver: a Delivery is used without Reset, or Reset for another level")
 	}
-	d.state, d.router, d.holds, d.origin, d.version = running, r, 1, r.origin, p.version
+	d.state, d.router, d.holds, d.origin, d.mark, d.version = running, r, 1, r.origin, p.mark, session.MarkVersion(p.mark)
 	if p.Wait == session.WaitNone {
 		d.call = nil // there is nothing to tell that is not known when Deliver returns
 	}

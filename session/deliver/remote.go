@@ -95,9 +95,19 @@ func (d *Delivery) isNews(p Place) bool {
 	return p.State == There && (d.asked == 0 || p != d.place)
 }
 
+// isOther reports whether a session is another one than is meant, of the same version: its
+// keeper sends to that one by itself.
+func (d *Delivery) isOther(version, mark uint64) bool {
+	return d.mark != 0 && version == d.version && mark != d.mark
+}
+
 // forwardOne takes the message to the node of its one addressee. The caller holds mu,
 // which is released meanwhile.
 func (d *Delivery) forwardOne(p Place) {
+	if d.isOther(p.Version, session.MarkThere(p.Version, p.Author)) {
+		d.settle(0, session.Offline)
+		return
+	}
 	d.place = p
 	d.router.count.forwarded.Add(1)
 	d.forwardTo(p.Node, d.tag(0))

@@ -52,7 +52,7 @@ type Push struct {
 	ack    bool           // the message asks for an ack that this delivery does not wait for
 	origin session.Origin // of its id; zero: this node's
 
-	version uint64 // of the session of the device that is meant; 0: whichever it has
+	mark uint64 // of the session of the device that is meant; 0: whichever it has
 }
 
 // Router delivers messages to the devices connected to this node. Any goroutine
@@ -140,7 +140,7 @@ func (r *Router) one(id session.MessageID, p *Push, d *Delivery) {
 	case version < d.version: // of its opening or re-asserted since, it is another session
 		d.targets[0].session = nil
 		d.seek(s)
-	case d.version != 0 && s.Version > d.version:
+	case d.version != 0 && s.Version > d.version, d.isOther(version, session.MarkHere(version)):
 		d.refuse(session.Offline)
 	case !d.awaitAcks(1):
 		d.refuse(session.Overloaded)

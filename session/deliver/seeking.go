@@ -96,7 +96,7 @@ func (d *Delivery) lookAgain(use uint32, last bool) (over bool) {
 		return true
 	}
 	s, version := d.router.reg.LookupVersion(d.to.Account, d.to.Device)
-	if s != nil && d.version != 0 && s.Version > d.version { // its keeper sends to that one
+	if s != nil && (d.version != 0 && s.Version > d.version || d.isOther(version, session.MarkHere(version))) { // its keeper sends to that one
 		d.settle(0, session.Offline)
 		return true
 	}

@@ -80,17 +80,17 @@ type Tracer interface {
 // Router tries to deliver; package deliver's Router is one.
 type Router interface {
 	// Attempt puts m on its device's connection, wherever that is, and borrows m until it
-	// returns. Has the device another session than that of version by then, where that can be
+	// returns. Has the device another session than that of mark by then, where that can be
 	// seen, then the outcome is Offline: the mailbox looks again. heard is called exactly once, from any goroutine, maybe before Attempt
 	// returns: Written, or why not.
-	Attempt(m *session.Kept, version uint64, heard func(session.Outcome))
+	Attempt(m *session.Kept, mark uint64, heard func(session.Outcome))
 }
 
 // Presence knows who is connected.
 type Presence interface {
-	// Online returns the version of the device's session (DESIGN.md decision 3); what it
-	// returns without ok does not matter. It knows of a session before Opened is called for it.
-	Online(a session.Address) (version uint64, ok bool)
+	// Online returns the mark of the device's session (session.MarkHere, MarkThere), which the
+	// mailbox calls its version; what it returns without ok does not matter. It knows of a session before Opened is called for it.
+	Online(a session.Address) (mark uint64, ok bool)
 }
 
 // Directory knows which devices an account has.

@@ -47,8 +47,8 @@ type Mail interface {
 	Acked(a session.Address, id session.ID) bool
 	// Missed is how many messages wait for a device.
 	Missed(a session.Address) int
-	// Opened has them follow: the device has come, with a session of that version.
-	Opened(a session.Address, version uint64)
+	// Opened has them follow: the device has come, with a session of that mark.
+	Opened(a session.Address, mark uint64)
 }
 
 // Relay takes what a device sends to others.
@@ -308,7 +308,7 @@ func (g *Gate) Open(c *netpoll.Conn) {
 	if len(first.subscribe) > 0 {
 		g.subscribeStream(c, s, first.subscribe)
 	}
-	g.Mail.Opened(s.Address, s.Version) // what it sends is written behind this event's replies
+	g.Mail.Opened(s.Address, session.MarkHere(s.Version)) // what it sends is written behind this event's replies
 }
 
 // tell sends a frame of that type to a device that speaks roost.v1.

@@ -74,7 +74,7 @@ func TestHelloSaysWhatIsMissed(t *testing.T) {
 	if _, out := connectGreeted(t, g, session.Raw); strings.Contains(out, "hello") {
 		t.Errorf("roost.raw is greeted: %q", out)
 	}
-	if got := fmt.Sprint(m.said); got != "[opened a/b 77 opened a/b 77]" {
+	if got := fmt.Sprint(m.said); got != fmt.Sprintf("[opened a/b %d opened a/b %[1]d]", session.MarkHere(77)) {
 		t.Errorf("the mailbox hears %s", got)
 	}
 }

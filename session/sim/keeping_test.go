@@ -81,24 +81,24 @@ func (k *keeping) work() {
 }
 
 // Attempt tries to deliver (mailbox.Router).
-func (k *keeping) Attempt(m *session.Kept, version uint64, heard func(session.Outcome)) {
-	k.n.router.Attempt(m, version, k.n.w.attempted(k, m, heard))
+func (k *keeping) Attempt(m *session.Kept, mark uint64, heard func(session.Outcome)) {
+	k.n.router.Attempt(m, mark, k.n.w.attempted(k, m, heard))
 	k.touched()
 }
 
 // Online says which session a device has, on whatever node (mailbox.Presence).
-func (k *keeping) Online(a session.Address) (version uint64, ok bool) {
+func (k *keeping) Online(a session.Address) (mark uint64, ok bool) {
 	if s := k.n.sessions.Lookup(a.Account, a.Device); s != nil {
-		version, ok = s.Version, true
+		mark, ok = session.MarkHere(s.Version), true
 	} else {
 		p := k.n.Locate(a.Account, a.Device)
-		version, ok = p.Version, p.State == deliver.There
+		mark, ok = session.MarkThere(p.Version, p.Author), p.State == deliver.There
 	}
 	if ok {
-		k.told[a] = version
+		k.told[a] = mark
 	}
-	k.n.w.trace(k.n.w.named[a], "%s is told version %d, %v", k.n.name, version, ok)
-	return version, ok
+	k.n.w.trace(k.n.w.named[a], "%s is told version %d, %v", k.n.name, session.MarkVersion(mark), ok)
+	return mark, ok
 }
 
 // Devices lists an account's (mailbox.Directory).

@@ -82,7 +82,7 @@ func (w *world) devicesOf(id session.ID, is func(*letter) bool) int {
 // attempt is one way of a letter to its device.
 type attempt struct {
 	run     *process
-	version uint64 // of the session that its mailbox was told of last
+	mark    uint64 // of the session that its mailbox was told of last
 	outcome session.Outcome
 }
 
@@ -234,8 +234,8 @@ func (w *world) attempted(k *keeping, m *session.Kept, heard func(session.Outcom
 		w.fail("%s sends %s to %v, which it does not keep", k.n.name, m.ID.Text(), m.Address)
 		return heard
 	}
-	version := k.told[m.Address]
-	w.trace(l.device, "%s sends promise %d as %s to version %d", k.n.name, l.promise.number, m.ID.Text(), version)
+	mark := k.told[m.Address]
+	w.trace(l.device, "%s sends promise %d as %s to version %d", k.n.name, l.promise.number, m.ID.Text(), session.MarkVersion(mark))
 	switch {
 	case m.ExpiresMS <= k.n.nowMS():
 		w.fail("%s sends %s to %v after its time", k.n.name, m.ID.Text(), m.Address)
@@ -243,12 +243,12 @@ func (w *world) attempted(k *keeping, m *session.Kept, heard func(session.Outcom
 		w.fail("%s sends %s to %v, which is %v", k.n.name, m.ID.Text(), m.Address, l.outcome)
 	}
 	if i := len(l.attempts) - 1; i >= 0 {
-		if a := l.attempts[i]; a.run == k.n && a.version == version && (a.outcome == session.Pending || a.outcome == session.Written) {
-			w.fail("%s sends %s to version %d of %v twice, it was %v", k.n.name, m.ID.Text(), version, m.Address, a.outcome)
+		if a := l.attempts[i]; a.run == k.n && a.mark == mark && (a.outcome == session.Pending || a.outcome == session.Written) {
+			w.fail("%s sends %s to version %d of %v twice, it was %v", k.n.name, m.ID.Text(), session.MarkVersion(mark), m.Address, a.outcome)
 		}
 	}
 	at := len(l.attempts)
-	l.attempts = append(l.attempts, attempt{run: k.n, version: version})
+	l.attempts = append(l.attempts, attempt{run: k.n, mark: mark})
 	return func(o session.Outcome) {
 		if !k.n.up {
 			return
@@ -283,7 +283,9 @@ func (w *world) settled(n *process, a session.Address, id session.ID, o session.
 		ok = l.acked
 	case o == session.Expired:
 		w.mail.expired++
-		undisturbed := n == l.run && n.setAt < l.promise.began && l.promise.at.setAt < l.promise.began
+		// What another node has kept before it hands over with the time that is left by its clock.
+		set := func(o *letter) bool { return o != l && (o.by == nil || o.by.setAt >= l.promise.began) }
+		undisturbed := n == l.run && n.setAt < l.promise.began && l.promise.at.setAt < l.promise.began && !slices.ContainsFunc(w.copies(id, a), set)
 		ok = n.nowMS() >= l.kept.ExpiresMS && (!undisturbed || w.now >= l.promise.began+l.promise.ttl-2*ms)
 	case o == session.Queued: // it is with another node
 		w.mail.handed++

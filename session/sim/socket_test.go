@@ -90,7 +90,7 @@ func (n *process) connect(d *device) *connection {
 	}
 	n.connections[c.id] = c
 	displaced := n.sessions.Open(c.session)
-	n.keeping.homes.Opened(d.name, c.session.Version)
+	n.keeping.homes.Opened(d.name, session.MarkHere(c.session.Version))
 	n.keeping.touched()
 	w.trace(d, "opened on %s, version %d", n.name, c.version())
 	if displaced != nil {

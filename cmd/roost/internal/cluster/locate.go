@@ -34,13 +34,13 @@ func (c *Cluster) Locate(account, device string) deliver.Place {
 	return p
 }
 
-// Online returns the version of a device's session, on whatever node it is.
-func (c *Cluster) Online(a session.Address) (version uint64, ok bool) {
+// Online returns the mark of a device's session, on whatever node it is (mailbox.Presence).
+func (c *Cluster) Online(a session.Address) (mark uint64, ok bool) {
 	if s := c.sessions.Lookup(a.Account, a.Device); s != nil {
-		return s.Version, true
+		return session.MarkHere(s.Version), true
 	}
 	p := c.Locate(a.Account, a.Device)
-	return p.Version, p.State == deliver.There
+	return session.MarkThere(p.Version, p.Author), p.State == deliver.There
 }
 
 // Hash names a device as the logs do.
