@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -231,46 +230,6 @@ func (g *Gate) upgrade(c *netpoll.Conn, req *netpoll.Request) netpoll.Verdict {
 	}
 	g.open(c, req, &claims, offer, remote, missed)
 	return netpoll.Verdict{Protocol: offer.protocol}
-}
-
-// open makes the session. A session that it displaces is closed with 4001; its own
-// Closed then finds that it is not registered any more.
-func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, offer offer, remote netip.AddrPort, missed int) {
-	s := session.New(claims.Account, claims.Device)
-	s.Conn = uint64(c.ID())
-	s.OpenedMS = g.Now().UnixMilli()
-	s.ExpiresMS = claims.ExpiresMS
-	permitSending(s, claims)
-	s.Permissions = offer.speaks
-	if g.cfg.Lifetime {
-		span := (g.cfg.LifetimeMax - g.cfg.LifetimeMin) / time.Second
-		s.LifetimeS = uint32(g.cfg.LifetimeMin/time.Second) + uint32(rand.Int64N(int64(span)+1))
-	}
-	c.SetContext(s)
-	if missed > 0 || len(offer.subscribe) > 0 {
-		c.SetContext(&opening{session: s, missed: missed, subscribe: offer.subscribe})
-	}
-	if g.Resume != nil && offer.last != (session.ID{}) {
-		g.Resume.From(s, offer.last)
-	}
-	displaced := g.Registry.Open(s)
-	if g.Topics != nil && len(claims.Topics) > 0 {
-		g.Topics.Permit(s, claims.Topics)
-	}
-	g.Journal.Opened(s, wire.Borrow(req.UserAgent), remote.String(), claims.Attrs)
-	if displaced != nil {
-		g.endSubscriptions(displaced)
-		g.counters.displaced.Add(1)
-		g.reactor.Close(netpoll.ConnID(displaced.Conn), CloseReplaced, "replaced by a newer connection of this device")
-	}
-}
-
-// permitSending notes whether a session's token lets it message the account's other devices.
-func permitSending(s *session.Session, claims *auth.Claims) {
-	s.Flags &^= session.MaySend
-	if claims.Send {
-		s.Flags |= session.MaySend
-	}
 }
 
 // The close codes of PROTOCOL.md section 1 that the gate sends.
