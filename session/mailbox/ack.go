@@ -63,12 +63,15 @@ func (m *Mailbox) AckedThrough(a session.Address, id session.ID) bool {
 func (s *shard) throughLocked(b *box, id session.ID) {
 	before, session := id.Number, b.version
 	if i, ok := b.find(id); ok {
+		if !b.items[i].isWritten() {
+			return // which stream it has come by is not known yet
+		}
 		before, session = b.items[i].writtenAt, b.items[i].sentOn
 	} else if !s.mailbox.ofThisRun(id) {
 		return
 	}
 	for i := len(b.items) - 1; i >= 0 && session != 0; i-- {
-		if it := &b.items[i]; it.sentOn == session && it.writtenAt != 0 && it.writtenAt < before {
+		if it := &b.items[i]; it.sentOn == session && it.isWritten() && it.writtenAt < before {
 			s.mailbox.count.through.Add(1)
 			s.ackLocked(b, i)
 		}

@@ -10,7 +10,8 @@ type attempt struct {
 	box     *box
 	life    uint32
 	id      session.ID
-	version uint64 // of that session, as far as was known
+	version uint64            // of that session, as far as was known
+	number  session.MessageID // no other attempt has it; see underWay
 
 	heard func(session.Outcome)
 }
@@ -25,8 +26,8 @@ func newAttempt(m *Mailbox) *attempt {
 func (m *Mailbox) attemptLocked(b *box, it *item) *attempt {
 	a := m.attempts.Get().(*attempt)
 	a.box, a.life, a.id, a.version = b, b.life, b.id(it), b.version
-	b.send(it)
-	m.count.attempts.Add(1)
+	a.number = underWay + session.MessageID(m.count.attempts.Add(1))
+	b.send(it, a.number)
 	return a
 }
 
@@ -40,7 +41,7 @@ func (a *attempt) whenHeard(o session.Outcome) {
 		i, ok = b.find(a.id)
 	}
 	if ok && ruleConditional {
-		ok = b.items[i].sentOn == version // otherwise it went to a newer session since
+		ok = b.items[i].writtenAt == a.number // otherwise it has been sent once more since
 	}
 	life := b.life
 	a.box, a.id = nil, session.ID{}

@@ -12,7 +12,7 @@ type item struct {
 	expiresMS int64             // by the wall clock, as everybody means it
 	sentOn    uint64            // version of the session it was last sent to; 0: of none, or in vain
 	writtenMS int64             // when it was written last, by the steady clock
-	writtenAt session.MessageID // the id that was next when that session's kernel had it; 0: it has it not, as far as is known
+	writtenAt session.MessageID // the id that was next when that session's kernel had it; from underWay on: the attempt by which it goes there; 0: neither
 	collapse  *string           // nil: none
 	origin    uint32            // number of its maker
 	bytes     uint32            // of its payload; 0 until known
@@ -25,6 +25,13 @@ type item struct {
 	moving    bool            // the node leaves, and has sent it to its new home; see handover.go
 	known     bool            // all of this is true; otherwise only number, origin, expiry and collapse are
 }
+
+// underWay is added to the number of an attempt. Sessions alone would not tell attempts apart:
+// of two sessions with one version now this one and now that one may seem to be the device's.
+const underWay = 1 << 63
+
+// isWritten reports whether the kernel of the session it was last sent to has the item.
+func (it *item) isWritten() bool { return it.writtenAt != 0 && it.writtenAt < underWay }
 
 // box is what waits for one device. It is guarded by its shard's mutex, but for address,
 // which stays as it is while anybody has a hold on the box: pending, working or due.
@@ -139,9 +146,9 @@ func (b *box) remove(i int) {
 	b.items = slices.Delete(b.items, i, i+1)
 }
 
-// send notes that the item goes to the session of now.
-func (b *box) send(it *item) {
-	it.sentOn, it.writtenAt, it.passed = b.version, 0, false
+// send notes that the item goes to the session of now, by that attempt.
+func (b *box) send(it *item, number session.MessageID) {
+	it.sentOn, it.writtenAt, it.passed = b.version, number, false
 	b.unsent--
 	b.inFlight++
 	b.inFlightBytes += int(it.bytes)
@@ -182,7 +189,7 @@ func (b *box) pass(steadyMS int64) {
 	b.patienceMS = 0
 	for i := range b.items {
 		it := &b.items[i]
-		if !b.has(it) || it.passed || it.writtenAt == 0 {
+		if !b.has(it) || it.passed || !it.isWritten() {
 			continue
 		}
 		at := it.writtenMS + int64(b.shard.mailbox.cfg.WindowPatienceMS)
