@@ -303,9 +303,8 @@ func (m *Homes) Closed(a session.Address) { m.box.Closed(a) }
 // Online is what another node's log says: devices that have come or gone there.
 func (m *Homes) Online(changes []wire.Change) {
 	for i := range changes {
-		if c := &changes[i]; !c.Closed {
-			m.box.OpenedElsewhere(c.Address, c.Account)
-		}
+		// One that has gone may leave another session of the same version (session.MarkThere).
+		m.box.OpenedElsewhere(changes[i].Address, changes[i].Account)
 	}
 }
 
