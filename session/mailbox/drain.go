@@ -51,10 +51,10 @@ func (m *Mailbox) opened(a session.Address, was, version uint64) (believed uint6
 // and nobody had noticed.
 func (m *Mailbox) Closed(a session.Address) { m.lookAt(a) }
 
-// OpenedElsewhere is Opened for a device of which only hashes are known, as logs of other
+// ChangedElsewhere is Opened for a device of which only hashes are known, as logs of other
 // nodes name them. Should two devices have one hash (DESIGN.md decision 3), then one of them
 // waits for LookAgain.
-func (m *Mailbox) OpenedElsewhere(address, account uint64) {
+func (m *Mailbox) ChangedElsewhere(address, account uint64) {
 	s := m.shardOf(account)
 	s.mu.Lock()
 	b := s.named[address]

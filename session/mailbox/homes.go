@@ -304,7 +304,7 @@ func (m *Homes) Closed(a session.Address) { m.box.Closed(a) }
 func (m *Homes) Online(changes []wire.Change) {
 	for i := range changes {
 		// One that has gone may leave another session of the same version (session.MarkThere).
-		m.box.OpenedElsewhere(changes[i].Address, changes[i].Account)
+		m.box.ChangedElsewhere(changes[i].Address, changes[i].Account)
 	}
 }
 

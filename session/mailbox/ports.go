@@ -22,7 +22,7 @@ type Ports struct {
 	// also than those of messages that are not kept. It is the clock too by which the mailbox
 	// knows what an event stream got before what.
 	NewID func() session.ID
-	// Hash names devices for OpenedElsewhere; nil: that is not called.
+	// Hash names devices for ChangedElsewhere; nil: that is not called.
 	Hash session.Hasher
 	// Now is the time in Unix milliseconds, by which messages expire; it may be set. SteadyMS is
 	// a clock in milliseconds, above 0, that nobody sets, by which pauses are measured; nil: nobody
