@@ -70,7 +70,7 @@ func judgeInMemory(t *testing.T, c Case) bool {
 		return failures == 0 // once whole and once glued shows what the size alone breaks
 	}
 	for i, cut := range cuts(len(in), marks) {
-		if raceEnabled && testing.Short() && i%8 != 0 {
+		if raceEnabled && testing.Short() && i%64 != 0 {
 			continue // all of it is one goroutine: there is nothing for the detector to find
 		}
 		try(fmt.Sprintf("cut at %d of %d", cut, len(in)), pieces(Pieces(in, cut)...))

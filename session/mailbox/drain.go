@@ -52,10 +52,19 @@ func (m *Mailbox) opened(a session.Address, was, version uint64) (believed uint6
 func (m *Mailbox) Closed(a session.Address) { m.lookAt(a) }
 
 // ChangedElsewhere is Opened for a device of which only hashes are known, as logs of other
-// nodes name them. Should two devices have one hash (DESIGN.md decision 3), then one of them
-// waits for LookAgain.
+// nodes name them, or has gone there; account 0: the log did not say which. Should two devices have
+// one hash (DESIGN.md decision 3), then one of them waits for LookAgain.
 func (m *Mailbox) ChangedElsewhere(address, account uint64) {
-	s := m.shardOf(account)
+	if account != 0 {
+		m.shardOf(account).changedElsewhere(address)
+		return
+	}
+	for i := range m.shards {
+		m.shards[i].changedElsewhere(address)
+	}
+}
+
+func (s *shard) changedElsewhere(address uint64) {
 	s.mu.Lock()
 	b := s.named[address]
 	if b == nil {
@@ -64,7 +73,7 @@ func (m *Mailbox) ChangedElsewhere(address, account uint64) {
 	}
 	a := b.address
 	s.mu.Unlock()
-	m.lookAt(a)
+	s.mailbox.lookAt(a)
 }
 
 // LookAgain asks of every device that something waits for whether it is online, in the

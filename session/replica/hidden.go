@@ -13,10 +13,10 @@ import (
 // often as tombstones age; whoever waits for the device is told by Online.
 type hidden struct {
 	mu    sync.Mutex
-	list  []wire.Change // address and account only
-	noted map[uint64]struct{}
-	ages  int // of the table, since the start
-	until int // those up to which everybody is to look again, since not all could be noted
+	list  []uint64          // addresses, in the order of noting
+	noted map[uint64]uint64 // and their accounts; 0: a log that was passed on did not say
+	ages  int               // of the table, since the start
+	until int               // those up to which everybody is to look again, since not all could be noted
 }
 
 // A tombstone of today has gone after agesMax ages (route's limit of tombstone_ages). If not all
@@ -39,7 +39,10 @@ func (r *Replica) hide(address, account uint64) {
 
 func (r *Replica) noteHiddenLocked(address, account uint64) {
 	h := &r.hidden
-	if _, known := h.noted[address]; known {
+	if before, known := h.noted[address]; known {
+		if before == 0 {
+			h.noted[address] = account
+		}
 		return
 	}
 	if len(h.list) >= r.cfg.HiddenMax {
@@ -47,8 +50,8 @@ func (r *Replica) noteHiddenLocked(address, account uint64) {
 		h.until = h.ages + agesMax
 		return
 	}
-	h.noted[address] = struct{}{}
-	h.list = append(h.list, wire.Change{Address: address, Account: account})
+	h.noted[address] = account
+	h.list = append(h.list, address)
 }
 
 // hideLoaded notes those entries of a snapshot, which is not visible yet, that a tombstone will
@@ -75,16 +78,16 @@ func (r *Replica) reveal() {
 	h.mu.Lock()
 	var open []wire.Change
 	kept := h.list[:0]
-	for _, c := range h.list {
-		newest, ok := r.Table.Lookup(c.Address)
+	for _, address := range h.list {
+		newest, ok := r.Table.Lookup(address)
 		if ok && newest.Closed {
-			kept = append(kept, c)
+			kept = append(kept, address)
 			continue
 		}
-		delete(h.noted, c.Address)
+		account := h.noted[address]
+		delete(h.noted, address)
 		if ok && newest.Author != r.own.set {
-			c.Version = newest.Version
-			open = append(open, c)
+			open = append(open, wire.Change{Address: address, Account: account, Version: newest.Version})
 		}
 	}
 	h.list = kept

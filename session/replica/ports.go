@@ -20,7 +20,8 @@ type Ports struct {
 	// node. No changes at all means that node's set was swapped: any device may be there
 	// now, so whoever waits for some looks at the table again. The same is said when a node's set
 	// goes: entries of others may have been hidden by it. Where a tombstone that hid an older, open
-	// entry has gone, node is empty. It costs one call for each message, never one for each device.
+	// entry has gone, node is empty. An Account of 0 is one that the log did not say, as those that a
+	// peer has passed on do not. It costs one call for each message, never one for each device.
 	Online func(node string, changes []wire.Change)
 
 	// Outdated, if there is one, is told that a peer knows a newer epoch of this node, or

@@ -70,7 +70,7 @@ func New(cfg Config, self session.Origin, ports Ports) (*Replica, error) {
 		collided:  make(map[uint64]uint64),
 		random:    rand.New(rand.NewPCG(ports.Seed, self.Epoch)),
 	}
-	r.hidden.noted = make(map[uint64]struct{})
+	r.hidden.noted = make(map[uint64]uint64)
 	r.effects.New = func() any { return new(effects) }
 	r.own.log.max = cfg.LogChanges
 	var err error
