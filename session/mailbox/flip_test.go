@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // TestLateOutcomeOfAnEarlierAttempt: now this session and now that one seems to be the
@@ -44,4 +45,17 @@ func TestLateOutcomeOfAnEarlierAttempt(t *testing.T) {
 		t.Errorf("%d late outcomes, %d attempts under way", late, len(w.flying))
 	}
 	w.check(t)
+}
+
+// TestPassedOnLog: what a peer passes on of another node's log names devices without their
+// accounts, openings and ends.
+func TestPassedOnLog(t *testing.T) {
+	w := newTown(t, homesTest, "a", "b", "h")
+	e := w.push("a", Push{Device: "phone", Payload: []byte("x")})
+	w.work()
+	w.nodes["b"].here = true
+	address, _ := townHash("alice", "phone")
+	w.nodes["h"].homes.Online([]wire.Change{{Address: address, Version: 1, Closed: true}})
+	w.work()
+	e.want(t, "kept 1 pending ", "phone queued", "phone written")
 }

@@ -565,3 +565,15 @@ func TestQuestionWaitsForLink(t *testing.T) {
 	c.quiet(500)
 	c.agree(t, []session.Address{phone})
 }
+
+// TestHiddenLearnsItsAccount: a log that was passed on names no account, the author's own does.
+func TestHiddenLearnsItsAccount(t *testing.T) {
+	r := &Replica{cfg: Config{HiddenMax: 2}}
+	r.hidden.noted = make(map[uint64]uint64)
+	for _, account := range []uint64{0, 9, 0} {
+		r.noteHiddenLocked(7, account)
+	}
+	if len(r.hidden.list) != 1 || r.hidden.noted[7] != 9 {
+		t.Errorf("noted %v with accounts %v", r.hidden.list, r.hidden.noted)
+	}
+}
