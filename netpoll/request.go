@@ -112,7 +112,7 @@ func (r *Request) parseLine(line []byte) *Answer {
 	if target[0] != '/' {
 		// The absolute form names this server as well (RFC 9112 section 3.2.2).
 		i := bytes.Index(target, []byte("://"))
-		if i <= 0 {
+		if i < 0 || !isScheme(target[:i]) {
 			return refusal(400, "request target must begin with '/'")
 		}
 		target = target[i+3:]
@@ -244,6 +244,17 @@ func hasOption(list []byte, lower string) bool {
 func isToken(p []byte) bool {
 	for _, b := range p {
 		if b <= ' ' || b >= 0x7f || bytes.IndexByte([]byte(`"(),/:;<=>?@[\]{}`), b) >= 0 {
+			return false
+		}
+	}
+	return len(p) > 0
+}
+
+// isScheme reports whether p is a scheme (RFC 3986 section 3.1).
+func isScheme(p []byte) bool {
+	for i, b := range p {
+		letter := 'a' <= b|0x20 && b|0x20 <= 'z'
+		if !letter && (i == 0 || !('0' <= b && b <= '9' || b == '+' || b == '-' || b == '.')) {
 			return false
 		}
 	}

@@ -286,7 +286,8 @@ func (w *world) settled(n *process, a session.Address, id session.ID, o session.
 		// What another node has kept before it hands over with the time that is left by its clock.
 		set := func(o *letter) bool { return o != l && (o.by == nil || o.by.setAt >= l.promise.began) }
 		undisturbed := n == l.run && n.setAt < l.promise.began && l.promise.at.setAt < l.promise.began && !slices.ContainsFunc(w.copies(id, a), set)
-		ok = n.nowMS() >= l.kept.ExpiresMS && (!undisturbed || w.now >= l.promise.began+l.promise.ttl-2*ms)
+		over := w.now >= l.promise.began+l.promise.ttl // also if the keeper's clock was set back since it found so
+		ok = (over || n.nowMS() >= l.kept.ExpiresMS) && (!undisturbed || w.now >= l.promise.began+l.promise.ttl-2*ms)
 	case o == session.Queued: // it is with another node
 		w.mail.handed++
 		ok = slices.ContainsFunc(w.copies(id, a), func(o *letter) bool { return o.disk != l.disk && o.stored != 0 })
