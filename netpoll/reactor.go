@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,10 +165,7 @@ func (r *Reactor) Serve() error {
 			}
 		})
 	}
-	quiet := make(chan struct{})
-	go r.giveBack(quiet)
 	wg.Wait()
-	close(quiet)
 	close(r.ended)
 	return errors.Join(errs...)
 }
@@ -257,30 +253,4 @@ func (r *Reactor) fromProxy(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// giveBackAfter is how long a node must be quiet, with neither upgrades nor messages,
-// before memory is given back; a busy one's collector runs anyway.
-const giveBackAfter = 5 * time.Second
-
-// giveBack returns what a wave of handshakes left behind to the system, once, when it
-// has been quiet for a while (DESIGN.md decision 13).
-func (r *Reactor) giveBack(quit <-chan struct{}) {
-	tick := time.NewTicker(giveBackAfter)
-	defer tick.Stop()
-	var seen, given uint64
-	for {
-		select {
-		case <-quit:
-			return
-		case <-tick.C:
-		}
-		stats := r.Stats()
-		if n := stats.Upgrades + stats.StreamsOpened + stats.MessagesIn + stats.MessagesOut; n == seen && n != given {
-			debug.FreeOSMemory()
-			given = n
-		} else {
-			seen = n
-		}
-	}
 }
