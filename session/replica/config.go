@@ -4,8 +4,8 @@ import "fmt"
 
 // Config holds the limits of replication. It is read once, by New.
 type Config struct {
-	LogChanges     int `yaml:"log_changes" doc:"newest changes of the node's own log that are kept for peers that missed some, count; 32 bytes each. A peer that is further behind gets a snapshot"`
-	RelayedChanges int `yaml:"relayed_changes" doc:"newest changes of every other node's log that are kept for peers without a link to it, count; 32 bytes each for each node"`
+	LogChanges     int `yaml:"log_changes" doc:"newest changes of the node's own log that are kept for peers that missed some, count; 24 bytes each. A peer that is further behind gets a snapshot"`
+	RelayedChanges int `yaml:"relayed_changes" doc:"newest changes of every other node's log that are kept for peers without a link to it, count; 24 bytes each for each node"`
 	AuthorsMax     int `yaml:"authors_max" doc:"nodes whose logs are followed, count; beyond it a node that joins is not routed to, and counted"`
 	EarlyChanges   int `yaml:"early_changes" doc:"changes of one node kept while what comes before them is fetched, count; 32 bytes each. Beyond it they are fetched again"`
 	ContestsMax    int `yaml:"contests_max" doc:"own sessions beaten by another node's entry that are being asked about, count. Beyond it they wait for the audit"`
