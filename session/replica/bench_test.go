@@ -35,7 +35,8 @@ func solitary(tb testing.TB, entries int) (*Replica, *route.Table) {
 	}
 	tb.Cleanup(func() { table.Close() })
 	c := calm{peers: []string{"author", "b"}}
-	r, err := New(Default(), session.Origin{Node: "self", Epoch: 1}, Ports{Table: table, Sessions: c, Owner: c, Links: c})
+	ports := Ports{Table: table, Sessions: c, Owner: c, Links: c, Online: func(string, []wire.Change) {}}
+	r, err := New(Default(), session.Origin{Node: "self", Epoch: 1}, ports)
 	if err != nil {
 		tb.Fatal(err)
 	}
