@@ -124,7 +124,7 @@ func clusterIdleRows(z clusterIdleSizes, all clusterIdle) []Row {
 	}
 	r := all.Slope
 	for i, o := range r.Others {
-		others = append(others, fmt.Sprintf("%s: %.0f B, of it new arrays of the table %.0f B", experiment.NodeName(i+1), o.RSS, o.Table))
+		others = append(others, fmt.Sprintf("%s: %.0f B (anonymous %.0f B), of it new arrays of the table %.0f B", experiment.NodeName(i+1), o.RSS, o.Anon, o.Table))
 	}
 	rows := []Row{
 		{

@@ -76,6 +76,7 @@ func (r *SlopeResult) Held() bool { return r.RSS <= r.BytesMax && r.Alive == r.H
 // OtherSlope is what each device costs a node of the cluster that it is not connected to.
 type OtherSlope struct {
 	RSS   float64 `json:"rss_per_device"`
+	Anon  float64 `json:"anon_per_device"`
 	Table float64 `json:"table_per_device"` // of it the routing table, as the node's metrics say
 }
 
@@ -151,6 +152,7 @@ func (s Slope) measure(ctx context.Context, node *Node, others []*Node, worker [
 	for i := range others {
 		r.Others = append(r.Others, OtherSlope{
 			RSS:   float64(beside[1][i].rss-beside[0][i].rss) / float64(s.High-s.Low),
+			Anon:  float64(beside[1][i].anon-beside[0][i].anon) / float64(s.High-s.Low),
 			Table: (beside[1][i].table - beside[0][i].table) / float64(s.High-s.Low),
 		})
 	}
@@ -228,6 +230,7 @@ func asked(ctx context.Context, node *Node) (heap Plateau, err error) {
 // otherPlateau is one reading of a node beside.
 type otherPlateau struct {
 	rss   int64
+	anon  int64
 	table float64
 }
 
@@ -241,7 +244,7 @@ func readOthers(ctx context.Context, others []*Node) (all []otherPlateau, err er
 		if err != nil {
 			return all, err
 		}
-		all = append(all, otherPlateau{p.RSSBytes, table})
+		all = append(all, otherPlateau{p.RSSBytes, p.AnonBytes, table})
 	}
 	return all, nil
 }
