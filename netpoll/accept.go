@@ -7,12 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accept takes what waits at the listener, a batch at a time. Being out of
+// accept takes what waits at the listener, a batch at a time, and breathes between two
+// of it, since most have sent their request already. Being out of
 // descriptors or memory is survived: accepting pauses, says so once, and is tried
 // again every acceptPause until it works; those who are connected notice nothing.
 func (l *loop) accept() {
 	for n := 0; n < l.cfg.AcceptBatch || listenerEdge; n++ {
-		if l.paused {
+		if l.work >= breathWork {
+			l.breathe()
+		}
+		if l.paused || l.listener < 0 { // a task of that breath may have closed it
 			return
 		}
 		over, ok := l.reactor.admit()
@@ -48,16 +52,16 @@ func (l *loop) acceptFailed(err error) bool {
 	return true
 }
 
-// welcome makes a connection of a socket that was accepted.
+// welcome makes a connection of a socket that was accepted, and reads what it has sent:
+// a request as a rule (deferAccept), which the poller then need not tell of.
 func (l *loop) welcome(fd int, from netip.AddrPort, over bool) {
 	c := l.adopt(int32(fd))
 	if c == nil {
-		_ = unix.Close(fd)
+		closeSocket(int32(fd))
 		l.reactor.left(over)
 		return
 	}
 	l.stats.Accepted++
-	c.ctx = from
 	if over {
 		c.flags |= flagOverCap
 		l.schedule(c, l.tickAfter(refusalTimeout))
@@ -65,11 +69,20 @@ func (l *loop) welcome(fd int, from netip.AddrPort, over bool) {
 	if l.reactor.fromProxy(from.Addr()) {
 		c.flags |= flagProxy
 	}
-	if err := l.poller.add(fd); err != nil {
-		l.breakOff(c)
-		l.enter(c)
-		l.leave(c)
+	l.enter(c)
+	l.guest, l.guestFrom = c, from
+	l.readable(c)
+	l.guest = nil
+	if c.ctx == nil && (c.state == stateRequest || c.state == stateVerifying) {
+		c.ctx = from // the answer is yet to come
 	}
+	// Before the answer is written, which may have to wait for the socket.
+	if c.flags&flagBroken == 0 {
+		if err := l.poller.add(fd); err != nil {
+			l.breakOff(c)
+		}
+	}
+	l.leave(c)
 }
 
 const (

@@ -25,7 +25,7 @@ const (
 // Conns live in chunks indexed by descriptor, so that an event finds its connection
 // without a map, and an idle one costs these bytes and nothing else.
 type Conn struct {
-	ctx  any       // the handler's; before the upgrade the peer's netip.AddrPort
+	ctx  any       // the handler's; while the upgrade is not decided the peer's netip.AddrPort
 	loop *loop     // never nil once the slot was used
 	in   *inbound  // what has arrived of something unfinished; nil when idle
 	out  *outbound // what the kernel did not take yet; nil when idle
@@ -112,7 +112,10 @@ func (c *Conn) isStream() bool { return c.gen&genStream != 0 }
 
 // remote returns the peer's address while the upgrade is not decided.
 func (c *Conn) remote() netip.AddrPort {
-	a, _ := c.ctx.(netip.AddrPort)
+	a, kept := c.ctx.(netip.AddrPort)
+	if l := c.loop; !kept && l.guest == c {
+		return l.guestFrom
+	}
 	return a
 }
 

@@ -89,6 +89,7 @@ func prepareListener(fd int, addr netip.AddrPort, cfg *Config, share bool) error
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
+	deferAccept(fd)
 	if addr.Addr().Is6() && addr.Addr().IsUnspecified() {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
 			return os.NewSyscallError("setsockopt", err)

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -32,6 +33,9 @@ type loop struct {
 	reply   []byte // what the current event answers
 	scratch []byte // for a control frame
 	current *Conn  // whose event this is
+
+	guest     *Conn          // is being accepted: its request is looked for, from
+	guestFrom netip.AddrPort // there, which a Conn keeps only if it has to wait
 
 	wheel          wheel
 	tick           uint32 // now, in ticks since the reactor started
@@ -270,7 +274,7 @@ func (l *loop) drop(c *Conn) {
 		l.detached.closed = true
 		return
 	}
-	_ = unix.Close(int(fd)) // takes it out of the poller as well
+	closeSocket(fd) // takes it out of the poller as well
 	l.reactor.left(overCap)
 }
 

@@ -120,6 +120,12 @@ func acceptConn(listener int) (int, netip.AddrPort, error) {
 	return fd, addrPort(sa), nil
 }
 
+func closeSocket(fd int32) { _ = unix.Close(int(fd)) }
+
+// deferAccept leaves it at telling of every connection: what the BSDs have for this
+// (accept filters) is a module of the kernel that need not be there.
+func deferAccept(int) {}
+
 // listenSocket opens one share of the listener.
 func listenSocket(addr netip.AddrPort, cfg *Config, share bool) (int, error) {
 	fd, err := unix.Socket(family(addr), unix.SOCK_STREAM, 0)

@@ -72,7 +72,7 @@ func (t *ticker) silence() {
 
 func (t *ticker) close() { _ = unix.Close(t.tfd) }
 
-// readSocket, writeSocket, writeSocketAll and the bell go past Go's scheduler: the
+// What a loop does with sockets, the poller and the bell goes past Go's scheduler: the
 // descriptors are non-blocking, so a call takes microseconds, and telling the scheduler
 // before and after each would cost a tenth of the call. It would also wake the runtime's
 // monitor thread whenever the process had been idle, which then looks each 20 µs whether
@@ -115,13 +115,48 @@ func limitUnacked(fd int32, d time.Duration) {
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
+// closeSocket closes a connection's descriptor. The kernel does what is left to do behind
+// it: no socket here lingers (SO_LINGER).
+func closeSocket(fd int32) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+
 // acceptConn takes one connection; its options are inherited from the listener.
 func acceptConn(listener int) (int, netip.AddrPort, error) {
-	fd, sa, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	if err != nil {
-		return -1, netip.AddrPort{}, err
+	var from unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, netip.AddrPort{}, errno
 	}
-	return fd, addrPort(sa), nil
+	return int(fd), rawAddrPort(&from), nil
+}
+
+// rawAddrPort reads a peer's address as the kernel has written it; the port is in network
+// order (ip(7), ipv6(7)).
+func rawAddrPort(from *unix.RawSockaddrAny) netip.AddrPort {
+	switch from.Addr.Family {
+	case unix.AF_INET:
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(from))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), networkOrder(sa.Port))
+	case unix.AF_INET6:
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(from))
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), networkOrder(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+func networkOrder(port uint16) uint16 {
+	return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&port))[:])
+}
+
+// deferSeconds is how long the kernel keeps a connection that has sent nothing.
+const deferSeconds = 1
+
+// deferAccept has the kernel tell of a connection when its first bytes are there (tcp(7),
+// TCP_DEFER_ACCEPT): accepting and reading are then one event of the loop, and who only
+// connects costs it nothing. One that stays silent is told of a second late. A
+// kernel that refuses the option tells at once.
+func deferAccept(listener int) {
+	_ = unix.SetsockoptInt(listener, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferSeconds)
 }
 
 // listenSocket opens one share of the listener. Several sockets share the address by

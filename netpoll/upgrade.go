@@ -164,6 +164,7 @@ func (h *handshakeIO) Write(p []byte) (int, error) {
 }
 
 func (l *loop) newUpgrader() ws.Upgrader {
+	protocol := ws.HandshakeHeaderFunc(l.writeProtocol)
 	return ws.Upgrader{OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
 		l.verdict = l.handler.Upgrade(l.upgrading, &l.request)
 		switch {
@@ -172,7 +173,7 @@ func (l *loop) newUpgrader() ws.Upgrader {
 		case l.verdict.Pending:
 			return nil, errPending
 		}
-		return ws.HandshakeHeaderFunc(l.writeProtocol), nil
+		return protocol, nil
 	}}
 }
 
@@ -180,7 +181,8 @@ func (l *loop) writeProtocol(w io.Writer) (int64, error) {
 	if l.verdict.Protocol == "" {
 		return 0, nil
 	}
-	n, err := io.WriteString(w, "Sec-WebSocket-Protocol: "+l.verdict.Protocol+"\r\n")
+	l.scratch = append(append(append(l.scratch[:0], "Sec-WebSocket-Protocol: "...), l.verdict.Protocol...), crlf...)
+	n, err := w.Write(l.scratch)
 	return int64(n), err
 }
 

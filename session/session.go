@@ -48,6 +48,10 @@ type Session struct {
 	prev        uint32 // slot+1 of the previous one, 0: this is the head
 }
 
+// Of returns a session of a device, whose two names should be parts of one string; they
+// are kept as they are.
+func Of(a Address) *Session { return &Session{Address: a} }
+
 // New returns a session of the named device whose two names share one string.
 // The arguments are borrowed.
 func New(account, device string) *Session {

@@ -4,7 +4,8 @@ import "github.com/roostpush/roost/session"
 
 // Claims is what a good token says about its bearer (PROTOCOL.md section 1). The
 // strings are the caller's to keep; Topics and Attrs are shared with later callers
-// that present the same token and must not be changed.
+// that present the same token and must not be changed. Account, Device and Topics are parts
+// of one string: whoever keeps one of them keeps the memory of all.
 type Claims struct {
 	Account string // sub
 	Device  string // empty: the token names none, the caller takes it from the query
@@ -19,12 +20,21 @@ type Claims struct {
 	Everything bool
 }
 
+// Join makes account and device, which are borrowed, the names: parts of one new string.
+func (c *Claims) Join(account, device string) {
+	both := account + device
+	c.Account, c.Device = both[:len(account)], both[len(account):]
+}
+
 // Believe returns the claims of a caller in mode none: the query's account and
-// device, and every permission. The error names the part that is no name.
+// device, which are borrowed, and every permission. The error names the part that is no
+// name.
 func Believe(account, device string) (Claims, error) {
 	a := session.Address{Account: account, Device: device}
 	if err := a.Check(); err != nil {
 		return Claims{}, err
 	}
-	return Claims{Account: account, Device: device, Send: true, Everything: true}, nil
+	c := Claims{Send: true, Everything: true}
+	c.Join(account, device)
+	return c, nil
 }

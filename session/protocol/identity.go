@@ -82,7 +82,7 @@ func lastEvent(req *netpoll.Request, q query) (id session.ID, err error) {
 	return id, nil
 }
 
-// query is what the upgrade's query names.
+// query is what the upgrade's query names, borrowed from the request.
 type query struct {
 	account, device string
 	token           []byte
@@ -101,9 +101,12 @@ func readQuery(raw []byte) (q query, err error) {
 		default:
 			continue
 		}
-		text, err := url.QueryUnescape(string(value))
-		if err != nil {
-			return q, fmt.Errorf("%s in the query is not percent-encoded: %w", name, err)
+		text := wire.Borrow(value)
+		if strings.ContainsAny(text, "%+") {
+			if text, err = url.QueryUnescape(text); err != nil {
+				return q, fmt.Errorf("%s in the query is not percent-encoded: %w", name, err)
+			}
+			value = []byte(text)
 		}
 		switch string(name) {
 		case "account":
@@ -111,7 +114,7 @@ func readQuery(raw []byte) (q query, err error) {
 		case "device":
 			q.device = text
 		case "token":
-			q.token = []byte(text)
+			q.token = value
 		case "last_event_id":
 			q.lastEvent = text
 		case "topics":
@@ -151,7 +154,7 @@ func takeDevice(claims *auth.Claims, q query) *netpoll.Verdict {
 			v := answer(400, "identity", err.Error(), "")
 			return &v
 		}
-		claims.Device = q.device
+		claims.Join(claims.Account, q.device)
 	case q.device != "" && q.device != claims.Device:
 		v := answer(403, "identity", "the query names another device than the token", "")
 		return &v

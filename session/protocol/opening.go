@@ -107,7 +107,7 @@ func (g *Gate) askMissed(c *netpoll.Conn, claims *auth.Claims, o offer, remote n
 // open makes the session. A session that it displaces is closed with 4001; its own
 // Closed then finds that it is not registered any more.
 func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, offer offer, remote netip.AddrPort, missed int) {
-	s := session.New(claims.Account, claims.Device)
+	s := newSession(claims)
 	s.Conn = uint64(c.ID())
 	s.OpenedMS = g.Now().UnixMilli()
 	s.ExpiresMS = claims.ExpiresMS
@@ -128,13 +128,32 @@ func (g *Gate) open(c *netpoll.Conn, req *netpoll.Request, claims *auth.Claims, 
 	if g.Topics != nil && len(claims.Topics) > 0 {
 		g.Topics.Permit(s, claims.Topics)
 	}
-	g.Journal.Opened(s, wire.Borrow(req.UserAgent), remote.String(), claims.Attrs)
+	from := remoteTexts.Get().(*[]byte)
+	*from = remote.AppendTo((*from)[:0])
+	g.Journal.Opened(s, wire.Borrow(req.UserAgent), wire.Borrow(*from), claims.Attrs)
+	remoteTexts.Put(from)
 	if displaced != nil {
 		g.endSubscriptions(displaced)
 		g.counters.displaced.Add(1)
 		g.reactor.Close(netpoll.ConnID(displaced.Conn), CloseReplaced, "replaced by a newer connection of this device")
 	}
 }
+
+// newSession makes the session of a token's bearer, which keeps the names of the claims: one
+// string. Where that holds topics as well it takes a copy without them.
+func newSession(claims *auth.Claims) *session.Session {
+	if len(claims.Topics) > 0 {
+		return session.New(claims.Account, claims.Device)
+	}
+	return session.Of(session.Address{Account: claims.Account, Device: claims.Device})
+}
+
+// remoteTexts are peers' addresses for the journal, which borrows them: through its interface
+// each would be garbage.
+var remoteTexts = sync.Pool{New: func() any {
+	text := make([]byte, 0, 64)
+	return &text
+}}
 
 // permitSending notes whether a session's token lets it message the account's other devices.
 func permitSending(s *session.Session, claims *auth.Claims) {
