@@ -117,14 +117,14 @@ func (f *flight) land(r processor.Result) {
 // finish makes the record final.
 func (f *flight) finish() {
 	s, w := f.source, f.window
-	late := w.finish(f.sequence)
+	length, late := w.finish(f.sequence)
 	f.recycle()
 	if late {
 		s.count.late.Add(1)
 		return
 	}
 	s.count.final.Add(1)
-	s.shortened(w)
+	s.shortened(w, length)
 }
 
 // giveUp ends the flight of a record that is not final: it stays uncommitted, and comes
@@ -134,8 +134,10 @@ func (f *flight) giveUp() {
 	f.recycle()
 }
 
-// recycle gives the flight back, with nothing in it that would keep a fetch alive.
+// recycle gives the flight back, with nothing in it that would keep a fetch alive, and the
+// message to the client: what it and the others of its batch lie in is used again.
 func (f *flight) recycle() {
+	f.message.Recycle()
 	f.message, f.window, f.rejected = nil, nil, nil
 	f.record = processor.Record{}
 	f.unheard.Store(false)
