@@ -12,7 +12,7 @@ import (
 type lane struct {
 	priority session.Priority
 	topics   []string
-	alone    bool        // no other lane has topics
+	alone    bool         // no other lane has topics
 	held     chan *flight // has room for held_max and one poll more, so that adding never waits
 
 	mu     sync.Mutex
