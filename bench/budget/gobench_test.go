@@ -102,7 +102,7 @@ func TestHundredMillionEntriesAreReadFromAnEarlierRun(t *testing.T) {
 }
 
 func TestKafkaIsJudgedByItsFloor(t *testing.T) {
-	all := kafkaRounds{floors: floors{Floor: []float64{8000, 9000, 8000}}, Record: []float64{14_000, 60_000, 13_900}, Rate: []float64{1, 2, 3}}
+	all := kafkaRounds{floors: floors{Floor: []float64{8000, 9000, 8000}}, Polled: []float64{900}, Record: []float64{14_000, 60_000, 13_900}, Rate: []float64{1, 2, 3}}
 	if row := kafkaRow(defaultKafka(), all).judge(); row.Verdict != Held || row.Value != 6000 {
 		t.Errorf("%+v", row)
 	}

@@ -22,9 +22,12 @@ const (
 // request has records in its topic push for devices 0, 1, 2, ... in turn.
 //
 //	POST /produce?records=50000&devices=10000&bytes=128     the JSON of produceReport
+//	POST /commit                                            {}
 //
 // bytes is the payload, a JSON string; device i is dev-i of account acc-i, as
-// roost-bench calls them. The answer comes when the broker has all.
+// roost-bench calls them. The answer comes when the broker has all. They are a transaction,
+// so that who reads what is committed finds a full topic after /commit, and nothing before:
+// what it can do at most is not what the producer beside it can.
 func serveKafka(o options) error {
 	control, err := listen(o.control)
 	if err != nil {
@@ -35,13 +38,16 @@ func serveKafka(o options) error {
 		return err
 	}
 	defer fake.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.DefaultProduceTopic(kafkaTopic))
+	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.DefaultProduceTopic(kafkaTopic), kgo.TransactionalID("peers"))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /produce", func(w http.ResponseWriter, r *http.Request) { answerProduce(w, r, client) })
+	mux.HandleFunc("POST /commit", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, struct{}{}, client.EndTransaction(r.Context(), kgo.TryCommit))
+	})
 	fmt.Fprintf(o.out, "kafka control server on %s\nkafka broker on %s\n", control.Addr(), fake.ListenAddrs()[0])
 	return http.Serve(control, mux)
 }
@@ -68,6 +74,9 @@ func answerProduce(w http.ResponseWriter, r *http.Request, client *kgo.Client) {
 }
 
 func produce(ctx context.Context, client *kgo.Client, records, devices, size int) error {
+	if err := client.BeginTransaction(); err != nil {
+		return err
+	}
 	value := []byte(`"` + strings.Repeat("x", max(size-2, 0)) + `"`)
 	failed := make(chan error, 1)
 	for i := range records {

@@ -11,7 +11,7 @@ import (
 // options are what a server is started with.
 type options struct {
 	listen  string
-	control string // writeloop, kafka: where orders come in
+	control string // writeloop, kafka, kafkapoll: where orders come in
 	out     io.Writer
 }
 
@@ -38,6 +38,7 @@ var peers = []peer{
 	{"pinger", "floor of idle devices: a ping to each connection every 30 s, a write and a read", servePinger},
 	{"writeloop", "floor of fan-out: upgrades, and on POST /write a bare loop of write(2)", serveWriteLoop},
 	{"kafka", "no server: a Kafka broker in memory, and on POST /produce records for devices", serveKafka},
+	{"kafkapoll", "floor of records from Kafka: on POST /poll fetches and decodes them, and does nothing with them", serveKafkaPoll},
 }
 
 func main() {
@@ -55,7 +56,7 @@ func run(args []string, out io.Writer) error {
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:9000", "where to listen; port 0 lets the kernel choose")
-	flags.StringVar(&o.control, "control", "127.0.0.1:0", "writeloop and kafka: where orders are taken")
+	flags.StringVar(&o.control, "control", "127.0.0.1:0", "writeloop, kafka and kafkapoll: where orders are taken")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}

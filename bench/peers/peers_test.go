@@ -131,7 +131,7 @@ func (c *client) message(t *testing.T) (op ws.OpCode, payload []byte, pongs []st
 func TestEcho(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789abcdef"), 1000) // fits every buffer on the way
 	for _, p := range peers {
-		if p.name == "relay" || p.name == "kafka" {
+		if p.name == "relay" || p.name == "kafka" || p.name == "kafkapoll" {
 			continue // they have no echo: TestRelay, TestKafka
 		}
 		t.Run(p.name, func(t *testing.T) {
@@ -344,6 +344,7 @@ func TestKafka(t *testing.T) {
 	if report.Records != records {
 		t.Errorf("%+v", report)
 	}
+	ask(t, http.MethodPost, fmt.Sprintf("http://%s/commit", addrs[0]), &struct{}{})
 	client, err := kgo.NewClient(kgo.SeedBrokers(addrs[1]), kgo.ConsumeTopics(kafkaTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
@@ -367,6 +368,14 @@ func TestKafka(t *testing.T) {
 	}
 	if len(of) != devices || of["acc-0/dev-0"] != 3 || of["acc-1/dev-1"] != 2 || of["acc-2/dev-2"] != 2 {
 		t.Errorf("%v", of)
+	}
+	bare := start(t, "kafkapoll", 1)
+	for _, n := range []int{records - 2, 2} { // it goes on where it was
+		var polled pollReport
+		ask(t, http.MethodPost, fmt.Sprintf("http://%s/poll?records=%d&broker=%s", bare[0], n, addrs[1]), &polled)
+		if polled.Records != n || polled.CPUNS <= 0 {
+			t.Errorf("%d records: %+v", n, polled)
+		}
 	}
 }
 

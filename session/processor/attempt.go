@@ -31,7 +31,6 @@ func (t *task) expired() (r Result) {
 
 // attempted hears what became of an attempt.
 func (p *Processor) attempted(t *task, r Result) {
-	wall, steady := p.wallMS(), p.steadyMS()
 	p.mu.Lock()
 	if t.state != running {
 		p.mu.Unlock()
@@ -40,13 +39,13 @@ func (p *Processor) attempted(t *task, r Result) {
 	p.schedule.end(t)
 	p.count.attempts[t.lane.priority]++
 	r.Repeated, r.GivenUp = false, false
-	if t.passes(&r) && p.againLocked(t, &r, wall, steady) {
+	if t.passes(&r) && p.againLocked(t, &r) {
 		wake := p.wakesLocked()
 		p.mu.Unlock()
 		p.wake(wake)
 		return
 	}
-	repeat := p.settleLocked(t, &r, steady)
+	repeat := p.settleLocked(t, &r)
 	wake := p.wakesLocked()
 	p.mu.Unlock()
 	p.wake(wake)
@@ -76,7 +75,8 @@ func (t *task) passes(r *Result) bool {
 // againLocked has a record tried again after a backoff. If there is no time left for that
 // it returns false, and the result is final: expired if its ttl is over, else what the
 // last attempt said.
-func (p *Processor) againLocked(t *task, r *Result, wall, steady int64) bool {
+func (p *Processor) againLocked(t *task, r *Result) bool {
+	wall, steady := p.wallMS(), p.steadyMS()
 	if t.deadlineMS > 0 && wall >= t.deadlineMS {
 		*r = t.expired()
 		return false
@@ -112,7 +112,7 @@ func (p *Processor) backoffMS(attempts int) int64 {
 
 // settleLocked ends a record with its result, and returns those with its ID that wait for
 // the same one.
-func (p *Processor) settleLocked(t *task, r *Result, steady int64) (repeat *task) {
+func (p *Processor) settleLocked(t *task, r *Result) (repeat *task) {
 	p.schedule.settled(t)
 	t.lane.dismiss(t)
 	for o, n := range r.Counts {
@@ -129,7 +129,7 @@ func (p *Processor) settleLocked(t *task, r *Result, steady int64) (repeat *task
 		if r.GivenUp || t.passes(r) {
 			p.ids.abandon(t.known)
 		} else {
-			p.ids.settle(t.known, r, steady)
+			p.ids.settle(t.known, r, p.steadyMS())
 		}
 	}
 	for same := t.repeat; same != nil; same = same.next {

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/roostpush/roost/session"
@@ -58,10 +59,28 @@ func headerNamed(name string) (header, bool) {
 	return 0, false
 }
 
-// headers are the values of one record's headers.
+// headers are the values of one record's headers. It is used again and again: whoever gives
+// the list is not known here, so that all that it is given would be an allocation.
 type headers struct {
 	values [headerCount]string
 	there  [headerCount]bool
+	wrong  *Reject
+	take   func(name, value string) bool // set, bound once; false: something is wrong
+}
+
+var spareHeaders = sync.Pool{New: func() any {
+	h := new(headers)
+	h.take = func(name, value string) bool {
+		h.wrong = h.set(name, value)
+		return h.wrong == nil
+	}
+	return h
+}}
+
+// release takes it back, with nothing in it that would keep a record's text alive.
+func (h *headers) release() {
+	*h = headers{take: h.take}
+	spareHeaders.Put(h)
 }
 
 // ParseHeaders fills r with what the headers of a record say, each a name and a value,
@@ -70,18 +89,26 @@ type headers struct {
 // is the same for all sources. The values are kept as they are: they must not change. A
 // record with a Reject can never succeed, and r is not to be used.
 func ParseHeaders(r *Record, list iter.Seq2[string, string]) *Reject {
-	var h headers
-	for name, value := range list {
-		if why := h.set(name, value); why != nil {
-			return why
-		}
+	h := spareHeaders.Get().(*headers)
+	defer h.release()
+	list(h.take)
+	if h.wrong != nil {
+		return h.wrong
 	}
-	for _, parse := range [...]func(*headers, *Record) *Reject{
-		(*headers).address, (*headers).id, (*headers).ttl, (*headers).priority, (*headers).content,
-	} {
-		if why := parse(&h, r); why != nil {
-			return why
-		}
+	if why := h.address(r); why != nil {
+		return why
+	}
+	if why := h.id(r); why != nil {
+		return why
+	}
+	if why := h.ttl(r); why != nil {
+		return why
+	}
+	if why := h.priority(r); why != nil {
+		return why
+	}
+	if why := h.content(r); why != nil {
+		return why
 	}
 	if trace := h.values[headerTrace]; session.ValidTraceparent(trace) {
 		r.Trace = trace

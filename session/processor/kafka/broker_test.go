@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roostpush/roost/session/processor/processortest"
+	"github.com/roostpush/roost/session/processor"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -200,7 +200,7 @@ type source struct {
 	once sync.Once
 }
 
-func run(t *testing.T, c Config, s *processortest.Sink, opts ...kgo.Opt) *source {
+func run(t *testing.T, c Config, s processor.Sink, opts ...kgo.Opt) *source {
 	t.Helper()
 	src, err := New(c, s, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})))
 	if err != nil {

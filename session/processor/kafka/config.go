@@ -49,6 +49,7 @@ type Config struct {
 
 	FetchPartitionBytesMax int `yaml:"fetch_partition_bytes_max" doc:"bytes asked of one partition at a time; a larger record is fetched all the same"`
 
+	PauseAfter       time.Duration `yaml:"pause_after" doc:"how long nothing is polled while a lane or a window has no room, before its topics or its partition are not fetched: that makes way for the others, but what was fetched of them already is thrown away and fetched again"`
 	FetchWait        time.Duration `yaml:"fetch_wait" doc:"how long a broker may wait for records before it answers that there are none"`
 	CommitInterval   time.Duration `yaml:"commit_interval" doc:"time between two commits; what was final within it comes again after a crash"`
 	CommitTimeout    time.Duration `yaml:"commit_timeout" doc:"time for one commit; one that fails is made again at the next interval"`
@@ -72,10 +73,11 @@ func Default() Config {
 		Order:                  OrderAccount,
 		HeldMax:                2048,
 		HeldBytesMax:           16 << 20,
-		WindowMax:              10_000,
+		WindowMax:              20_000,
 		PollMax:                512,
 		FetchBytesMax:          8 << 20,
 		FetchPartitionBytesMax: 1 << 20,
+		PauseAfter:             100 * time.Millisecond,
 		FetchWait:              time.Second,
 		CommitInterval:         500 * time.Millisecond,
 		CommitTimeout:          5 * time.Second,
@@ -168,6 +170,7 @@ func (c Config) checkLimits(p *processor.Problems) {
 	p.Count("poll_max", c.PollMax, 1, heldMaxLimit)
 	p.Count("fetch_bytes_max", c.FetchBytesMax, 1<<10, bytesMaxLimit)
 	p.Count("fetch_partition_bytes_max", c.FetchPartitionBytesMax, 1<<10, bytesMaxLimit)
+	p.Duration("pause_after", c.PauseAfter, ms, 10*time.Second)
 	p.Duration("fetch_wait", c.FetchWait, ms, time.Minute)
 	p.Duration("commit_interval", c.CommitInterval, ms, 10*time.Minute)
 	p.Duration("commit_timeout", c.CommitTimeout, 10*ms, 5*time.Minute)

@@ -4,16 +4,17 @@
 // The walk of a record:
 //
 //  1. poll.go: it is polled, gets its slot in the window of its partition, and waits in
-//     the lane of its topic's priority;
+//     the lane of its topic's priority; while one of them has no room nothing is polled,
+//     and what has none for longer than a moment is not fetched;
 //  2. lane.go: one goroutine for each priority reads its headers and hands it to the
-//     sink, or waits for room there, while the topics of that priority are not fetched;
+//     sink, or waits for room there;
 //  3. flight.go: its result comes back, on any goroutine;
 //  4. report.go: what can never succeed goes to the dead letter topic and, where one is
 //     configured, the result to the results topic; both are acknowledged before
 //  5. window.go: the record is final, and the partition may be committed up to the first
 //     one that is not;
 //  6. commit.go: which is done at intervals, and when a partition goes to another member
-//     (partitions.go).
+//     (partitions.go). The memory of its batch is used again (memory.go).
 //
 // So a record is never lost between the topic and its outcome; after a crash or a
 // rebalance some come again. Within a partition the sink is given the records in their

@@ -18,7 +18,8 @@ import (
 // then to the sink, and from land on to whoever brings the last result.
 type flight struct {
 	source *Source
-	heard  func(processor.Result) // land, bound once
+	heard  func(processor.Result)    // land, bound once
+	each   iter.Seq2[string, string] // headers, bound once
 
 	record   processor.Record
 	rejected *processor.Reject // by its headers
@@ -32,7 +33,7 @@ type flight struct {
 
 func newFlight(s *Source) *flight {
 	f := &flight{source: s}
-	f.heard = f.land
+	f.heard, f.each = f.land, f.headers
 	return f
 }
 
@@ -48,16 +49,16 @@ func (f *flight) load(m *kgo.Record, w *window, sequence uint64, p session.Prior
 
 // read reads the message's headers.
 func (f *flight) read() {
-	f.rejected = processor.ParseHeaders(&f.record, f.headers())
+	f.rejected = processor.ParseHeaders(&f.record, f.each)
 	if f.rejected == nil {
 		f.record.Key = f.source.key(&f.record, f.message)
 	}
 }
 
-// headers returns the message's headers as text. All values are parts of one string, so
-// that a record costs one allocation, and what remembers an id does not keep a whole
-// fetch alive with it.
-func (f *flight) headers() iter.Seq2[string, string] {
+// headers yields the message's headers as text. All values are parts of one string, so
+// that a record costs one allocation, and neither what remembers an id keeps a whole fetch
+// alive with it nor what keeps a name sees the memory of a batch used again.
+func (f *flight) headers(yield func(name, value string) bool) {
 	size := 0
 	for i := range f.message.Headers {
 		size += len(f.message.Headers[i].Value)
@@ -67,17 +68,14 @@ func (f *flight) headers() iter.Seq2[string, string] {
 	for i := range f.message.Headers {
 		text.Write(f.message.Headers[i].Value)
 	}
-	all := text.String()
-	return func(yield func(name, value string) bool) {
-		at := 0
-		for i := range f.message.Headers {
-			h := &f.message.Headers[i]
-			end := at + len(h.Value)
-			if !yield(h.Key, all[at:end]) {
-				return
-			}
-			at = end
+	all, at := text.String(), 0
+	for i := range f.message.Headers {
+		h := &f.message.Headers[i]
+		end := at + len(h.Value)
+		if !yield(h.Key, all[at:end]) {
+			return
 		}
+		at = end
 	}
 }
 
@@ -117,14 +115,14 @@ func (f *flight) land(r processor.Result) {
 // finish makes the record final.
 func (f *flight) finish() {
 	s, w := f.source, f.window
-	late := w.finish(f.sequence)
+	length, late := w.finish(f.sequence)
 	f.recycle()
 	if late {
 		s.count.late.Add(1)
 		return
 	}
 	s.count.final.Add(1)
-	s.shortened(w)
+	s.shortened(w, length)
 }
 
 // giveUp ends the flight of a record that is not final: it stays uncommitted, and comes
@@ -134,8 +132,10 @@ func (f *flight) giveUp() {
 	f.recycle()
 }
 
-// recycle gives the flight back, with nothing in it that would keep a fetch alive.
+// recycle gives the flight back, with nothing in it that would keep a fetch alive, and the
+// message to the client: what it and the others of its batch lie in is used again.
 func (f *flight) recycle() {
+	f.message.Recycle()
 	f.message, f.window, f.rejected = nil, nil, nil
 	f.record = processor.Record{}
 	f.unheard.Store(false)

@@ -12,11 +12,13 @@ import (
 type lane struct {
 	priority session.Priority
 	topics   []string
+	alone    bool         // no other lane has topics
 	held     chan *flight // has room for held_max and one poll more, so that adding never waits
 
 	mu     sync.Mutex
 	count  int // records held, the one that feed is at included
 	bytes  int
+	waited bool // the poll waits until there is room for another one
 	paused bool // the topics are not fetched
 }
 
@@ -29,26 +31,43 @@ func (l *lane) add(f *flight) {
 	l.held <- f
 }
 
-// hold stops the fetches of the lane's topics when too much is held. The poll calls it.
-func (l *lane) hold(s *Source) {
+// await has the poll wait for the lane if too much is held. The poll calls it.
+func (l *lane) await(s *Source) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.paused || l.count < s.cfg.HeldMax && l.bytes < s.cfg.HeldBytesMax {
 		return
 	}
-	l.paused = true
+	l.waited = true
+	s.awaited.Add(1)
+}
+
+// pause stops the fetches of the lane's topics if the poll still waits for it, which it
+// does no longer.
+func (l *lane) pause(s *Source) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.waited {
+		return
+	}
+	l.waited, l.paused = false, true
+	s.awaited.Add(-1)
 	s.client.PauseFetchTopics(l.topics...)
 	s.count.lanePauses[l.priority].Add(1)
 }
 
-// gone notes that a record is held no longer, and fetches again once half of what may be
-// held is.
+// gone notes that a record is held no longer. The poll goes on once it has room for another
+// one; topics that are paused are fetched again once half of what may be held is.
 func (l *lane) gone(s *Source, bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count--
 	l.bytes -= bytes
-	if l.paused && l.count <= s.cfg.HeldMax/2 && l.bytes <= s.cfg.HeldBytesMax/2 {
+	switch {
+	case l.waited && l.count <= s.cfg.room(s.cfg.HeldMax) && l.bytes < s.cfg.HeldBytesMax:
+		l.waited = false
+		s.roomier()
+	case l.paused && l.count <= s.cfg.HeldMax/2 && l.bytes <= s.cfg.HeldBytesMax/2:
 		l.paused = false
 		s.client.ResumeFetchTopics(l.topics...)
 	}

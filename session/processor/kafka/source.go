@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostpush/roost/session"
@@ -31,6 +32,9 @@ type Source struct {
 	client     *kgo.Client     // from Run on
 	unsent     unsent          // reports that a broker did not take
 	resume     chan struct{}   // holds one: a paused window has become short
+	room       chan struct{}   // holds one: those that the poll waits for may have room
+	awaited    atomic.Int32    // lanes and windows that the poll waits for
+	long       []*window       // the poll's: those that are full since this batch
 	committing sync.Mutex      // held during a commit, so that commits of a partition only go forward
 	over       <-chan struct{} // closed when Run is to end
 	begun      chan struct{}   // closed once Run has found everything and consumes
@@ -59,7 +63,7 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 	s := &Source{
 		cfg: cfg, sink: sink, log: processor.NewComplaints(log, cfg.LogEvery, time.Now),
 		priorities: map[string]session.Priority{}, seed: maphash.MakeSeed(),
-		resume: make(chan struct{}, 1), begun: make(chan struct{}), windows: map[assignment]*window{},
+		resume: make(chan struct{}, 1), room: make(chan struct{}, 1), begun: make(chan struct{}), windows: map[assignment]*window{},
 	}
 	s.flights.New = func() any { return newFlight(s) }
 	opts, err := cfg.Connection.options(&s.dialer)
@@ -74,6 +78,10 @@ func New(cfg Config, sink processor.Sink, log *slog.Logger) (*Source, error) {
 		for _, topic := range topics {
 			s.priorities[topic] = p
 		}
+	}
+	for p := range s.lanes {
+		l := &s.lanes[p]
+		l.alone = len(l.topics) > 0 && len(cfg.HighTopics)+len(cfg.NormalTopics)+len(cfg.LowTopics) == len(l.topics)
 	}
 	return s, nil
 }
@@ -164,6 +172,7 @@ func (s *Source) consumer() []kgo.Opt {
 		kgo.FetchMaxBytes(int32(s.cfg.FetchBytesMax)),
 		kgo.FetchMaxPartitionBytes(int32(s.cfg.FetchPartitionBytesMax)),
 		kgo.FetchMaxWait(s.cfg.FetchWait),
+		kgo.WithPools(new(memory)),
 		kgo.RecordDeliveryTimeout(s.cfg.ReportTimeout),
 		kgo.MaxBufferedRecords(reportsMax),
 	}

@@ -18,6 +18,7 @@ import (
 type window struct {
 	topic     string
 	partition int32
+	waited    atomic.Bool // the poll waits until it is shorter
 	paused    atomic.Bool // nothing more is fetched of it until it is shorter
 
 	mu     sync.Mutex
@@ -108,9 +109,10 @@ func (w *window) untake() {
 	w.release()
 }
 
-// finish notes that a record that was taken is final. late reports that the window was
-// closed: unless a last commit still covers it, the record comes again elsewhere.
-func (w *window) finish(sequence uint64) (late bool) {
+// finish notes that a record that was taken is final, and returns how many the window holds
+// now. late reports that it was closed: unless a last commit still covers it, the record
+// comes again elsewhere.
+func (w *window) finish(sequence uint64) (length int, late bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if sequence >= w.first {
@@ -125,7 +127,7 @@ func (w *window) finish(sequence uint64) (late bool) {
 		w.ring = make([]slot, windowSlotsMin)
 	}
 	w.release()
-	return w.closed
+	return int(w.next - w.first), w.closed
 }
 
 // release counts one taken record less, and wakes who waits for the last.

@@ -54,7 +54,7 @@ func TestWindowModel(t *testing.T) {
 					t.Skip("nothing in work")
 				}
 				i := rapid.IntRange(0, len(inWork)-1).Draw(t, "which")
-				if w.finish(inWork[i].sequence) {
+				if _, late := w.finish(inWork[i].sequence); late {
 					t.Fatal("late in an open window")
 				}
 				inWork = append(inWork[:i], inWork[i+1:]...)
@@ -149,7 +149,7 @@ func TestWindowClosed(t *testing.T) {
 	if w.take() {
 		t.Error("a closed window let a record go")
 	}
-	if !w.finish(0) {
+	if _, late := w.finish(0); !late {
 		t.Error("a result after the close is late")
 	}
 	<-idle
