@@ -92,7 +92,7 @@ func (d *departure) init(m *Homes) {
 func (m *Homes) Leave() {
 	m.departure.leaving.Store(true)
 	m.box.keys.unfile() // a home that got some may be gone: the homes of now get all
-	m.filing.due()
+	m.filing.due(true)
 }
 
 // Left is how many messages this node still keeps, or is about to, how many acks it has

@@ -225,7 +225,7 @@ func (m *Homes) standIn(p *Push, w Watcher, why standing) {
 	m.count.stoodIn[why].Add(1)
 	m.box.Post(p, w)
 	if !p.Key.IsZero() {
-		m.filing.due() // the home is to know the key
+		m.filing.due(false) // the home is to know the key
 	}
 }
 
@@ -361,7 +361,7 @@ func (m *Homes) Tick(steadyMS int64) {
 	}
 	for _, node := range m.keepersOfAcks() {
 		if m.ports.Links.Speaks(node) {
-			m.Linked(node)
+			m.sendHeld(node)
 		}
 	}
 }

@@ -234,6 +234,8 @@ type filing struct {
 	wanted bool   // a pass is to begin
 	begun  bool   // one is under way
 	unsure bool   // something of it was not taken
+	again  bool   // the next one is to offer what was filed before, too
+	whole  bool   // this one does
 	at     uint32 // the place that it has got to
 	ref    uint64
 	frames map[uint64]*keyFrame
@@ -252,12 +254,13 @@ func (f *filing) init(m *Homes) { f.homes, f.frames = m, map[uint64]*keyFrame{} 
 
 // HomesMoved says that the members are others than before, so that this node may have keys that belong
 // elsewhere.
-func (m *Homes) HomesMoved() { m.filing.due() }
+func (m *Homes) HomesMoved() { m.filing.due(true) }
 
-// due has the next Tick begin a pass.
-func (f *filing) due() {
+// due has the next Tick begin a pass; again says that what was filed before is offered once more: the
+// home may be another one, or the same node with another disk.
+func (f *filing) due(again bool) {
 	f.mu.Lock()
-	f.wanted, f.pause, f.nextMS = true, 0, 0
+	f.wanted, f.again, f.pause, f.nextMS = true, f.again || again, 0, 0
 	f.mu.Unlock()
 }
 
@@ -268,7 +271,7 @@ func (f *filing) tick(steadyMS int64) {
 	if f.begun && f.at == 0 && len(f.frames) == 0 { // it is through
 		f.begun = false
 		if f.unsure {
-			f.wanted = true
+			f.wanted, f.again = true, f.again || f.whole
 			f.pause = min(max(2*f.pause, movePauseMin), movePauseMax)
 			f.nextMS = steadyMS + f.pause
 		} else {
@@ -277,6 +280,7 @@ func (f *filing) tick(steadyMS int64) {
 	}
 	if f.wanted && !f.begun && steadyMS >= f.nextMS {
 		f.wanted, f.begun, f.unsure, f.at = false, true, false, 1
+		f.whole, f.again = f.again, false
 	}
 	goOn := f.begun && f.at != 0 && len(f.frames) < filingFrames
 	f.mu.Unlock()
@@ -303,12 +307,12 @@ func (f *filing) work(*worker) {
 	defer f.queued.Store(false)
 	for {
 		f.mu.Lock()
-		at, room := f.at, len(f.frames) < filingFrames
+		at, whole, room := f.at, f.whole, len(f.frames) < filingFrames
 		f.mu.Unlock()
 		if at == 0 || !room {
 			return
 		}
-		next, ready, batches := f.homes.box.keys.elsewhere(at, f.homes.ports.Members.HomeOf, f.homes.ports.Self)
+		next, ready, batches := f.homes.box.keys.elsewhere(at, whole, f.homes.ports.Members.HomeOf, f.homes.ports.Self)
 		for _, node := range slices.Sorted(maps.Keys(batches)) {
 			f.offer(node, batches[node])
 		}
@@ -366,8 +370,9 @@ func (ks *keys) areFiled(hashes [][16]byte) {
 }
 
 // elsewhere gathers kept keys from a place on whose home is another node, by node, until one has a
-// frame's. next is where to go on, 0 at the end.
-func (ks *keys) elsewhere(at uint32, home func(account uint64) string, self string) (next uint32, ready bool, batches map[string][]wire.MailKey) {
+// frame's; whole says that it does not matter whether they are filed. next is where to go on, 0 at
+// the end.
+func (ks *keys) elsewhere(at uint32, whole bool, home func(account uint64) string, self string) (next uint32, ready bool, batches map[string][]wire.MailKey) {
 	now := ks.mailbox.now()
 	batches = map[string][]wire.MailKey{}
 	ks.mu.Lock()
@@ -385,7 +390,7 @@ func (ks *keys) elsewhere(at uint32, home func(account uint64) string, self stri
 			ks.fileLocked(x, false) // this node is who has to know it
 			continue
 		}
-		if x.filed {
+		if x.filed && !whole {
 			continue
 		}
 		if batches[node] = append(batches[node], ks.letterLocked(x, now)); len(batches[node]) == wire.MailKeysMax {

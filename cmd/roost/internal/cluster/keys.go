@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/roostpush/roost/session/peer"
@@ -12,26 +13,27 @@ import (
 
 // formerHomes appends the other nodes that were the home of an account while a key of now may have been
 // noted, whether they are members or not. A node that has started since does not know who the homes were;
-// they are the next candidates, as of topics (newcomersMax).
+// they are the next candidates, as of topics (newcomersMax). For homeMovesMS after a change the nodes may
+// not agree on who the members are, and anyone may have taken itself for the home: all are asked.
 func (c *Cluster) formerHomes(dst []string, account uint64) []string {
 	nowMS := c.settings.SteadyMS()
 	fromMS := nowMS - c.settings.KeyAge.Milliseconds()
-	if c.homes.changedMS.Load() < fromMS && c.startedMS < fromMS {
+	changedMS := max(c.homes.changedMS.Load(), c.startedMS)
+	if changedMS < fromMS {
 		return dst
 	}
-	before := len(dst)
+	var room [8]string
+	list := room[:0]
 	if c.startedMS >= fromMS {
-		dst = c.homes.members.Load().AppendCandidates(dst, account, newcomersMax+1)
+		list = c.homes.members.Load().AppendCandidates(list, account, newcomersMax+1)
 	}
-	dst, whole := c.homes.formers.past.Load().appendHomes(dst, account, fromMS)
-	if !whole {
-		dst = c.appendMembers(dst[:before])
+	list, whole := c.homes.formers.past.Load().appendHomes(list, account, fromMS)
+	if !whole || changedMS > nowMS-homeMovesMS {
+		list = c.appendMembers(list)
 	}
-	for i := before; i < len(dst); {
-		if dst[i] == c.self.Node {
-			dst = append(dst[:i], dst[i+1:]...)
-		} else {
-			i++
+	for _, node := range list {
+		if node != c.self.Node && !slices.Contains(dst, node) {
+			dst = append(dst, node)
 		}
 	}
 	return dst
