@@ -15,7 +15,7 @@ func (m *Homes) Take(from string, f *wire.Mail) {
 		Account: f.Account, Device: f.Device, Except: f.Except, Kind: f.Kind, Payload: f.Payload, From: f.From,
 		SentMS: f.SentMS, ExpiresMS: m.ports.NowMS() + f.LeftMS, Priority: f.Priority, Collapse: f.Collapse, First: f.First,
 		Trace: f.Trace, Key: f.Key, Brief: !f.Watch,
-	}, &teller{m, from, f.Ref, f.Trace != ""})
+	}, &teller{mail: m, node: from, ref: f.Ref, traced: f.Trace != ""})
 }
 
 // teller tells another node what becomes of a message it gave this one (Watcher).
@@ -25,6 +25,7 @@ type teller struct {
 	ref  uint64
 
 	traced bool
+	lost   bool // the node was not told that the message is kept: to it fates would be of another push, or of none
 }
 
 // Kept answers the node. If it cannot be told it stands in, and the message is kept twice.
@@ -36,12 +37,16 @@ func (t *teller) Kept(id session.ID, devices int, refused session.Outcome, why s
 	a := wire.Mailed{Ref: t.ref, ID: id, Devices: devices, Refused: refused, Why: why}
 	if !t.mail.ports.Links.Send(t.node, wire.LinkTypeMailed, wire.AppendMailed(room[:0], &a)) {
 		t.mail.count.answersLost.Add(1)
+		t.lost = true
 	}
 }
 
 // Became tells the node; if that is not possible its caller hears that the message is queued,
 // which it was.
 func (t *teller) Became(id session.ID, device string, o session.Outcome) {
+	if t.lost {
+		return
+	}
 	var room [256]byte
 	f := wire.MailFate{ID: id, Device: device, Outcome: o}
 	if !t.mail.ports.Links.Send(t.node, wire.LinkTypeMailFate, wire.AppendMailFate(room[:0], &f)) {

@@ -180,3 +180,30 @@ func TestKeyOfTwoMessages(t *testing.T) {
 		t.Errorf("the first is %s, the other %s, the repeat %s", first.id.Text(), other.id.Text(), again.id.Text())
 	}
 }
+
+// TestFatesBehindALostAnswer: who says a push again and is not told that it is kept is told nothing of
+// its devices either. To the node the news would be that of the first one, twice.
+func TestFatesBehindALostAnswer(t *testing.T) {
+	w := newTown(t, homesTest, "b", "a")
+	keyed := func() *ear {
+		p := Push{Payload: []byte("x"), SentMS: w.now, ExpiresMS: w.now + 60_000}
+		p.Key = session.NewKey("", "k", &session.Kept{Address: session.Address{Account: "alice"}, Payload: p.Payload, SentMS: p.SentMS, ExpiresMS: w.now + 60_000})
+		return w.push("b", p)
+	}
+	first := keyed()
+	w.work()
+	if !w.nodes["a"].homes.Acked(phone, first.id) {
+		t.Fatal("an ack is for nobody")
+	}
+	w.work()
+	heard := len(first.said)
+	keyed()
+	again := w.queue[0] // the mail, on its way to a
+	w.queue, w.full = nil, true
+	again()
+	w.full = false
+	w.work()
+	if len(first.said) != heard {
+		t.Errorf("the first is told %q", first.said)
+	}
+}
