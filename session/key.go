@@ -12,9 +12,17 @@ import (
 // Keys are cut from SHA-256: callers choose them, and two with one hash would be taken for
 // one message.
 type Key struct {
-	Hash   [16]byte // of the account, the key and its scope
-	Sum    uint64   // of what the message says: a key with two sums names two messages
-	GoneMS int64    // Unix milliseconds from which on its keeper forgets it; the keeper sets it
+	Hash    [16]byte // of the account, the key and its scope
+	Sum     uint64   // of what the message says: a key with two sums names two messages
+	GoneMS  int64    // Unix milliseconds from which on its keeper forgets it; the keeper sets it
+	Account uint64   // hash of the account, which names its home (Hasher); the keeper sets it; 0: there is no cluster
+}
+
+// FiledKey is a key beside the message that came first with it.
+type FiledKey struct {
+	Key
+	ID
+	Devices int // that the message is for
 }
 
 // NewKey returns the key of a message: id is what the caller gave it, unique within scope

@@ -14,7 +14,9 @@ import (
 // messages that came with it: both are on disk or neither. How many there are their owner
 // bounds (package mailbox), by ForgetKey.
 //
-// The value is: sum, 8 bytes, uvarint of how many devices the message is for, and its id.
+// The value is: sum, 8 bytes, a 0 and the hash of the account, 8 bytes, uvarint of how many
+// devices the message is for, and its id. Of a key without a hash of the account that is left
+// out with its 0: so they all were once, and no message is for 0 devices.
 
 const keyHashBytes = 16
 
@@ -34,8 +36,11 @@ func appendKeyBound(dst []byte, second uint32) []byte {
 
 // setKey adds a key to the group, with the id of the message that came with it.
 func (g *mailGroup) setKey(k *session.Key, id session.ID, devices int) {
-	var room [8 + binary.MaxVarintLen64 + idHeadBytes + session.NodeBytesMax]byte
+	var room [8 + 1 + 8 + binary.MaxVarintLen64 + idHeadBytes + session.NodeBytesMax]byte
 	value := binary.BigEndian.AppendUint64(room[:0], k.Sum)
+	if k.Account != 0 {
+		value = binary.BigEndian.AppendUint64(append(value, 0), k.Account)
+	}
 	value = appendID(binary.AppendUvarint(value, uint64(devices)), id)
 	op := g.batch.SetDeferred(1+4+keyHashBytes, len(value))
 	appendKeyKey(op.Key[:0], k)
@@ -50,11 +55,15 @@ func parseKey(key, value []byte) (k session.Key, id session.ID, devices int, ok 
 	k.GoneMS = int64(binary.BigEndian.Uint32(key[1:])) * 1000
 	copy(k.Hash[:], key[1+4:])
 	k.Sum = binary.BigEndian.Uint64(value)
-	n, used := binary.Uvarint(value[8:])
-	if used <= 0 || n > 1<<31 {
+	value = value[8:]
+	if len(value) > 9 && value[0] == 0 {
+		k.Account, value = binary.BigEndian.Uint64(value[1:]), value[9:]
+	}
+	n, used := binary.Uvarint(value)
+	if used <= 0 || n == 0 || n > 1<<31 {
 		return k, id, 0, false
 	}
-	id, ok = parseID(value[8+used:])
+	id, ok = parseID(value[used:])
 	return k, id, int(n), ok
 }
 
@@ -87,6 +96,40 @@ func (s *Store) Keys(nowMS int64, emit func(k session.Key, id session.ID, device
 		return fmt.Errorf("store: read in %s: %w", s.cfg.Directory, err)
 	}
 	return nil
+}
+
+// FileKeys keeps the keys of messages that another node keeps, or did. done is called exactly
+// once, as Post's: with nil once all are synced, or with the reason why they are not. list is borrowed
+// until FileKeys returns. It never waits for the disk.
+func (s *Store) FileKeys(list []session.FiledKey, done func(error)) {
+	size := 0
+	for i := range list {
+		if err := session.CheckNode(list[i].Node); err != nil {
+			done(fmt.Errorf("store: an idempotency key of message %s is not kept: %w", list[i].ID.Text(), err))
+			return
+		}
+		size += 1 + 4 + keyHashBytes + 8 + 1 + 8 + idHeadBytes + len(list[i].Node)
+	}
+	m := &s.mail
+	m.mu.Lock()
+	if err := s.refusalLocked(0, size); err != nil {
+		m.mu.Unlock()
+		done(s.explain(err))
+		return
+	}
+	g := s.groupLocked()
+	before := g.bytes()
+	for i := range list {
+		g.setKey(&list[i].Key, list[i].ID, max(list[i].Devices, 1))
+	}
+	g.told = append(g.told, done)
+	m.queued += g.bytes() - before
+	m.promises++
+	first := m.promises == 1
+	m.mu.Unlock()
+	if first {
+		signal(m.promised)
+	}
 }
 
 // ForgetKey removes a key before its time; of it Hash and GoneMS count. It is on disk at

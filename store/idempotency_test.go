@@ -87,3 +87,50 @@ func TestKeyOfRefusedMessages(t *testing.T) {
 		t.Errorf("keys %s", got)
 	}
 }
+
+// TestKeysOfOthers: keys of messages that other nodes keep are on disk once that is said, with the
+// hashes of their accounts, and those that were written without one are read.
+func TestKeysOfOthers(t *testing.T) {
+	c := newClock()
+	fs, cfg := vfs.NewMem(), testConfig("d")
+	now := c.now().UnixMilli()
+	s := mustOpen(t, cfg, c.now, fs)
+	other := session.ID{Origin: session.Origin{Node: "n2", Epoch: 9}, Number: 7}
+	own := keyed(keptFor("a/d", s.Epoch(), 1, "x"), 2, now+3000)
+	own.Key.Account = 1 << 63
+	mustPost(t, s, own)
+	mustPost(t, s, keyed(keptFor("a/d", s.Epoch(), 2, "x"), 3, now+4000))
+	file := func(list ...session.FiledKey) error {
+		done := make(chan error, 1)
+		s.FileKeys(list, func(err error) { done <- err })
+		return <-done
+	}
+	key := session.FiledKey{Key: session.Key{Hash: [16]byte{1}, Sum: 5, GoneMS: now + 2000, Account: 77}, ID: other, Devices: 300}
+	if err := file(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := file(key, session.FiledKey{}); err == nil {
+		t.Error("a key of no message is kept")
+	}
+	for range 2 {
+		var got []string
+		err := s.Keys(now, func(k session.Key, id session.ID, devices int) bool {
+			got = append(got, fmt.Sprintf("%d of %d: %d %s for %d until %d", k.Hash[0], k.Account, k.Sum, id.Text(), devices, k.GoneMS))
+			return true
+		})
+		want := fmt.Sprintf("[1 of 77: 5 n2.9.7 for 300 until %d 2 of %d: 22 %s for 1 until %d 3 of 0: 33 n1.1.2 for 1 until %d]", now+2000, uint64(1<<63), own.ID.Text(), now+3000, now+4000)
+		if err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%v, want %s; %v", got, want, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = mustOpen(t, cfg, c.now, fs)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := file(key); err == nil {
+		t.Error("a store that is closed keeps a key")
+	}
+}

@@ -10,7 +10,8 @@ import (
 )
 
 // gate holds the pushes of an account from one to all its devices on, until the list of
-// those is there, so that a later push does not overtake it. It is guarded by its shard's
+// those is there, or from one on whose key former homes may know, until they have said, so that a
+// later push does not overtake it. It is guarded by its shard's
 // mutex, and bounded by pending_max.
 type gate struct {
 	shard   *shard
@@ -33,52 +34,52 @@ func (s *shard) joinLocked(q *post) (opened *gate) {
 	return opened
 }
 
-// listers are the goroutines that wait for lists of devices, apart from those of Run: a node
-// that does not answer holds up the pushes to accounts whose devices it may know, and nothing
-// else. There is one for each list that is asked for, ListsMax at most; a gate that comes then waits
+// listers are the goroutines that wait for other nodes, apart from those of Run: a node
+// that does not answer holds up the pushes to accounts whose devices or keys it may know, and nothing
+// else. There is one for each account that is asked about, ListsMax at most; a job that comes then waits
 // for the next that is free.
 type listers struct {
 	mu      sync.Mutex
 	open    bool // Run is under way: goroutines may begin
 	running int
-	waiting []*gate // no more than pending_max, which counts their posts
+	waiting []job // no more than pending_max, which counts their posts
 	all     sync.WaitGroup
 }
 
-// list has a goroutine ask for the devices of the gate's account. An owner that calls Work in
-// place of Run does it there.
-func (m *Mailbox) list(g *gate) {
+// aside has a goroutine do what waits for other nodes: let an account's posts through its gate, or
+// ask what has become of a message. An owner that calls Work in place of Run does it there.
+func (m *Mailbox) aside(j job) {
 	l := &m.listers
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case !l.open:
-		m.queue.push(g)
+		m.queue.push(j)
 	case l.running >= m.cfg.ListsMax:
-		l.waiting = append(l.waiting, g)
+		l.waiting = append(l.waiting, j)
 	default:
 		l.running++
 		l.all.Go(func() {
 			var w worker
-			for g := g; g != nil; g = l.next() {
-				g.work(&w)
+			for j := j; j != nil; j = l.next() {
+				j.work(&w)
 			}
 		})
 	}
 }
 
-// next returns the gate that has waited longest; nil: there is none, and the goroutine ends.
-func (l *listers) next() *gate {
+// next returns the job that has waited longest; nil: there is none, and the goroutine ends.
+func (l *listers) next() job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting) == 0 || !l.open {
 		l.running--
 		return nil
 	}
-	g := l.waiting[0]
+	j := l.waiting[0]
 	l.waiting[0] = nil
 	l.waiting = l.waiting[1:]
-	return g
+	return j
 }
 
 // begin lets goroutines begin; end waits until there are none.
@@ -95,7 +96,7 @@ func (l *listers) end() {
 	l.all.Wait()
 }
 
-// count returns how many lists are asked for and how many gates wait for their turn.
+// count returns how many jobs are under way and how many wait for their turn.
 func (l *listers) count() (running, waiting int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,15 +116,16 @@ func (g *gate) work(w *worker) {
 		q := g.posts[0]
 		g.posts[0] = nil
 		g.posts = g.posts[1:]
-		why := ""
-		if q.device != "" {
-			why = s.reserveLocked(q, q.device)
-		}
 		s.mu.Unlock()
-		if q.device != "" {
-			q.store(why)
-		} else {
+		switch {
+		case q.asks && s.mailbox.departure.homes.askFormers(q):
+		case q.device == "":
 			q.expand(w)
+		default:
+			s.mu.Lock()
+			why := s.reserveLocked(q, q.device)
+			s.mu.Unlock()
+			q.store(why)
 		}
 	}
 }

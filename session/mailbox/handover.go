@@ -89,11 +89,16 @@ func (d *departure) init(m *Homes) {
 
 // Leave has this node hand over all it keeps. From then on Members must not name it as the
 // home of anybody, as long as there are others. Tick goes on with it.
-func (m *Homes) Leave() { m.departure.leaving.Store(true) }
+func (m *Homes) Leave() {
+	m.departure.leaving.Store(true)
+	m.box.keys.unfile() // a home that got some may be gone: the homes of now get all
+	m.filing.due(true)
+}
 
-// Left is how many messages this node still keeps, or is about to, and how many acks it has
-// still to pass on: 0 after Leave says that nobody needs its disk any more.
-func (m *Homes) Left() (messages, acks int) {
+// Left is how many messages this node still keeps, or is about to, how many acks it has
+// still to pass on, and how many idempotency keys only it knows: 0 after Leave says that nobody needs
+// its disk any more.
+func (m *Homes) Left() (messages, acks, keys int) {
 	m.mu.Lock()
 	messages, acks = len(m.flights), m.held
 	m.mu.Unlock()
@@ -105,7 +110,7 @@ func (m *Homes) Left() (messages, acks int) {
 		}
 	}
 	d.mu.Unlock()
-	return messages + int(m.box.waiting.Load()+m.box.pending.Load()), acks
+	return messages + int(m.box.waiting.Load()+m.box.pending.Load()), acks, m.box.keys.left()
 }
 
 // tick begins the next pass, or goes on with this one, and stops waiting for answers that

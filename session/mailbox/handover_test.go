@@ -29,8 +29,8 @@ func (w *town) handOver(n *townNode, ticks int) (left int) {
 		n.homes.Tick(w.now)
 		w.work()
 	}
-	messages, acks := n.homes.Left()
-	return messages + acks
+	messages, acks, keys := n.homes.Left()
+	return messages + acks + keys
 }
 
 // stored is what a node has on its disk, by the text of the ids.
@@ -130,7 +130,7 @@ func TestHandOverEndsMeanwhile(t *testing.T) {
 			w.work()
 			if how == "link lost" {
 				wantStored(t, b, ids...)
-				if messages, acks := a.homes.Left(); messages != 0 || acks != 1 {
+				if messages, acks, _ := a.homes.Left(); messages != 0 || acks != 1 {
 					t.Errorf("%d messages and %d acks are left", messages, acks)
 				}
 				w.down["b"] = false
@@ -146,7 +146,7 @@ func TestHandOverEndsMeanwhile(t *testing.T) {
 			if list, _, _ := b.homes.FatesHere(ids[0]); len(list) != 1 || list[0].Outcome != want {
 				t.Errorf("at its new home it is %v, want %v", list, want)
 			}
-			if messages, acks := a.homes.Left(); messages+acks != 0 {
+			if messages, acks, _ := a.homes.Left(); messages+acks != 0 {
 				t.Errorf("%d messages and %d acks are left", messages, acks)
 			}
 		})

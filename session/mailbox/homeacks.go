@@ -111,8 +111,14 @@ func (m *Homes) AckedElsewhere(a *wire.MailAck) {
 	}
 }
 
-// Linked sends what waited for a link.
+// Linked sends what waited for a link, and offers that node the keys that it is the home of.
 func (m *Homes) Linked(node string) {
+	m.filing.due(true)
+	m.sendHeld(node)
+}
+
+// sendHeld sends the acks that are held for a node.
+func (m *Homes) sendHeld(node string) {
 	m.mu.Lock()
 	list := m.acks[node]
 	delete(m.acks, node)

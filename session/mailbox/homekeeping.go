@@ -15,7 +15,7 @@ func (m *Homes) Take(from string, f *wire.Mail) {
 		Account: f.Account, Device: f.Device, Except: f.Except, Kind: f.Kind, Payload: f.Payload, From: f.From,
 		SentMS: f.SentMS, ExpiresMS: m.ports.NowMS() + f.LeftMS, Priority: f.Priority, Collapse: f.Collapse, First: f.First,
 		Trace: f.Trace, Key: f.Key, Brief: !f.Watch,
-	}, &teller{m, from, f.Ref, f.Trace != ""})
+	}, &teller{mail: m, node: from, ref: f.Ref, traced: f.Trace != ""})
 }
 
 // teller tells another node what becomes of a message it gave this one (Watcher).
@@ -25,6 +25,7 @@ type teller struct {
 	ref  uint64
 
 	traced bool
+	lost   bool // the node was not told that the message is kept: to it fates would be of another push, or of none
 }
 
 // Kept answers the node. If it cannot be told it stands in, and the message is kept twice.
@@ -36,12 +37,16 @@ func (t *teller) Kept(id session.ID, devices int, refused session.Outcome, why s
 	a := wire.Mailed{Ref: t.ref, ID: id, Devices: devices, Refused: refused, Why: why}
 	if !t.mail.ports.Links.Send(t.node, wire.LinkTypeMailed, wire.AppendMailed(room[:0], &a)) {
 		t.mail.count.answersLost.Add(1)
+		t.lost = true
 	}
 }
 
 // Became tells the node; if that is not possible its caller hears that the message is queued,
 // which it was.
 func (t *teller) Became(id session.ID, device string, o session.Outcome) {
+	if t.lost {
+		return
+	}
 	var room [256]byte
 	f := wire.MailFate{ID: id, Device: device, Outcome: o}
 	if !t.mail.ports.Links.Send(t.node, wire.LinkTypeMailFate, wire.AppendMailFate(room[:0], &f)) {
@@ -161,6 +166,14 @@ type HomesStats struct {
 	MovesUnsure   uint64     `metric:"roost_mail_moves_unsure_total" doc:"of those the ones that the home did not answer for in time: it may have them, and they are sent again"`
 	MovesReceived uint64     `metric:"roost_mail_moves_received_total" doc:"messages that nodes which leave have sent here"`
 	MovesTaken    uint64     `metric:"roost_mail_moves_taken_total" doc:"of those the ones that are kept here now"`
+	KeysAsked     uint64     `metric:"roost_mail_keys_asked_total" doc:"pushes with an idempotency key that this node did not know, for which former homes of the account were asked"`
+	KeysFound     uint64     `metric:"roost_mail_keys_found_total" doc:"of those the ones that a former home knew: they are not kept again"`
+	KeysUnsure    uint64     `metric:"roost_mail_keys_unsure_total" doc:"of those the ones that no former home knew, and not all of them answered: they are kept, maybe for the second time. A node that left for good has handed its keys over before, and counts as one that does not answer"`
+	KeysStoring   uint64     `metric:"roost_mail_keys_storing_total" doc:"of those the ones refused as overloaded, because a former home was storing a push with that key just then"`
+	KeysFiled     uint64     `metric:"roost_mail_keys_filed_total" doc:"idempotency keys that the homes of their accounts have taken from this node, which was the home before, stood in for it, or leaves"`
+	KeysUnfiled   uint64     `metric:"roost_mail_keys_unfiled_total" doc:"idempotency keys that a home did not take from this node, or not in time; they are offered again"`
+	KeysReceived  uint64     `metric:"roost_mail_keys_received_total" doc:"idempotency keys that other nodes have sent here"`
+	KeysTwice     uint64     `metric:"roost_mail_keys_twice_total" doc:"of those the ones that name another message here: that was kept twice, and a repeat gets the id that this node knows"`
 	Strays        int        `metric:"roost_mail_strays" doc:"messages of which it is remembered that another node keeps them than their id names, because that has left"`
 	Watched       int        `metric:"roost_mail_watched" doc:"messages kept at other nodes that somebody here waits for the outcome of"`
 	Unwatched     uint64     `metric:"roost_mail_unwatched_total" doc:"messages kept for other nodes of which those are told no more: they said so, or the link has ended"`
@@ -180,6 +193,7 @@ func (ByStanding) Label(i int) string {
 type homesCounts struct {
 	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost                 atomic.Uint64
 	movesSent, moved, movesRefused, movesUnsure, movesReceived, movesTaken, unwatched, watchesEnded, unwatchesLost atomic.Uint64
+	keysAsked, keysFound, keysUnsure, keysStoring, keysFiled, keysUnfiled, keysReceived, keysTwice                 atomic.Uint64
 	missedAsked, missedUnasked, missedUnknown                                                                      atomic.Uint64
 
 	stoodIn [standings]atomic.Uint64
@@ -201,6 +215,8 @@ func (m *Homes) Stats() HomesStats {
 	s.Overloaded, s.AnswersLost = n.overloaded.Load(), n.answersLost.Load()
 	s.AcksSent, s.AcksReceived, s.AcksLost = n.acksSent.Load(), n.acksReceived.Load(), n.acksLost.Load()
 	s.MissedAsked, s.MissedUnasked, s.MissedUnknown = n.missedAsked.Load(), n.missedUnasked.Load(), n.missedUnknown.Load()
+	s.KeysAsked, s.KeysFound, s.KeysUnsure, s.KeysStoring = n.keysAsked.Load(), n.keysFound.Load(), n.keysUnsure.Load(), n.keysStoring.Load()
+	s.KeysFiled, s.KeysUnfiled, s.KeysReceived, s.KeysTwice = n.keysFiled.Load(), n.keysUnfiled.Load(), n.keysReceived.Load(), n.keysTwice.Load()
 	for i := range s.StoodIn {
 		s.StoodIn[i] = n.stoodIn[i].Load()
 	}

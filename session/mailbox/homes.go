@@ -26,6 +26,7 @@ type HomesConfig struct {
 	MoveMax       int           // messages on their way to their new homes when this node leaves, or from one that does
 	MoveBytes     int           // and their payloads
 	StraysMax     int           // messages of which it is remembered that another node keeps them than their id names
+	KeyTimeout    time.Duration // in which former homes say whether they know a key: for AskKey of the ports
 	LeaveTimeout  time.Duration // for whoever calls Leave: how long it waits for the end
 }
 
@@ -41,7 +42,15 @@ type HomesPorts struct {
 	// AskMissed asks a node how many messages wait there for a device, within MissedTimeout. It
 	// does not block; answer is called once.
 	AskMissed func(node string, a session.Address, answer func(missed int, err error))
-	Tracer    Tracer // nil: nothing is noted
+	// FormerHomes appends the other nodes that were the home of an account within the last
+	// mailbox.idempotency_age_ms, as far as this node knows, members or not. It does not block. AskKey asks such
+	// nodes, at the same time, which message came first with the idempotency key of that hash: found has
+	// what they know, storing says that one of them is storing that message just now, silent how many did not
+	// say. It blocks. Nil: no other node has keys.
+	FormerHomes func(dst []string, account uint64) []string
+	AskKey      func(nodes []string, hash [16]byte) (found []wire.MailKey, storing bool, silent int)
+
+	Tracer Tracer // nil: nothing is noted
 	// NowMS is the node's clock in Unix milliseconds, which may be set; SteadyMS one that is not.
 	NowMS, SteadyMS func() int64
 }
@@ -50,6 +59,8 @@ type HomesPorts struct {
 type Members interface {
 	// Home names the node that keeps an account's messages now.
 	Home(account string) string
+	// HomeOf is Home of an account of which only the hash is known (Ports.Hash).
+	HomeOf(account uint64) string
 	// Knows reports whether a node is a member, or was one lately.
 	Knows(node string) bool
 }
@@ -94,6 +105,7 @@ type Homes struct {
 	asking atomic.Int64 // devices for which a home is being asked
 
 	departure departure
+	filing    filing
 	arrivals  arrivals
 	strays    strays
 
@@ -130,6 +142,7 @@ func NewHomes(cfg HomesConfig, box *Mailbox, p HomesPorts) *Homes {
 		strays: strays{max: cfg.StraysMax, of: map[session.ID]string{}},
 	}
 	m.departure.init(m)
+	m.filing.init(m)
 	m.arrivals.init(m)
 	box.departure = &m.departure
 	return m
@@ -211,6 +224,9 @@ func (m *Homes) endLocked(ref uint64) *homeFlight {
 func (m *Homes) standIn(p *Push, w Watcher, why standing) {
 	m.count.stoodIn[why].Add(1)
 	m.box.Post(p, w)
+	if !p.Key.IsZero() {
+		m.filing.due(false) // the home is to know the key
+	}
 }
 
 // Unwatch ends the watching of a message. When it has returned, the watcher is not called any
@@ -318,12 +334,13 @@ func (m *Homes) LookAgain() {
 func (m *Homes) Unlinked(node string) {
 	m.giveUp(standUnlinked, func(f *homeFlight) bool { return f.node == node })
 	m.departure.giveUp(func(v *move) bool { return v.node == node })
+	m.filing.giveUp(func(f *keyFrame) bool { return f.node == node })
 	m.unwatchAll(node)
 }
 
 // Tick stands in for homes that take too long, offers acks again to links that had no room
 // for them, gives those for keepers that are not coming back to the homes of their accounts, goes
-// on with what Leave began, and looks after everybody now and then. Call it a few times a second,
+// on with what Leave and HomesMoved began, and looks after everybody now and then. Call it a few times a second,
 // with SteadyMS, from one goroutine.
 func (m *Homes) Tick(steadyMS int64) {
 	for _, a := range m.takeStranded() {
@@ -333,6 +350,7 @@ func (m *Homes) Tick(steadyMS int64) {
 	}
 	m.giveUp(standLate, func(f *homeFlight) bool { return f.deadlineMS <= steadyMS })
 	m.departure.tick(steadyMS)
+	m.filing.tick(steadyMS)
 	m.unwatchOld(steadyMS)
 	if m.lookedMS == 0 {
 		m.lookedMS = steadyMS
@@ -343,7 +361,7 @@ func (m *Homes) Tick(steadyMS int64) {
 	}
 	for _, node := range m.keepersOfAcks() {
 		if m.ports.Links.Speaks(node) {
-			m.Linked(node)
+			m.sendHeld(node)
 		}
 	}
 }

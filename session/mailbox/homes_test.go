@@ -18,6 +18,7 @@ type town struct {
 	queue []func() // frames under way
 	down  map[string]bool
 	full  bool
+	asked []string // nodes that were asked for keys
 }
 
 type townNode struct {
@@ -29,6 +30,8 @@ type townNode struct {
 	next  session.MessageID
 	got   []string // "payload id" that the device here was sent
 	here  bool     // the device is connected here
+
+	formers []string // of its accounts, as it knows
 }
 
 func newTown(t *testing.T, cfg HomesConfig, names ...string) *town {
@@ -42,7 +45,7 @@ func newTown(t *testing.T, cfg HomesConfig, names ...string) *town {
 				n.next++
 				return session.ID{Origin: session.Origin{Node: n.name, Epoch: 1}, Number: n.next}
 			},
-			Now: func() int64 { return w.now }, Hash: townHash,
+			Now: func() int64 { return w.now }, Hash: townHash, Keys: n.store,
 		})
 		n.homes = NewHomes(cfg, n.box, HomesPorts{
 			Self: name, Members: w, Links: n, NowMS: func() int64 { return w.now }, SteadyMS: func() int64 { return w.now },
@@ -61,6 +64,25 @@ func newTown(t *testing.T, cfg HomesConfig, names ...string) *town {
 				}
 				return list, found, nil
 			},
+			FormerHomes: func(dst []string, _ uint64) []string { return append(dst, n.formers...) },
+			AskKey: func(nodes []string, hash [16]byte) (found []wire.MailKey, storing bool, silent int) {
+				for _, name := range nodes {
+					w.asked = append(w.asked, name)
+					if w.nodes[name] == nil || w.down[name] {
+						silent++
+						continue
+					}
+					k, held, storingThere, unread := w.nodes[name].homes.KeyHere(hash)
+					switch {
+					case held:
+						found = append(found, k)
+					case unread:
+						silent++
+					}
+					storing = storing || storingThere
+				}
+				return found, storing, silent
+			},
 		})
 		w.nodes[name] = n
 		w.home = name
@@ -74,6 +96,7 @@ func townHash(account, device string) (uint64, uint64) {
 }
 
 func (w *town) Home(string) string     { return w.home }
+func (w *town) HomeOf(uint64) string   { return w.home }
 func (w *town) Knows(node string) bool { return w.nodes[node] != nil }
 func (w *town) Devices(_ string, dst []string) ([]string, error) {
 	return append(dst, "phone", "tv"), nil
@@ -150,6 +173,16 @@ func (n *townNode) Send(node string, typ wire.LinkType, body []byte) bool {
 			var m wire.MailUnwatch
 			if err = wire.ParseMailUnwatch(body, &m); err == nil {
 				to.Unwatched(n.name, &m)
+			}
+		case wire.LinkTypeMailKeys:
+			var m wire.MailKeys
+			if err = wire.ParseMailKeys(body, &m); err == nil {
+				to.TakeKeys(n.name, &m)
+			}
+		case wire.LinkTypeMailFiled:
+			var m wire.MailFiled
+			if err = wire.ParseMailFiled(body, &m); err == nil {
+				to.Filed(&m)
 			}
 		}
 		if err != nil {

@@ -16,13 +16,13 @@ import (
 //     what has become of it, in place of a second message: while the first is being stored,
 //     after it is final, and after a restart or a crash.
 //   - Every node takes a push to the home of its account, so it does not matter through
-//     which node the repeat comes, as long as the home is the same. A node that has kept the
-//     first one itself, as a former home or in place of one, answers from its own mailbox
-//     whoever is the home now.
-//   - When the home has changed in between and the repeat comes through a node that has not
-//     kept the first one, or if the node that has is gone, the repeat is a second message:
-//     at least once, as without a key. The same when more than idempotency_keys_max pushes
-//     with keys came since, which Stats counts (KeysForgotten).
+//     which node the repeat comes. A node that has kept the first one itself, as a former home
+//     or in place of one, answers from its own mailbox whoever is the home now.
+//   - When the home has changed in between, the new one asks the former ones before it takes a
+//     key as new, and is given the keys by and by (keyhomes.go). If a node that has the key is
+//     out of reach, because it crashed or the network is parted, the repeat is a second message: at
+//     least once, as without a key. HomesStats counts those that may be (KeysUnsure). The same when more than
+//     idempotency_keys_max pushes with keys came since, which KeyStats counts (Forgotten).
 //   - A push that was refused has no key: its repeat is tried again. One without a ttl is
 //     not kept, and not known here.
 //   - The same key with another content is refused: Forbidden.
@@ -42,6 +42,7 @@ type keys struct {
 	oldest  uint32              // of those that are kept; a list through next
 	newest  uint32
 	repeats map[uint32][]*post // what waits for a first push to be stored; pending_max bounds them
+	unfiled int                // of those that are kept the ones that only this node has, as far as it knows
 
 	repeated, reused, forgotten, unread uint64
 }
@@ -53,10 +54,12 @@ type heldKey struct {
 	sum     uint64
 	goneMS  int64
 	number  session.MessageID // of the first push's message, once that is kept
+	account uint64            // hash
 	origin  uint32
 	devices uint32
 	next    uint32
 	kept    bool // on disk; else it is being stored
+	filed   bool // another node, which is the account's home, knows it too
 }
 
 func (ks *keys) init(m *Mailbox, store KeyStore) {
@@ -99,13 +102,17 @@ func (ks *keys) claim(q *post) bool {
 	switch held := &ks.slots[i]; {
 	case i == 0, held.kept && held.goneMS <= now:
 		k.GoneMS = now + int64(ks.mailbox.cfg.IdempotencyAgeMS)
-		q.claim = ks.addLocked(heldKey{hash: k.Hash, sum: k.Sum, goneMS: k.GoneMS})
+		if ks.mailbox.hash != nil {
+			_, k.Account = ks.mailbox.hash(q.message.Account, "")
+		}
+		q.claim = ks.addLocked(heldKey{hash: k.Hash, sum: k.Sum, goneMS: k.GoneMS, account: k.Account})
 		ks.mu.Unlock()
+		q.asks = ks.mailbox.departure != nil && ks.mailbox.departure.homes.mayHaveKey(k.Account)
 		return true
 	case held.sum != k.Sum:
 		ks.reused++
 		ks.mu.Unlock()
-		q.refuse(session.Forbidden, "its idempotency key is that of an earlier push with another address, payload, ttl or collapse key: a key names one message")
+		q.refuse(session.Forbidden, reusedKey)
 		return false
 	case !held.kept:
 		ks.repeated++
@@ -121,6 +128,8 @@ func (ks *keys) claim(q *post) bool {
 	}
 }
 
+const reusedKey = "its idempotency key is that of an earlier push with another address, payload, ttl or collapse key: a key names one message"
+
 // kept notes that the post that has claimed a key, if it has, is on disk, and answers those
 // that repeat it.
 func (ks *keys) kept(q *post) {
@@ -128,15 +137,23 @@ func (ks *keys) kept(q *post) {
 		return
 	}
 	ks.mu.Lock()
-	held := &ks.slots[q.claim]
-	held.kept, held.number, held.devices = true, q.id.Number, uint32(len(q.list))
-	held.origin = ks.mailbox.origins.number(q.id.Origin)
-	ks.queueLocked(q.claim)
+	ks.keepLocked(q.claim, q.id, len(q.list))
 	list := ks.repeatsLocked(q.claim)
 	ks.mu.Unlock()
 	for _, r := range list {
 		r.repeat(q.id, len(q.list))
 	}
+}
+
+// keepLocked notes the message of a key that is on disk from now on.
+func (ks *keys) keepLocked(i uint32, id session.ID, devices int) {
+	held := &ks.slots[i]
+	held.kept, held.number, held.devices = true, id.Number, uint32(devices)
+	held.origin = ks.mailbox.origins.number(id.Origin)
+	if held.account != 0 {
+		ks.unfiled++
+	}
+	ks.queueLocked(i)
 }
 
 // refused forgets the key that a post has claimed, if it has, and returns those that repeat
@@ -217,6 +234,9 @@ func (ks *keys) dropOldestLocked() {
 // if a clock that was set has put its time out of order.
 func (ks *keys) removeLocked(i uint32) {
 	k := &ks.slots[i]
+	if k.kept && !k.filed && k.account != 0 {
+		ks.unfiled--
+	}
 	if ks.of[k.hash] == i {
 		delete(ks.of, k.hash)
 	}
@@ -236,7 +256,11 @@ func (q *post) repeat(first session.ID, devices int) {
 		return
 	}
 	q.id = first
-	q.mailbox.queue.push((*repeat)(q)) // for the outcomes the store is asked
+	if d := q.mailbox.departure; d != nil && first.Node != d.homes.ports.Self {
+		q.mailbox.aside((*repeat)(q)) // other nodes are asked
+	} else {
+		q.mailbox.queue.push((*repeat)(q)) // for the outcomes the store is asked
+	}
 }
 
 // repeat is a post whose watcher is to hear what has become of the first one so far. What
@@ -245,7 +269,11 @@ type repeat post
 
 func (r *repeat) work(*worker) {
 	q := (*post)(r)
-	list, _, err := q.mailbox.Fates(q.id)
+	fates := q.mailbox.Fates
+	if d := q.mailbox.departure; d != nil {
+		fates = d.homes.Fates
+	}
+	list, _, err := fates(q.id)
 	if err != nil {
 		q.mailbox.count.unread.Add(1) // its caller has the id, and can ask by that
 	}
@@ -266,10 +294,7 @@ func (x *keyPass) work(*worker) {
 		ks.mu.Lock()
 		defer ks.mu.Unlock()
 		if ks.slots[ks.of[k.Hash]].goneMS < k.GoneMS { // else it was read before the store failed
-			ks.queueLocked(ks.addLocked(heldKey{
-				hash: k.Hash, sum: k.Sum, goneMS: k.GoneMS, kept: true,
-				number: id.Number, origin: m.origins.number(id.Origin), devices: uint32(devices),
-			}))
+			ks.keepLocked(ks.addLocked(heldKey{hash: k.Hash, sum: k.Sum, goneMS: k.GoneMS, account: k.Account}), id, devices)
 		}
 		return true
 	})

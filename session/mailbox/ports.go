@@ -60,7 +60,8 @@ type Store interface {
 	Fates(id session.ID) (account string, list []Fate, found bool, err error)
 }
 
-// KeyStore remembers idempotency keys on disk; package store's Store is one. Post of the Store
+// KeyStore remembers idempotency keys on disk; package store's Store is one, and package
+// mailbox/redis's. Post of the Store
 // beside it writes the Key of list[0], if that has a GoneMS, with the messages: both are there or neither.
 type KeyStore interface {
 	// Keys emits every key that is not gone at nowMS, those that go first before the others,
@@ -69,6 +70,10 @@ type KeyStore interface {
 	// ForgetKey removes a key before its time, some time soon. It does not block, and is
 	// called with locks held.
 	ForgetKey(k session.Key)
+	// FileKeys keeps keys of messages that other nodes keep, or did. done is called exactly once,
+	// with nil once all are synced, or with the reason why they are not; it does not block. list is
+	// borrowed until FileKeys returns, which does not block.
+	FileKeys(list []session.FiledKey, done func(error))
 }
 
 // Tracer remembers where messages were; package trace's Ring is one. It is called with

@@ -30,6 +30,7 @@ type post struct {
 
 	admitted bool   // it counts as pending
 	arrived  bool   // another mailbox has made its id, and hands it over
+	asks     bool   // former homes of its account may know its key
 	claim    uint32 // place of its idempotency key in keys; 0: it has not claimed one
 
 	list    []session.Kept // for each device
@@ -78,11 +79,11 @@ func (m *Mailbox) Post(p *Push, w Watcher) {
 func (m *Mailbox) enter(q *post) {
 	s := q.shard
 	s.mu.Lock()
-	if q.device == "" || s.gates[q.message.Account] != nil {
+	if q.device == "" || q.asks || s.gates[q.message.Account] != nil {
 		opened := s.joinLocked(q)
 		s.mu.Unlock()
 		if opened != nil {
-			m.list(opened)
+			m.aside(opened)
 		}
 		return
 	}

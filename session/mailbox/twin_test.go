@@ -187,6 +187,21 @@ func (t *twin) Keys(nowMS int64, emit func(k session.Key, id session.ID, devices
 	return nil
 }
 
+func (t *twin) FileKeys(list []session.FiledKey, done func(error)) {
+	if t.refuse != nil {
+		done(t.refuse)
+		return
+	}
+	list = slices.Clone(list)
+	t.append("keys", func() func(error) {
+		for _, k := range list {
+			t.keys = slices.DeleteFunc(t.keys, func(x twinKey) bool { return x.key.Hash == k.Hash && x.key.GoneMS == k.GoneMS })
+			t.keys = append(t.keys, twinKey{k.Key, k.ID, k.Devices})
+		}
+		return done
+	})
+}
+
 func (t *twin) ForgetKey(k session.Key) {
 	t.append("forget", func() func(error) {
 		t.keys = slices.DeleteFunc(t.keys, func(x twinKey) bool { return x.key.Hash == k.Hash && x.key.GoneMS == k.GoneMS })

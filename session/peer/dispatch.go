@@ -29,6 +29,8 @@ type parsed struct {
 	move     wire.MailMove
 	moved    wire.MailMoved
 	unwatch  wire.MailUnwatch
+	keys     wire.MailKeys
+	filed    wire.MailFiled
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -56,7 +58,7 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
 		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest,
 		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
-		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch:
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -158,6 +160,14 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeMailUnwatch:
 		if err = wire.ParseMailUnwatch(body, &r.unwatch); err == nil {
 			h.Mails.MailUnwatch(from, &r.unwatch)
+		}
+	case wire.LinkTypeMailKeys:
+		if err = wire.ParseMailKeys(body, &r.keys); err == nil {
+			h.Mails.MailKeys(from, &r.keys)
+		}
+	case wire.LinkTypeMailFiled:
+		if err = wire.ParseMailFiled(body, &r.filed); err == nil {
+			h.Mails.MailFiled(from, &r.filed)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

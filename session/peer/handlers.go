@@ -54,6 +54,8 @@ type Mails interface {
 	MailMove(from session.Origin, m *wire.MailMove)
 	MailMoved(from session.Origin, m *wire.MailMoved)
 	MailUnwatch(from session.Origin, u *wire.MailUnwatch)
+	MailKeys(from session.Origin, k *wire.MailKeys)
+	MailFiled(from session.Origin, f *wire.MailFiled)
 }
 
 // Interests hears in which topics another node has subscribers.

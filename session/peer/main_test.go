@@ -138,6 +138,12 @@ func (n *node) MailMoved(from session.Origin, m *wire.MailMoved) {
 func (n *node) MailUnwatch(from session.Origin, u *wire.MailUnwatch) {
 	n.note("unwatch %s %s", from.Node, u.ID.Text())
 }
+func (n *node) MailKeys(from session.Origin, k *wire.MailKeys) {
+	n.note("keys %s %d %d", from.Node, k.Ref, len(k.Keys))
+}
+func (n *node) MailFiled(from session.Origin, f *wire.MailFiled) {
+	n.note("filed %s %d %v", from.Node, f.Ref, f.Filed)
+}
 func (n *node) Interested(from session.Origin, i *wire.Interest) {
 	n.note("interest %s %v %v", from.Node, i.Begin, i.Changes)
 }

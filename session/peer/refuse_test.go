@@ -126,6 +126,8 @@ func TestBrokenRules(t *testing.T) {
 		{"broken fate", false, frame(wire.LinkTypeMailFate, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken move", false, frame(wire.LinkTypeMailMove, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken moved", false, frame(wire.LinkTypeMailMoved, []byte{1}), wire.GoodbyeBadFrame},
+		{"broken keys", false, frame(wire.LinkTypeMailKeys, []byte{1}), wire.GoodbyeBadFrame},
+		{"broken filed", false, frame(wire.LinkTypeMailFiled, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken unwatch", false, frame(wire.LinkTypeMailUnwatch, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken mail ack", false, frame(wire.LinkTypeMailAck, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken interest", false, frame(wire.LinkTypeInterest, []byte{0, 0, 2, 'a', '.'}), wire.GoodbyeBadFrame},

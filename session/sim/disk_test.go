@@ -16,7 +16,8 @@ type disk struct {
 	w     *world
 	mail  map[session.Address][]session.Kept // in the order of ids
 	fates map[session.ID]*fates
-	log   []record // posted or settled, not synced
+	keys  map[[16]byte]diskKey // idempotency keys
+	log   []record             // posted or settled, not synced
 }
 
 type fates struct {
@@ -32,12 +33,14 @@ type record struct {
 	settled *letter
 	outcome session.Outcome
 	atMS    int64
+	keys    []session.FiledKey
+	forget  session.Key
 }
 
 var errFull = errors.New("the disk is full")
 
 func newDisk(w *world) *disk {
-	return &disk{w: w, mail: map[session.Address][]session.Kept{}, fates: map[session.ID]*fates{}}
+	return &disk{w: w, mail: map[session.Address][]session.Kept{}, fates: map[session.ID]*fates{}, keys: map[[16]byte]diskKey{}}
 }
 
 // shelf is a disk as one process uses it (mailbox.Store).
@@ -97,6 +100,7 @@ func (s shelf) sync() {
 }
 
 func (s shelf) write(r *record) {
+	s.writeKeys(r)
 	for _, k := range r.post {
 		list := s.mail[k.Address]
 		at, known := slices.BinarySearchFunc(list, k.ID, func(a session.Kept, id session.ID) int { return compareIDs(a.ID, id) })

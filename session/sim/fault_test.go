@@ -95,6 +95,9 @@ func (w *world) restart(id int) {
 	w.after(w.between(300*ms, 6*second), func() {
 		if diskLost && w.isolated(id) == 0 {
 			persisted = 0
+			for hash := range w.disks[id].keys {
+				w.burnt[hash] = true
+			}
 			w.burn(w.disks[id])
 			w.disks[id] = newDisk(w)
 		}
@@ -123,13 +126,13 @@ func (n *process) depart(deadline int64) {
 	if !n.up {
 		return // it crashed
 	}
-	messages, acks := n.keeping.homes.Left()
-	if messages+acks > 0 && w.now < deadline {
+	messages, acks, keys := n.keeping.homes.Left()
+	if messages+acks+keys > 0 && w.now < deadline {
 		w.after(50*ms, func() { n.depart(deadline) })
 		return
 	}
 	shelf{n.keeping.disk, n}.sync() // as a store does that is closed
-	empty := messages+acks == 0
+	empty := messages+acks+keys == 0
 	if empty {
 		w.left(n)
 	} else {

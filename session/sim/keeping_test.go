@@ -41,14 +41,15 @@ func (n *process) keep(d *disk) {
 	k := &keeping{n: n, disk: d, told: map[session.Address]uint64{}, knew: map[string]bool{}}
 	n.keeping = k
 	cfg := mailbox.Default()
+	cfg.IdempotencyAgeMS = keyAgeMS
 	cfg.WindowMessages, cfg.RetryMinMS, cfg.RetryMaxMS = windowMessages, 100, 1000
 	k.box = mailbox.New(cfg, mailbox.Ports{
 		Store: shelf{d, n}, Router: k, Presence: k, Directory: k, Canceller: n.router,
-		NewID: n.router.NewID, Hash: n.w.hash, Now: n.nowMS, SteadyMS: n.steadyMS, Seed: n.w.random.Uint64(),
+		NewID: n.router.NewID, Hash: n.w.hash, Now: n.nowMS, SteadyMS: n.steadyMS, Seed: n.w.random.Uint64(), Keys: shelf{d, n},
 	})
 	k.homes = mailbox.NewHomes(mailbox.HomesConfig{InFlightMax: 64, InFlightBytes: 1 << 20, AnswerTimeout: 250 * time.Millisecond, AcksMax: 64, MoveMax: 16, MoveBytes: 1 << 20, StraysMax: 256}, k.box,
 		mailbox.HomesPorts{
-			Self: n.name, Members: k, Links: k, NowMS: n.nowMS, SteadyMS: n.steadyMS,
+			Self: n.name, Members: k, Links: k, FormerHomes: k.formerHomes, AskKey: k.askKey, NowMS: n.nowMS, SteadyMS: n.steadyMS,
 			Ask: func(wire.QuestionKind, session.ID) ([]mailbox.Fate, bool, error) {
 				return nil, false, errors.New("nobody asks here")
 			},
@@ -116,6 +117,9 @@ func (k *keeping) Home(account string) string {
 	_, hash := k.n.w.hash(account, "")
 	return k.n.homes.Home(hash)
 }
+
+// HomeOf is Home of an account's hash (mailbox.Members).
+func (k *keeping) HomeOf(account uint64) string { return k.n.homes.Home(account) }
 
 // Knows reports whether a node is a member, or was one (mailbox.Members).
 func (k *keeping) Knows(node string) bool { return node == k.n.name || k.knew[node] }
@@ -196,6 +200,16 @@ func (k *keeping) receive(from *process, t wire.LinkType, body []byte) {
 		var m wire.MailUnwatch
 		if err = wire.ParseMailUnwatch(body, &m); err == nil {
 			k.homes.Unwatched(from.name, &m)
+		}
+	case wire.LinkTypeMailKeys:
+		var m wire.MailKeys
+		if err = wire.ParseMailKeys(body, &m); err == nil {
+			k.homes.TakeKeys(from.name, &m)
+		}
+	case wire.LinkTypeMailFiled:
+		var m wire.MailFiled
+		if err = wire.ParseMailFiled(body, &m); err == nil {
+			k.homes.Filed(&m)
 		}
 	default:
 		err = errors.New("that is no mail")

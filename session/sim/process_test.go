@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
@@ -32,6 +33,9 @@ type process struct {
 	sessions *session.Registry
 	router   *deliver.Router
 	homes    *home.Members
+	active   []string        // the names of those
+	moved    int64           // when they changed last
+	formers  []*home.Members // that homes was before
 	keeping  *keeping
 
 	connections map[netpoll.ConnID]*connection
@@ -231,8 +235,18 @@ func (n *process) house() {
 	if !n.leaving || len(names) == 0 {
 		names = append(names, n.name)
 	}
-	var err error
-	if n.homes, err = home.New(names); err != nil {
+	now, err := home.New(names)
+	if err != nil {
 		panic(err)
+	}
+	slices.Sort(names)
+	if slices.Equal(names, n.active) {
+		return
+	}
+	if n.homes != nil {
+		n.formers = append(n.formers, n.homes)
+	}
+	if n.homes, n.active, n.moved = now, names, n.w.now; n.keeping != nil {
+		n.keeping.homes.HomesMoved()
 	}
 }

@@ -30,6 +30,7 @@ type promise struct {
 	devices int          // the same
 	ids     []session.ID // under which any node keeps it
 	final   map[string]session.Outcome
+	keyed   // its idempotency key, if it has one
 }
 
 // letter is a message of a promise for one device, as its keeper has it.
@@ -94,6 +95,7 @@ type mailCounts struct {
 	held, crashes, late, ordered, awake          int
 	handed, left, stayed, unsureMoves, strays    int // of nodes that leave
 	stoodIn, unsure, lateAnswers                 uint64
+	keyCounts
 }
 
 const (
@@ -133,6 +135,9 @@ func (w *world) promise(d *device) {
 		w.homes[x.Account] = home
 	}
 	w.trace(d, "promise %d at %s", p.number, n.name)
+	if w.keyDice.IntN(3) == 0 {
+		w.key(p, &x)
+	}
 	n.keeping.homes.Post(&x, promised{p})
 	spoil(x.Payload)
 	n.keeping.touched()
@@ -192,11 +197,14 @@ func (w *world) posted(n *process, k *session.Kept) {
 		return
 	}
 	if !slices.Contains(p.ids, k.ID) {
+		w.checkKey(n, p, k.ID)
 		p.ids = append(p.ids, k.ID)
-		if len(p.ids) > 1 {
+		if len(p.ids) > 1 && !p.has {
 			w.mail.doubled++
 		}
-		if len(p.ids) > 2 || len(p.ids) == 2 && p.ids[0].Node != p.at.name && p.ids[1].Node != p.at.name {
+		if p.has {
+			// The repeats of its key may come to any node; checkKey has looked at it.
+		} else if len(p.ids) > 2 || len(p.ids) == 2 && p.ids[0].Node != p.at.name && p.ids[1].Node != p.at.name {
 			w.fail("promise %d at %s is kept as %v", p.number, p.at.name, p.ids)
 		}
 	}
@@ -383,6 +391,7 @@ func (w *world) retireMail(k *keeping) {
 	w.mail.lateAnswers += s.LateAnswers
 	w.mail.unsureMoves += int(s.MovesUnsure)
 	w.mail.strays += s.Strays
+	w.mail.retireKeys(s)
 	if s.AcksLost > 0 {
 		w.fail("%s dropped %d acks", k.n.name, s.AcksLost)
 	}
@@ -391,6 +400,7 @@ func (w *world) retireMail(k *keeping) {
 // left holds that nobody needs the disk of a node any more which said so.
 func (w *world) left(n *process) {
 	w.mail.left++
+	w.leftKeys(n.keeping.disk)
 	for _, l := range w.allMail {
 		if l.disk == n.keeping.disk && !l.void && !l.durable {
 			w.fail("%s has left for good, and only it keeps %s for %v (promise %d)", n.name, l.kept.ID.Text(), l.kept.Address, l.promise.number)
@@ -447,6 +457,7 @@ func (d *device) unacked(w *world, of *disk) (count int) {
 
 // collect has every device come, or come anew, so that it gets what it never acked.
 func (w *world) collect() {
+	w.collecting = true
 	for _, d := range w.devices {
 		w.after(w.between(0, 2*second), func() {
 			switch c := d.current; {
@@ -509,6 +520,8 @@ func (c *mailCounts) summary(t *testing.T) string {
 		{"letters lost with a disk", uint64(c.lost)}, {"homes moved", uint64(c.moved)}, {"pairs in order", uint64(c.ordered)},
 		{"waiting for an ack only", uint64(c.awake)}, {"handed over", uint64(c.handed)}, {"hand-overs unsure", uint64(c.unsureMoves)},
 		{"nodes left for good", uint64(c.left)}, {"nodes left with mail", uint64(c.stayed)}, {"acks for new keepers", uint64(c.strays)},
+		{"keyed", uint64(c.keyed)}, {"said again", uint64(c.again)}, {"are the first", uint64(c.first)}, {"first after the home changed", uint64(c.elsewhere)}, {"kept again, a home was out of reach", uint64(c.excused)},
+		{"keys asked for", c.asked}, {"found", c.found}, {"unsure keys", c.unsureKeys}, {"keys filed", c.filed}, {"keys handed over by leavers", uint64(c.keysLeft)},
 	} {
 		fmt.Fprintf(&line, "%s %d, ", x.name, x.n)
 		if x.n == 0 && *seeds >= 5*weakEvery {
@@ -545,4 +558,5 @@ func (c *mailCounts) add(o *mailCounts) {
 	c.stoodIn += o.stoodIn
 	c.unsure += o.unsure
 	c.lateAnswers += o.lateAnswers
+	c.addKeys(&o.keyCounts)
 }

@@ -13,17 +13,18 @@ import (
 // world is one seed: nodes, devices, what befalls them, and what is found wrong.
 type world struct {
 	clock
-	weather   weather
-	nodes     []*process
-	pairs     []*pair
-	devices   []*device
-	named     map[session.Address]*device
-	hash      session.Hasher  // by the cluster's hash_key
-	weak      bool            // so weak that some devices share one
-	alike     map[string]bool // accounts with such devices: the index of accounts may lack them (route.Table.Put)
-	parted    bool
-	quiet     bool  // no faults any more
-	fairSince int64 // and everybody found everybody
+	weather    weather
+	nodes      []*process
+	pairs      []*pair
+	devices    []*device
+	named      map[session.Address]*device
+	hash       session.Hasher  // by the cluster's hash_key
+	weak       bool            // so weak that some devices share one
+	alike      map[string]bool // accounts with such devices: the index of accounts may lack them (route.Table.Put)
+	parted     bool
+	quiet      bool  // no faults any more
+	collecting bool  // devices get what they never acked, and nothing new is posted
+	fairSince  int64 // and everybody found everybody
 
 	connections uint64 // opened so far
 	pushes      []*push
@@ -34,6 +35,8 @@ type world struct {
 	letters  map[letterKey]*letter
 	byMail   map[session.ID][]*letter
 	allMail  []*letter
+	burnt    map[[16]byte]bool // keys that were on a disk that is lost
+	keyDice  *rand.Rand        // of keys, so that they do not change what else a seed draws
 	homes    map[string]string // of accounts, as the node saw it that was asked last
 	mail     mailCounts
 
@@ -139,7 +142,7 @@ func (w *world) anyDevice() *device {
 // newWorld returns a cluster that has just started, with nobody connected.
 func newWorld(seed uint64, nodes, devices int) *world {
 	w := &world{
-		clock: clock{random: rand.New(rand.NewPCG(seed, 1))}, weather: storm,
+		clock: clock{random: rand.New(rand.NewPCG(seed, 1))}, weather: storm, burnt: map[[16]byte]bool{}, keyDice: rand.New(rand.NewPCG(seed, 2)),
 		named: map[session.Address]*device{}, alike: map[string]bool{}, byID: map[messageID]*push{},
 		letters: map[letterKey]*letter{}, byMail: map[session.ID][]*letter{}, homes: map[string]string{},
 		hash: route.Key{1, 2, 3}.Address, weak: seed%weakEvery == 0,

@@ -56,6 +56,8 @@ var factSample = session.Fact{
 
 var idSample = session.ID{Origin: authorSample, Number: 1 << 40}
 
+var keySample = MailKey{FiledKey: session.FiledKey{Key: session.Key{Hash: [16]byte{1, 15: 2}, Sum: 3 << 56, Account: 4 << 56}, ID: idSample, Devices: 300}, LeftMS: 3600000}
+
 var endSample = session.Fact{
 	Address: session.Address{Account: "å", Device: "tv"}, Origin: session.Origin{Node: "a", Epoch: 1},
 	Number: 1, Version: 2, OpenedMS: 3, Closed: true, ClosedMS: 4, CloseCode: 1006,
@@ -90,6 +92,10 @@ var linkCodecs = []linkCodec{
 	codec("mail-moved", MailMoved{Ref: 7, Taken: true, Outcome: session.Queued}, AppendMailMoved, ParseMailMoved),
 	codec("mail-not-moved", MailMoved{Ref: 7, Why: "mailbox.messages_max"}, AppendMailMoved, ParseMailMoved),
 	codec("mail-unwatch", MailUnwatch{idSample}, AppendMailUnwatch, ParseMailUnwatch),
+	codec("mail-keys", MailKeys{Ref: 7, Keys: []MailKey{keySample, {FiledKey: session.FiledKey{Key: session.Key{Hash: [16]byte{15: 9}}, ID: session.ID{Origin: session.Origin{Node: "a", Epoch: 1}, Number: 1}}}}}, AppendMailKeys, ParseMailKeys),
+	codec("mail-key", keySample, AppendMailKey, ParseMailKey),
+	codec("mail-filed", MailFiled{Ref: 7, Filed: true}, AppendMailFiled, ParseMailFiled),
+	codec("mail-not-filed", MailFiled{Ref: 7, Why: "store: full"}, AppendMailFiled, ParseMailFiled),
 	codec("forward-topic", Forward{Ref: 1, ID: 2, Topic: "news.eu", Kind: session.Text, Payload: []byte("hi"), SentMS: 1700000000000}, AppendForward, single(ParseForward)),
 	codec("interest", Interest{Begin: true, Last: true, Changes: []InterestChange{{"news.*", false}, {"user.1", true}}}, AppendInterest, ParseInterest),
 	codec("replay-question", ReplayQuestion{session.ID{Origin: authorSample, Number: 5}, []string{"news.*", "user.1"}}, AppendReplayQuestion, ParseReplayQuestion),
@@ -232,6 +238,10 @@ func TestLinkRefused(t *testing.T) {
 		{"nobody's mail handed over", CodeValue, ParseMailMove(AppendMailMove(nil, &MailMove{Kept: session.Kept{ID: idSample, Address: session.Address{Account: "alice"}}}), new(MailMove))},
 		{"mail that is taken and pending", CodeValue, ParseMailMoved(AppendMailMoved(nil, &MailMoved{Taken: true}), new(MailMoved))},
 		{"mail that is not taken and acked", CodeValue, ParseMailMoved(AppendMailMoved(nil, &MailMoved{Outcome: session.Acked}), new(MailMoved))},
+		{"no keys", CodeValue, ParseMailKeys(AppendMailKeys(nil, &MailKeys{Ref: 7}), new(MailKeys))},
+		{"too many keys", CodeLimit, ParseMailKeys(AppendMailKeys(nil, &MailKeys{Keys: slices.Repeat([]MailKey{keySample}, MailKeysMax+1)}), new(MailKeys))},
+		{"a key that is none", CodeValue, ParseMailKey(AppendMailKey(nil, &MailKey{FiledKey: session.FiledKey{ID: idSample}}), new(MailKey))},
+		{"half filed", CodeValue, ParseMailFiled([]byte{0, 0, 0, 0, 0, 0, 0, 1, 2, 0}, new(MailFiled))},
 		{"what is kept", CodeValue, ParseKeep([]byte{2, 0, 0, 0, 0, 0, 0, 0, 1, 0}, new(Keep))},
 		{"state", CodeValue, ParseKeep([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 4}, new(Keep))},
 		{"a fact about nobody", CodeValue, parseFact(func(f *session.Fact) { f.Device = "" })},

@@ -22,7 +22,7 @@ const LinkHeaderBytes = 5
 // The version of what links speak. Nodes of another major version are refused.
 const (
 	LinkMajor = 1
-	LinkMinor = 3
+	LinkMinor = 4
 )
 
 // LinkType says what the body of a frame is.
@@ -51,6 +51,8 @@ const (
 	LinkTypeMailMove                        // MailMove; from version 1.3 on, as the next two
 	LinkTypeMailMoved                       // MailMoved
 	LinkTypeMailUnwatch                     // MailUnwatch
+	LinkTypeMailKeys                        // MailKeys; from version 1.4 on, as the next
+	LinkTypeMailFiled                       // MailFiled
 
 	linkTypes
 )
@@ -59,6 +61,7 @@ var linkTypeNames = [linkTypes]string{
 	"invalid", "hello", "forward", "outcomes", "keep", "delta", "heads", "log_request",
 	"snapshot", "question", "answer", "goodbye", "ping", "kept", "interest",
 	"mail", "mailed", "mail_fate", "mail_ack", "mail_move", "mail_moved", "mail_unwatch",
+	"mail_keys", "mail_filed",
 }
 
 // String returns the type's name in logs.
@@ -83,6 +86,8 @@ func (t LinkType) Minor() uint16 {
 		return 2
 	case LinkTypeMailMove, LinkTypeMailMoved, LinkTypeMailUnwatch:
 		return 3
+	case LinkTypeMailKeys, LinkTypeMailFiled:
+		return 4
 	}
 	return 0
 }

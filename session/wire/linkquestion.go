@@ -24,6 +24,7 @@ const (
 	QuestionConnected                          // which devices of Account are connected to you? The answer's body is Names
 	QuestionMissed                             // how many messages wait for Account/Device? The answer's Version says it
 	QuestionTrace                              // what do you remember of the way of the message whose id is Body?
+	QuestionKey                                // which message came first with the idempotency key whose hash is Body? The answer's is a MailKey; its Version is 1 while that is being stored. From version 1.4 on
 )
 
 // LinkQuestion asks another node something that its memory can answer. Strings and

@@ -194,5 +194,6 @@ func (c *Cluster) moved(living []session.Origin, homesMoved bool) {
 	if homesMoved {
 		c.lists.clear()
 		c.handing.due()
+		c.mail.HomesMoved()
 	}
 }

@@ -229,6 +229,9 @@ func (i incoming) MailUnwatch(from session.Origin, u *wire.MailUnwatch) {
 	i.c.mail.Unwatched(from.Node, u)
 }
 
+func (i incoming) MailKeys(from session.Origin, k *wire.MailKeys) { i.c.mail.TakeKeys(from.Node, k) }
+func (i incoming) MailFiled(_ session.Origin, f *wire.MailFiled)  { i.c.mail.Filed(f) }
+
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)
 	i.c.keeper.Linked(to.Node, i.c.pool.Speaks(to.Node, wire.LinkTypeKeep))

@@ -15,9 +15,10 @@ import (
 // Homes makes what takes kept messages to the homes of their accounts, which this node's
 // own are in box. It is called once, before Attach.
 func (c *Cluster) Homes(cfg mailbox.HomesConfig, box *mailbox.Mailbox) *mailbox.Homes {
-	c.missedTimeout, c.leaveTimeout = cfg.MissedTimeout, cfg.LeaveTimeout
+	c.missedTimeout, c.leaveTimeout, c.keyTimeout = cfg.MissedTimeout, cfg.LeaveTimeout, cfg.KeyTimeout
 	c.mail = mailbox.NewHomes(cfg, box, mailbox.HomesPorts{
 		Self: c.self.Node, Members: mailHomes{c}, Links: mailLinks{c}, Ask: c.askKeeper, AskMissed: c.missedAt, Tracer: c.tracer(),
+		FormerHomes: c.formerHomes, AskKey: c.askKey,
 		NowMS: c.nowMS, SteadyMS: c.settings.SteadyMS,
 	})
 	return c.mail
@@ -34,8 +35,9 @@ func (c *Cluster) tracer() mailbox.Tracer {
 // mailHomes knows who keeps what (mailbox.Members).
 type mailHomes struct{ c *Cluster }
 
-func (m mailHomes) Home(account string) string { return m.c.homes.of(account) }
-func (m mailHomes) Knows(node string) bool     { return m.c.homes.knows(node) }
+func (m mailHomes) Home(account string) string   { return m.c.homes.of(account) }
+func (m mailHomes) HomeOf(account uint64) string { return m.c.homes.members.Load().Home(account) }
+func (m mailHomes) Knows(node string) bool       { return m.c.homes.knows(node) }
 
 // mailLinks takes mail to other nodes (mailbox.Links).
 type mailLinks struct{ c *Cluster }
@@ -147,16 +149,16 @@ func (c *Cluster) HandOverMail() {
 	if !c.isStarted() {
 		return
 	}
-	messages, acks := c.mail.Left()
-	for end := time.Now().Add(c.leaveTimeout); messages+acks > 0 && len(c.appendMembers(nil)) > 0 && time.Now().Before(end); {
+	messages, acks, keys := c.mail.Left()
+	for end := time.Now().Add(c.leaveTimeout); messages+acks+keys > 0 && len(c.appendMembers(nil)) > 0 && time.Now().Before(end); {
 		time.Sleep(moveLookEvery)
-		messages, acks = c.mail.Left()
+		messages, acks, keys = c.mail.Left()
 	}
 	s := c.mail.Stats()
-	if messages+acks > 0 {
-		c.log.Warn("messages stay on this node's disk: there was no home for them, or no time", "messages", messages, "acks_not_passed_on", acks,
-			"handed_over", s.Moved, "refused_by_homes", s.MovesRefused, "leave_timeout", c.leaveTimeout)
-	} else if s.Moved > 0 {
-		c.log.Info("all messages are handed over: nobody needs this node's disk any more", "handed_over", s.Moved)
+	if messages+acks+keys > 0 {
+		c.log.Warn("messages stay on this node's disk: there was no home for them, or no time", "messages", messages, "acks_not_passed_on", acks, "idempotency_keys", keys,
+			"handed_over", s.Moved, "refused_by_homes", s.MovesRefused, "keys_handed_over", s.KeysFiled, "leave_timeout", c.leaveTimeout)
+	} else if s.Moved+s.KeysFiled > 0 {
+		c.log.Info("all messages are handed over: nobody needs this node's disk any more", "handed_over", s.Moved, "keys_handed_over", s.KeysFiled)
 	}
 }

@@ -46,6 +46,8 @@ func (c *Cluster) answer(q *wire.LinkQuestion, way peer.AnswerReply) {
 	case wire.QuestionTrace:
 		id, ok := session.ParseMessageID(string(q.Body))
 		c.answerLater(way, func() *wire.LinkAnswer { return c.answerTrace(id, ok) })
+	case wire.QuestionKey:
+		c.answerKey(q, way)
 	case wire.QuestionReplay:
 		c.answerReplay(q, way)
 	default:

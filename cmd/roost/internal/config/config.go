@@ -134,13 +134,14 @@ type MailConfig struct {
 	MoveMax       int           `yaml:"move_max" doc:"messages on their way to their new homes at one time when this node leaves, and from nodes that leave, count; some 100,000 a second at a round trip of 10 ms"`
 	MoveBytes     int           `yaml:"move_bytes" doc:"memory for the payloads of those, bytes; half of peer.control_queue_bytes leaves room for the logs"`
 	StraysMax     int           `yaml:"strays_max" doc:"messages of which this node remembers that another one keeps them than their id names, because that has left: the ack goes there. Beyond it the oldest is forgotten, and its ack goes to the home of the account"`
-	LeaveTimeout  time.Duration `yaml:"leave_timeout" doc:"time that a node which leaves may take to hand over the messages it keeps, once its devices are gone; it begins beside their drain. What is left stays on its disk, and is told in the log. With drain.over and the rest it should stay below the 30s of Kubernetes"`
+	KeyTimeout    time.Duration `yaml:"key_timeout" doc:"time that the former homes of an account have to say whether they know an idempotency key, which its home of now asks them for as long as mailbox.idempotency_age_ms after a change of the members. Then the push is kept, maybe for the second time, and counted (roost_mail_keys_unsure_total). Below answer_timeout, or the node that has sent the push would keep it in place of this one"`
+	LeaveTimeout  time.Duration `yaml:"leave_timeout" doc:"time that a node which leaves may take to hand over the messages it keeps, and the idempotency keys, once its devices are gone; it begins beside their drain. What is left stays on its disk, and is told in the log. With drain.over and the rest it should stay below the 30s of Kubernetes"`
 }
 
 // DefaultMail returns the limits of a node that nobody configured.
 func DefaultMail() MailConfig {
 	return MailConfig{InFlightMax: 50_000, InFlightBytes: 64 << 20, AnswerTimeout: 3 * time.Second, MissedTimeout: 250 * time.Millisecond, MissedMax: 1000, AcksMax: 20_000,
-		MoveMax: 1024, MoveBytes: 2 << 20, StraysMax: 20_000, LeaveTimeout: 5 * time.Second}
+		MoveMax: 1024, MoveBytes: 2 << 20, StraysMax: 20_000, KeyTimeout: 500 * time.Millisecond, LeaveTimeout: 5 * time.Second}
 }
 
 // ListsConfig holds the limits of what is remembered of other nodes' answers about the
@@ -182,6 +183,7 @@ func (c MailConfig) Validate() error {
 	within(&ps, "move_max", c.MoveMax, 1, 1_000_000)
 	within(&ps, "move_bytes", c.MoveBytes, 64<<10, 1<<32)
 	within(&ps, "strays_max", c.StraysMax, 1, 10_000_000)
+	within(&ps, "key_timeout", c.KeyTimeout, time.Millisecond, time.Minute)
 	within(&ps, "leave_timeout", c.LeaveTimeout, 10*time.Millisecond, time.Hour)
 	return ps.err()
 }

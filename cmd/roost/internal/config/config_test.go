@@ -169,6 +169,10 @@ func TestNodeValidation(t *testing.T) {
 			c.Cluster.Enabled, c.Cluster.HashKey = true, strings.Repeat("0a", 16)
 			c.Cluster.Mail.AnswerTimeout = c.API.Push.Timeout
 		}, `cluster.mail.answer_timeout: 5s is not less than api.push.timeout, which is 5s: whoever pushes would be gone before this node keeps the message in place of a home that is silent`},
+		{"silent former home", func(c *Config) {
+			c.Cluster.Enabled, c.Cluster.HashKey = true, strings.Repeat("0a", 16)
+			c.Cluster.Mail.KeyTimeout = c.Cluster.Mail.AnswerTimeout
+		}, `cluster.mail.key_timeout: 3s is not less than cluster.mail.answer_timeout, which is 3s: while a home asks who knows the idempotency key of a push, the node that has sent it would keep it itself`},
 		{"reconnect", func(c *Config) { c.Drain.ReconnectMax = 0 }, `drain.reconnect_max: is 0s, less than reconnect_min (500ms)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

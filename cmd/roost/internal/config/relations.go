@@ -58,6 +58,8 @@ func (c Config) relations() Problems {
 			"what a node keeps of a topic would not fit into its answer to another one")
 		ps.sooner("cluster.mail.answer_timeout", c.Cluster.Mail.AnswerTimeout, "api.push.timeout", c.API.Push.Timeout,
 			"whoever pushes would be gone before this node keeps the message in place of a home that is silent")
+		ps.sooner("cluster.mail.key_timeout", c.Cluster.Mail.KeyTimeout, "cluster.mail.answer_timeout", c.Cluster.Mail.AnswerTimeout,
+			"while a home asks who knows the idempotency key of a push, the node that has sent it would keep it itself")
 		c.reachableLinks(&ps)
 	}
 	return Problems(ps)

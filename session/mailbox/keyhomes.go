@@ -1,0 +1,401 @@
+package mailbox
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
+)
+
+// How idempotency keys follow the homes of their accounts (keys.go says what for):
+//
+//  1. a home that does not know a key and was not the home all the time asks those that were,
+//     before the push is stored (askFormers); the account's later pushes wait behind it;
+//  2. a node that has keys whose home is another one, since the members changed or because it stood in
+//     for that one, offers them to it, MailKeysMax in a frame; the home syncs them and says so
+//     (TakeKeys, Filed). The node goes on to answer by them;
+//  3. one that leaves offers all it has, and Left counts what nobody has taken.
+//
+// The first one closes the gap that the second one needs time for; the second makes that a node
+// may go without its keys. A key that two nodes know with two messages was pushed while one of them could
+// not reach the other: each goes on to answer with its own.
+
+// mayHaveKey reports whether other nodes may know keys of an account that this node is the home
+// of now. It runs for every push with a key.
+func (m *Homes) mayHaveKey(account uint64) bool {
+	if m.ports.FormerHomes == nil || m.ports.Members.HomeOf(account) != m.ports.Self {
+		return false
+	}
+	var room [8]string
+	return len(m.ports.FormerHomes(room[:0], account)) > 0
+}
+
+// askFormers asks the former homes of a post's account for its key, which it has claimed. True: it is
+// answered, and not to be stored. It blocks.
+func (m *Homes) askFormers(q *post) (answered bool) {
+	m.count.keysAsked.Add(1)
+	nodes := m.ports.FormerHomes(nil, q.message.Key.Account)
+	found, storing, silent := m.ports.AskKey(nodes, q.message.Key.Hash)
+	switch {
+	case len(found) > 0:
+		m.count.keysFound.Add(1)
+		// If there are two, the older one is what most callers were told.
+		k := slices.MinFunc(found, func(a, b wire.MailKey) int { return int(a.LeftMS - b.LeftMS) })
+		m.box.keys.found(q, &k)
+		return true
+	case storing:
+		m.count.keysStoring.Add(1)
+		q.refuse(session.Overloaded, "a push with its idempotency key is being stored by the node that was the home of its account until now: say it again")
+		return true
+	case silent > 0:
+		m.count.keysUnsure.Add(1)
+	}
+	return false
+}
+
+// KeyHere is what this node knows of an idempotency key: for who asks for another node (AskKey).
+// storing says that a push with it is being stored, unread that the keys of before the start are not
+// read yet.
+func (m *Homes) KeyHere(hash [16]byte) (k wire.MailKey, held, storing, unread bool) {
+	return m.box.keys.about(hash)
+}
+
+// about returns a key that is kept and whose time is not over.
+func (ks *keys) about(hash [16]byte) (k wire.MailKey, held, storing, unread bool) {
+	now := ks.mailbox.now()
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	if !ks.ready {
+		return k, false, false, true
+	}
+	i := ks.of[hash]
+	x := &ks.slots[i]
+	switch {
+	case i == 0, x.goneMS <= now:
+		return k, false, false, false
+	case !x.kept:
+		return k, false, true, false
+	}
+	return ks.letterLocked(x, now), true, false, false
+}
+
+// letterLocked returns a kept key as it goes to another node.
+func (ks *keys) letterLocked(x *heldKey, nowMS int64) (k wire.MailKey) {
+	k.Hash, k.Sum, k.Account, k.GoneMS, k.LeftMS = x.hash, x.sum, x.account, x.goneMS, x.goneMS-nowMS
+	k.ID, k.Devices = ks.firstLocked(x)
+	return k
+}
+
+// found answers a post, and those that repeat it, in the name of a message that another node has
+// kept before: its key is known here from now on.
+func (ks *keys) found(q *post, k *wire.MailKey) {
+	k.GoneMS = ks.mailbox.now() + min(k.LeftMS, int64(ks.mailbox.cfg.IdempotencyAgeMS))
+	k.Account = q.message.Key.Account
+	ks.mu.Lock()
+	held := &ks.slots[q.claim]
+	held.sum, held.goneMS = k.Sum, k.GoneMS
+	ks.keepLocked(q.claim, k.ID, k.Devices)
+	list := append([]*post{q}, ks.repeatsLocked(q.claim)...)
+	q.claim = 0
+	for _, r := range list {
+		if r.message.Key.Sum == k.Sum {
+			ks.repeated++
+		} else {
+			ks.reused++
+		}
+	}
+	ks.mu.Unlock()
+	if ks.store != nil {
+		ks.store.FileKeys([]session.FiledKey{k.FiledKey}, func(error) {}) // the node that told it has it too
+	}
+	for _, r := range list {
+		if r.message.Key.Sum == k.Sum {
+			r.repeat(k.ID, k.Devices)
+		} else {
+			r.refuse(session.Forbidden, reusedKey)
+		}
+	}
+}
+
+// TakeKeys takes the keys of another node, which are borrowed but for their bytes, and answers once
+// they are on disk.
+func (m *Homes) TakeKeys(from string, f *wire.MailKeys) {
+	m.count.keysReceived.Add(uint64(len(f.Keys)))
+	list, twice, ready := m.box.keys.take(f.Keys)
+	m.count.keysTwice.Add(uint64(twice))
+	ref := f.Ref
+	switch {
+	case !ready:
+		m.answerKeys(from, ref, "the keys of before the start are not read yet")
+	case len(list) == 0 || m.box.keys.store == nil:
+		m.answerKeys(from, ref, "")
+	default:
+		m.box.keys.store.FileKeys(list, func(err error) {
+			why := ""
+			if err != nil {
+				why = err.Error()
+			}
+			m.answerKeys(from, ref, why)
+		})
+	}
+}
+
+// answerKeys answers; a reason refuses. Should it get lost the keys are offered again.
+func (m *Homes) answerKeys(to string, ref uint64, why string) {
+	var room [256]byte
+	if !m.ports.Links.Send(to, wire.LinkTypeMailFiled, wire.AppendMailFiled(room[:0], &wire.MailFiled{Ref: ref, Filed: why == "", Why: why})) {
+		m.count.answersLost.Add(1)
+	}
+}
+
+// take notes keys of another node, and returns those that are to be put on disk: those that came before
+// are, too, since the first time may have failed. A key that is here with another message stays as it is.
+func (ks *keys) take(offered []wire.MailKey) (list []session.FiledKey, twice int, ready bool) {
+	now := ks.mailbox.now()
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	if !ks.ready {
+		return nil, 0, false
+	}
+	ks.expireLocked(now)
+	for i := range offered {
+		k := offered[i].FiledKey
+		k.GoneMS = now + min(offered[i].LeftMS, int64(ks.mailbox.cfg.IdempotencyAgeMS))
+		if k.GoneMS <= now {
+			continue
+		}
+		at := ks.of[k.Hash]
+		x := &ks.slots[at]
+		switch {
+		case at == 0, x.kept && x.goneMS <= now:
+			ks.keepLocked(ks.addLocked(heldKey{hash: k.Hash, sum: k.Sum, goneMS: k.GoneMS, account: k.Account}), k.ID, k.Devices)
+		case !x.kept: // its push asks for it, or is too late to
+			twice++
+			continue
+		default:
+			if id, _ := ks.firstLocked(x); id != k.ID {
+				twice++
+				continue
+			}
+			ks.fileLocked(x, false) // whoever sent it takes this node for the home
+			k.GoneMS = x.goneMS
+		}
+		list = append(list, k)
+	}
+	return list, twice, true
+}
+
+func (ks *keys) fileLocked(x *heldKey, filed bool) {
+	if x.filed == filed || !x.kept || x.account == 0 {
+		return
+	}
+	x.filed = filed
+	if filed {
+		ks.unfiled--
+	} else {
+		ks.unfiled++
+	}
+}
+
+// unfile has all keys be offered again.
+func (ks *keys) unfile() {
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	for i := range ks.slots {
+		ks.fileLocked(&ks.slots[i], false)
+	}
+}
+
+// left is how many keys only this node has.
+func (ks *keys) left() int {
+	now := ks.mailbox.now()
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	ks.expireLocked(now)
+	return ks.unfiled
+}
+
+// The limits of a filing.
+const (
+	filingFrames = 8    // on their way at one time, some 20 KB each
+	filingStep   = 4096 // keys that are looked at with the mutex held
+)
+
+// filing offers keys to the homes of their accounts. It is a job of the mailbox's goroutines, one at
+// a time, that goes through all keys whenever some may belong elsewhere.
+type filing struct {
+	homes  *Homes
+	queued atomic.Bool // it waits for a goroutine, or is with one
+
+	mu     sync.Mutex
+	wanted bool   // a pass is to begin
+	begun  bool   // one is under way
+	unsure bool   // something of it was not taken
+	again  bool   // the next one is to offer what was filed before, too
+	whole  bool   // this one does
+	at     uint32 // the place that it has got to
+	ref    uint64
+	frames map[uint64]*keyFrame
+	nextMS int64 // when the next one may begin, by SteadyMS
+	pause  int64 // before it, if something was not taken, milliseconds
+}
+
+// keyFrame is keys whose home has not answered yet.
+type keyFrame struct {
+	node       string
+	hashes     [][16]byte
+	deadlineMS int64
+}
+
+func (f *filing) init(m *Homes) { f.homes, f.frames = m, map[uint64]*keyFrame{} }
+
+// HomesMoved says that the members are others than before, so that this node may have keys that belong
+// elsewhere.
+func (m *Homes) HomesMoved() { m.filing.due(true) }
+
+// due has the next Tick begin a pass; again says that what was filed before is offered once more: the
+// home may be another one, or the same node with another disk.
+func (f *filing) due(again bool) {
+	f.mu.Lock()
+	f.wanted, f.again, f.pause, f.nextMS = true, f.again || again, 0, 0
+	f.mu.Unlock()
+}
+
+// tick gives up what is not answered, and begins a pass that is due or goes on with one.
+func (f *filing) tick(steadyMS int64) {
+	f.giveUp(func(x *keyFrame) bool { return x.deadlineMS <= steadyMS })
+	f.mu.Lock()
+	if f.begun && f.at == 0 && len(f.frames) == 0 { // it is through
+		f.begun = false
+		if f.unsure {
+			f.wanted, f.again = true, f.again || f.whole
+			f.pause = min(max(2*f.pause, movePauseMin), movePauseMax)
+			f.nextMS = steadyMS + f.pause
+		} else {
+			f.pause = 0
+		}
+	}
+	if f.wanted && !f.begun && steadyMS >= f.nextMS {
+		f.wanted, f.begun, f.unsure, f.at = false, true, false, 1
+		f.whole, f.again = f.again, false
+	}
+	goOn := f.begun && f.at != 0 && len(f.frames) < filingFrames
+	f.mu.Unlock()
+	if goOn && !f.queued.Swap(true) {
+		f.homes.box.queue.push(f)
+	}
+}
+
+// giveUp stops waiting for answers.
+func (f *filing) giveUp(which func(*keyFrame) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for ref, x := range f.frames {
+		if which(x) {
+			delete(f.frames, ref)
+			f.unsure = true
+			f.homes.count.keysUnfiled.Add(uint64(len(x.hashes)))
+		}
+	}
+}
+
+// work goes on with the pass as far as there is room.
+func (f *filing) work(*worker) {
+	defer f.queued.Store(false)
+	for {
+		f.mu.Lock()
+		at, whole, room := f.at, f.whole, len(f.frames) < filingFrames
+		f.mu.Unlock()
+		if at == 0 || !room {
+			return
+		}
+		next, ready, batches := f.homes.box.keys.elsewhere(at, whole, f.homes.ports.Members.HomeOf, f.homes.ports.Self)
+		for _, node := range slices.Sorted(maps.Keys(batches)) {
+			f.offer(node, batches[node])
+		}
+		f.mu.Lock()
+		f.at, f.unsure = next, f.unsure || !ready
+		f.mu.Unlock()
+	}
+}
+
+// offer sends keys to a node.
+func (f *filing) offer(node string, keys []wire.MailKey) {
+	m := f.homes
+	x := &keyFrame{node: node, deadlineMS: m.ports.SteadyMS() + m.cfg.AnswerTimeout.Milliseconds()}
+	for i := range keys {
+		x.hashes = append(x.hashes, keys[i].Hash)
+	}
+	f.mu.Lock()
+	f.ref++
+	ref := f.ref
+	f.frames[ref] = x
+	f.mu.Unlock()
+	body := wire.AppendMailKeys(make([]byte, 0, 8+len(keys)*wire.MailKeyBytesMax), &wire.MailKeys{Ref: ref, Keys: keys})
+	if !m.ports.Links.Send(node, wire.LinkTypeMailKeys, body) {
+		f.end(ref, false)
+	}
+}
+
+// end ends a frame, and notes what was taken.
+func (f *filing) end(ref uint64, taken bool) {
+	f.mu.Lock()
+	x := f.frames[ref]
+	delete(f.frames, ref)
+	f.unsure = f.unsure || x != nil && !taken
+	f.mu.Unlock()
+	switch {
+	case x == nil:
+		f.homes.count.lateAnswers.Add(1)
+	case taken:
+		f.homes.count.keysFiled.Add(uint64(len(x.hashes)))
+		f.homes.box.keys.areFiled(x.hashes)
+	default:
+		f.homes.count.keysUnfiled.Add(uint64(len(x.hashes)))
+	}
+}
+
+// Filed is the answer of a home, borrowed.
+func (m *Homes) Filed(a *wire.MailFiled) { m.filing.end(a.Ref, a.Filed) }
+
+func (ks *keys) areFiled(hashes [][16]byte) {
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	for _, h := range hashes {
+		ks.fileLocked(&ks.slots[ks.of[h]], true)
+	}
+}
+
+// elsewhere gathers kept keys from a place on whose home is another node, by node, until one has a
+// frame's; whole says that it does not matter whether they are filed. next is where to go on, 0 at
+// the end.
+func (ks *keys) elsewhere(at uint32, whole bool, home func(account uint64) string, self string) (next uint32, ready bool, batches map[string][]wire.MailKey) {
+	now := ks.mailbox.now()
+	batches = map[string][]wire.MailKey{}
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	for end := at + filingStep; at < end; at++ {
+		if int(at) >= len(ks.slots) {
+			return 0, ks.ready, batches
+		}
+		x := &ks.slots[at]
+		if !x.kept || x.account == 0 || x.goneMS <= now || ks.of[x.hash] != at {
+			continue
+		}
+		node := home(x.account)
+		if node == self {
+			ks.fileLocked(x, false) // this node is who has to know it
+			continue
+		}
+		if x.filed && !whole {
+			continue
+		}
+		if batches[node] = append(batches[node], ks.letterLocked(x, now)); len(batches[node]) == wire.MailKeysMax {
+			return at + 1, true, batches
+		}
+	}
+	return at, true, batches
+}
