@@ -22,7 +22,7 @@ func (t *Table) insertAccountLocked(sh *shard, author Author, account uint64) er
 			*longer.word(i) = empty
 		}
 		a = longer
-		sh.array.Store(a)
+		sh.replace(a)
 	}
 	if *a.word(hole) == empty {
 		sh.used++
@@ -75,7 +75,7 @@ func (t *Table) thinAccountsLocked(sh *shard) {
 	}
 	if sh.live == 0 {
 		sh.used = 0
-		sh.array.Store(noSlots)
+		sh.replace(noSlots)
 		t.mem.give(a.granules)
 		return
 	}
@@ -114,7 +114,7 @@ func (t *Table) remakeAccountsLocked(sh *shard, entries int) *array {
 		*next.word(at) = empty
 	}
 	sh.used = sh.live
-	sh.array.Store(next)
+	sh.replace(next)
 	t.mem.give(old.granules)
 	t.count.remade.Add(1)
 	return next

@@ -39,11 +39,10 @@ func (t *Table) AppendAccount(dst []Author, account uint64) []Author {
 	sh := &t.accounts[account>>shardShift]
 	length := len(dst)
 	for {
-		visible := t.sets.visible.Load()
 		changes := sh.changes.Load()
-		a := sh.array.Load()
-		dst = a.appendAuthors(dst[:length], account, visible)
-		if sh.unchanged(a, changes) && t.sets.visible.Load() == visible {
+		visible := t.sets.visible.Load()
+		dst = sh.array.Load().appendAuthors(dst[:length], account, visible)
+		if sh.unchanged(changes) {
 			return dst
 		}
 		t.count.retries.Add(1)

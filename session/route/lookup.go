@@ -8,7 +8,8 @@ import (
 // HOT PATH
 //
 // A reader takes no lock and waits for nobody; even a writer that stops halfway
-// does not stop it. It reads its shard's array as it finds it and then makes sure that
+// does not stop it. It notes how many changes its shard has seen, reads which sets are
+// visible and then the shard's array as it finds it, in this order, and makes sure that
 // no change began meanwhile, else it looks again. So at most one change was under way
 // while it read, one that had begun before, and each kind of change can be read at any
 // point of it:
@@ -23,23 +24,73 @@ import (
 //     on a second look that the hash is another one; it may pass over such a slot,
 //     since what was in it is whole one further on and what comes into it was whole in
 //     the slot before.
-//   - A new array is complete before the shard points to it. Its old granules may
-//     serve another array at once; a reader in them finds that the pointer changed.
+//   - A new array is complete before the shard points to it, and that it does is a
+//     change of its own, counted before the old array's granules serve another one: who
+//     counted after it has read the new array, who counted before looks again.
 //
-// Which sets are visible is one immutable value (sets.go), compared in the same way, so
-// that a swap of two sets is one step for every reader.
+// Which sets are visible is one immutable value (sets.go), read once, so that a swap of
+// two sets is one step for every reader. It is read after the count: entries that go
+// because their set was dropped went, if the reader missed them, in a change that began
+// before it counted, so that it read the sets without theirs.
 
 // Lookup returns the newest entry of an address in any visible set, an open one
 // before a tombstone of the same version. It allocates nothing.
+//
+// What it does is look for nine addresses in ten, in straight line: the address is in
+// one set or none, and near its home. It is written out, without a call, because each
+// instruction less lets the processor see further ahead (window.go).
 func (t *Table) Lookup(address uint64) (Entry, bool) {
 	sh := &t.shards[address>>shardShift]
+	changes := sh.changes.Load()
+	visible := t.sets.visible.Load()
+	a := sh.array.Load()
+	home := uint(a.home(address))
+	granule, at := home>>pairBits, home&(1<<pairBits-1)
+	if granule >= uint(len(a.granules)) || at > 1<<pairBits-(window+2) {
+		return t.look(sh, address)
+	}
+	w := (*[window + 2]pair)(unsafe.Add(a.base, uintptr(a.granules[granule])*granuleBytes+uintptr(at)*16))
+	n := above(0, w[0].key, address)
+	n = above(n, w[1].key, address)
+	n = above(n, w[2].key, address)
+	n = above(n, w[3].key, address)
+	n = above(n, w[4].key, address)
+	n = above(n, w[5].key, address)
+	slot := (*[2]pair)(unsafe.Add(unsafe.Pointer(w), n*16))
+	key, k := ^address, atomic.LoadUint64(&slot[0].key)
+	if k > key {
+		return t.look(sh, address)
+	}
+	if k < key {
+		if !sh.unchanged(changes) {
+			return t.lookAgain(sh, address)
+		}
+		return Entry{}, false
+	}
+	v := atomic.LoadUint64(&slot[0].val)
+	if atomic.LoadUint64(&slot[1].key) >= key || !visible.has(authorOf(v)) || atomic.LoadUint64(&slot[0].key) != key {
+		return t.look(sh, address)
+	}
+	if !sh.unchanged(changes) {
+		return t.lookAgain(sh, address)
+	}
+	return Entry{Author: authorOf(v), Version: versionOf(v), Closed: !isOpen(v)}, true
+}
+
+// lookAgain is look after a change began.
+func (t *Table) lookAgain(sh *shard, address uint64) (Entry, bool) {
+	t.count.retries.Add(1)
+	return t.look(sh, address)
+}
+
+// look is Lookup for any address.
+func (t *Table) look(sh *shard, address uint64) (Entry, bool) {
 	for {
-		visible := t.sets.visible.Load()
 		changes := sh.changes.Load()
-		a := sh.array.Load()
-		newest := a.newest(address, visible)
-		if sh.unchanged(a, changes) && t.sets.visible.Load() == visible {
-			return entryOf(newest), newest != 0
+		visible := t.sets.visible.Load()
+		newest := sh.array.Load().newest(address, visible)
+		if sh.unchanged(changes) {
+			return Entry{Author: authorOf(newest), Version: versionOf(newest), Closed: newest != 0 && !isOpen(newest)}, newest != 0
 		}
 		t.count.retries.Add(1)
 	}
@@ -50,19 +101,14 @@ func (t *Table) Lookup(address uint64) (Entry, bool) {
 func (t *Table) Hides(address uint64) bool {
 	sh := &t.shards[address>>shardShift]
 	for {
-		visible := t.sets.visible.Load()
 		changes := sh.changes.Load()
-		a := sh.array.Load()
-		hides := a.hides(address, visible)
-		if sh.unchanged(a, changes) && t.sets.visible.Load() == visible {
+		visible := t.sets.visible.Load()
+		hides := sh.array.Load().hides(address, visible)
+		if sh.unchanged(changes) {
 			return hides
 		}
 		t.count.retries.Add(1)
 	}
-}
-
-func entryOf(v uint64) Entry {
-	return Entry{Author: authorOf(v), Version: versionOf(v), Closed: v != 0 && !isOpen(v)}
 }
 
 // Get returns the set's own entry, whether the set is visible or not.
@@ -70,9 +116,8 @@ func (t *Table) Get(a Author, address uint64) (version uint64, closed, ok bool) 
 	sh := &t.shards[address>>shardShift]
 	for {
 		changes := sh.changes.Load()
-		arr := sh.array.Load()
-		v := arr.own(address, a)
-		if sh.unchanged(arr, changes) {
+		v := sh.array.Load().own(address, a)
+		if sh.unchanged(changes) {
 			return versionOf(v), v != 0 && !isOpen(v), v != 0
 		}
 		t.count.retries.Add(1)
@@ -80,39 +125,12 @@ func (t *Table) Get(a Author, address uint64) (version uint64, closed, ok bool) 
 }
 
 // unchanged reports whether what was read from the array can be believed.
-func (sh *shard) unchanged(a *array, changes uint64) bool {
-	return sh.changes.Load() == changes && sh.array.Load() == a
-}
+func (sh *shard) unchanged(changes uint64) bool { return sh.changes.Load() == changes }
 
 // newest returns the largest value of the address in visible sets, or 0.
-//
-// What it begins with is walk for nine look-ups in ten, in straight line: the address
-// is in one set or none, and near its home. It is written out because each instruction
-// less lets the processor see further ahead (window.go).
-func (a *array) newest(address uint64, visible *authorSet) uint64 {
-	key, home := ^address, a.home(address)
-	if home&(1<<pairBits-1) > 1<<pairBits-(window+2) || home >= a.slots {
-		return a.walk(home, key, visible)
-	}
-	w := (*[window + 2]pair)(unsafe.Pointer(a.pair(home)))
-	n := below(key, w[0].key) + below(key, w[1].key) + below(key, w[2].key) +
-		below(key, w[3].key) + below(key, w[4].key) + below(key, w[5].key)
-	slot := (*[2]pair)(unsafe.Add(unsafe.Pointer(w), n*16))
-	k := atomic.LoadUint64(&slot[0].key)
-	if k < key {
-		return 0
-	}
-	v := atomic.LoadUint64(&slot[0].val)
-	if k == key && atomic.LoadUint64(&slot[1].key) < key && visible.has(authorOf(v)) && atomic.LoadUint64(&slot[0].key) == key {
-		return v
-	}
-	return a.walk(home+int(n), key, visible)
-}
-
-// walk does the same slot by slot, from a position on that the address does not lie
-// before.
-func (a *array) walk(i int, key uint64, visible *authorSet) (newest uint64) {
-	for ; i < a.slots; i++ {
+func (a *array) newest(address uint64, visible *authorSet) (newest uint64) {
+	key := ^address
+	for i := a.passLarger(a.home(address), address); i < a.slots; i++ {
 		slot := a.pair(i)
 		k := atomic.LoadUint64(&slot.key)
 		if k > key {
@@ -135,7 +153,7 @@ func (a *array) walk(i int, key uint64, visible *authorSet) (newest uint64) {
 // own returns the value of the address in one set, or 0.
 func (a *array) own(address uint64, author Author) uint64 {
 	key := ^address
-	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
+	for i := a.passLarger(a.home(address), address); i < a.slots; i++ {
 		slot := a.pair(i)
 		k := atomic.LoadUint64(&slot.key)
 		if k > key {
@@ -158,7 +176,7 @@ func (a *array) own(address uint64, author Author) uint64 {
 // hides looks at the values of the address in all visible sets; see Hides.
 func (a *array) hides(address uint64, visible *authorSet) bool {
 	key, newest, open := ^address, uint64(0), false
-	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
+	for i := a.passLarger(a.home(address), address); i < a.slots; i++ {
 		slot := a.pair(i)
 		k := atomic.LoadUint64(&slot.key)
 		if k > key {

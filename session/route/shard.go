@@ -9,6 +9,14 @@ import "sync/atomic"
 // change announces a change to readers, before its first store.
 func (sh *shard) change() { sh.changes.Add(1) }
 
+// replace publishes another array. Only after it may the granules of the old one be
+// given back, and slots be written that the old one does not have: whoever counts the
+// changes from here on reads the new one.
+func (sh *shard) replace(a *array) {
+	sh.array.Store(a)
+	sh.change()
+}
+
 // find returns the slot of the set's own entry and its value, or nil.
 func (sh *shard) find(author Author, address uint64) (*pair, uint64) {
 	a := sh.array.Load()
@@ -21,7 +29,7 @@ func (sh *shard) find(author Author, address uint64) (*pair, uint64) {
 
 func (a *array) indexOf(address uint64, author Author) int {
 	key := ^address
-	for i := a.passLarger(a.home(address), key); i < a.slots; i++ {
+	for i := a.passLarger(a.home(address), address); i < a.slots; i++ {
 		slot := a.pair(i)
 		if slot.key > key {
 			continue
@@ -55,7 +63,7 @@ func (t *Table) insertLocked(sh *shard, address, value uint64) error {
 			*longer.pair(i) = pair{}
 		}
 		a = longer
-		sh.array.Store(a)
+		sh.replace(a)
 	}
 	if a.pair(hole).val == empty {
 		sh.used++
@@ -74,7 +82,7 @@ func (t *Table) insertLocked(sh *shard, address, value uint64) error {
 func (a *array) room(address uint64) (at, hole int) {
 	key := ^address
 	home := a.home(address)
-	for at = a.passLarger(home, key); at < a.slots; at++ {
+	for at = a.passLarger(home, address); at < a.slots; at++ {
 		slot := a.pair(at)
 		if slot.key < key || slot.key == key && !isLive(slot.val) {
 			break
@@ -133,7 +141,7 @@ func (t *Table) thinLocked(sh *shard) {
 	}
 	if sh.live == 0 {
 		sh.used = 0
-		sh.array.Store(noSlots)
+		sh.replace(noSlots)
 		t.mem.give(a.granules)
 		return
 	}
@@ -175,7 +183,7 @@ func (t *Table) remakeLocked(sh *shard, entries int) *array {
 		*next.pair(at) = pair{}
 	}
 	sh.used = sh.live
-	sh.array.Store(next)
+	sh.replace(next)
 	t.mem.give(old.granules)
 	t.count.remade.Add(1)
 	return next

@@ -49,10 +49,12 @@ const (
 // author says changes its own set only, and Lookup takes the newest. So the order in
 // which authors' deltas arrive does not matter.
 type Table struct {
-	cfg      Config
-	mem      *memory
+	sets sets // every look-up reads which are visible: nothing beside it changes often
+	mem  *memory
+	cfg  Config
+	_    [64]byte
+
 	entries  atomic.Int64 // all of them, against entries_max
-	sets     sets
 	graves   graves
 	sweeper  sweeper
 	count    counters

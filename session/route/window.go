@@ -17,32 +17,59 @@ import (
 // More of them are more instructions, and a processor looks only so many ahead.
 const window = 6
 
-// passLarger returns a position from i on before which every slot has a larger key.
-// What is read may be old by the time it is used, and was read in any order, so these
-// are plain loads: a slot that counts had the key looked for to its right, and what is
-// there moves to the right only. It is read once more before it is believed.
-func (a *array) passLarger(i int, key uint64) int {
-	if i&(1<<pairBits-1) > 1<<pairBits-window || i >= a.slots {
-		return i // the window would end in another granule
+// passLarger returns a position from i on before which every slot has a hash that comes
+// before this one: a larger key. What is read may be old by the time it is used, and was
+// read in any order, so these are plain loads: a slot that counts had the hash looked for
+// to its right, and what is there moves to the right only. It is read once more before it
+// is believed.
+func (a *array) passLarger(i int, hash uint64) int {
+	if i > a.slots-window {
+		return i
+	}
+	n := uint64(0)
+	if i&(1<<pairBits-1) > 1<<pairBits-window { // it ends in another granule
+		for k := i; k < i+window; k++ {
+			n = above(n, a.pair(k).key, hash)
+		}
+		return i + int(n)
 	}
 	w := (*[window]pair)(unsafe.Pointer(a.pair(i)))
-	return i + int(below(key, w[0].key)+below(key, w[1].key)+below(key, w[2].key)+
-		below(key, w[3].key)+below(key, w[4].key)+below(key, w[5].key))
+	n = above(n, w[0].key, hash)
+	n = above(n, w[1].key, hash)
+	n = above(n, w[2].key, hash)
+	n = above(n, w[3].key, hash)
+	n = above(n, w[4].key, hash)
+	n = above(n, w[5].key, hash)
+	return i + int(n)
 }
 
 // passLargerWords does the same in an array of words; key is the largest word that
 // is not to be passed.
 func (a *array) passLargerWords(i int, key uint64) int {
-	if i&(1<<wordBits-1) > 1<<wordBits-window || i >= a.slots {
+	if i > a.slots-window {
 		return i
 	}
+	n, hash := uint64(0), ^key
+	if i&(1<<wordBits-1) > 1<<wordBits-window {
+		for k := i; k < i+window; k++ {
+			n = above(n, *a.word(k), hash)
+		}
+		return i + int(n)
+	}
 	w := (*[window]uint64)(unsafe.Pointer(a.word(i)))
-	return i + int(below(key, w[0])+below(key, w[1])+below(key, w[2])+below(key, w[3])+
-		below(key, w[4])+below(key, w[5]))
+	n = above(n, w[0], hash)
+	n = above(n, w[1], hash)
+	n = above(n, w[2], hash)
+	n = above(n, w[3], hash)
+	n = above(n, w[4], hash)
+	n = above(n, w[5], hash)
+	return i + int(n)
 }
 
-// below is 1 if x < y, else 0: the borrow of their difference.
-func below(x, y uint64) uint64 {
-	_, borrow := bits.Sub64(x, y, 0)
-	return borrow
+// above is n, and one more if the key is larger than that of the hash: if their sum has
+// a carry, which is two instructions on most processors.
+func above(n, key, hash uint64) uint64 {
+	_, carry := bits.Add64(key, hash, 0)
+	n, _ = bits.Add64(n, 0, carry)
+	return n
 }
