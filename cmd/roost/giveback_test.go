@@ -58,10 +58,10 @@ func TestMemoryIsGivenBackWhenQuiet(t *testing.T) {
 			{0, 16 * mib, 16 * mib, 0, false},
 		},
 		"too little for a large heap": {
-			{0, 410 * mib, 400 * mib, 2 * mib, false},
-			{0, 410 * mib, 400 * mib, 2 * mib, false},
-			{0, 410 * mib, 400 * mib, 2 * mib, false},
-			{0, 410 * mib, 400 * mib, 2*mib + 512*kib, true},
+			{0, 404 * mib, 400 * mib, 2 * mib, false},
+			{0, 404 * mib, 400 * mib, 2 * mib, false},
+			{0, 404 * mib, 400 * mib, 2 * mib, false},
+			{0, 404 * mib, 400 * mib, 2*mib + 256*kib, true},
 		},
 		"too little for a small one": {
 			{0, mib + 255*kib, mib, 0, false},
