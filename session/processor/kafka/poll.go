@@ -142,8 +142,10 @@ func (s *Source) pause(w *window) {
 		return
 	}
 	s.awaited.Add(-1)
-	w.paused.Store(true)
+	// The client first: once the mark is there resumeWindows may take both back, and a pause
+	// after that would last for ever.
 	s.client.PauseFetchPartitions(map[string][]int32{w.topic: {w.partition}})
+	w.paused.Store(true)
 	s.count.partitionPauses.Add(1)
 	s.shortened(w, w.len()) // as above
 }
