@@ -33,6 +33,7 @@ type disk struct {
 	vfs.FS
 	retry  time.Duration
 	opened atomic.Bool
+	breath atomic.Pointer[breath] // nil before the store is open and once it is closed
 	onFail func(reason string)
 
 	mu       sync.Mutex
@@ -136,7 +137,10 @@ func (d *disk) waited() uint64 {
 	return d.waits
 }
 
-func (d *disk) open(what, name string, open func() (vfs.File, error)) (vfs.File, error) {
+// logCategory is what Pebble says that it writes when it is its log.
+const logCategory vfs.DiskWriteCategory = "pebble-wal"
+
+func (d *disk) open(what, name string, c vfs.DiskWriteCategory, open func() (vfs.File, error)) (vfs.File, error) {
 	var file vfs.File
 	err := d.do(what, name, false, func() (err error) {
 		file, err = open()
@@ -145,23 +149,23 @@ func (d *disk) open(what, name string, open func() (vfs.File, error)) (vfs.File,
 	if err != nil {
 		return nil, err
 	}
-	return &diskFile{File: file, disk: d, name: name}, nil
+	return &diskFile{File: file, disk: d, name: name, urgent: c == logCategory}, nil
 }
 
 // Create makes a file, waiting for room.
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.open("create", name, func() (vfs.File, error) { return d.FS.Create(name, c) })
+	return d.open("create", name, c, func() (vfs.File, error) { return d.FS.Create(name, c) })
 }
 
 // OpenReadWrite opens a file for writing, waiting for room.
 func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return d.open("open", name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
+	return d.open("open", name, c, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
 }
 
 // ReuseForWrite renames and opens an old file. A retry may find it renamed
 // already, and then makes the file anew, as the contract of vfs.FS allows.
 func (d *disk) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.open("reuse", newname, func() (vfs.File, error) {
+	return d.open("reuse", newname, c, func() (vfs.File, error) {
 		file, err := d.FS.ReuseForWrite(oldname, newname, c)
 		if errors.Is(err, os.ErrNotExist) {
 			return d.FS.Create(newname, c)
@@ -172,7 +176,7 @@ func (d *disk) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (
 
 // OpenDir opens a directory for syncing.
 func (d *disk) OpenDir(name string) (vfs.File, error) {
-	return d.open("open", name, func() (vfs.File, error) { return d.FS.OpenDir(name) })
+	return d.open("open", name, vfs.WriteCategoryUnspecified, func() (vfs.File, error) { return d.FS.OpenDir(name) })
 }
 
 // Rename renames a file, waiting for room.
@@ -191,16 +195,30 @@ func (d *disk) Unwrap() vfs.FS { return d.FS }
 // diskFile is a file whose writes wait for room.
 type diskFile struct {
 	vfs.File
-	disk *disk
-	name string
+	disk   *disk
+	name   string
+	urgent bool // whoever is promised something waits for what is written to it
 }
 
-// Write also lets others run. Flushes and compactions work for tens of milliseconds
-// between two waits, and Go takes a processor from a goroutine after ten: on a node with
-// few processors, messages would wait for tables. They write a block of some KiB at a
-// time, so this makes it a fraction of a millisecond.
-func (f *diskFile) Write(p []byte) (n int, err error) {
+// breathe lets others run. Flushes and compactions work for tens of milliseconds between two
+// waits, and Go takes a processor from a goroutine after ten: on a node with few processors,
+// messages would wait for tables.
+func (d *disk) breathe() {
+	if b := d.breath.Load(); b != nil {
+		b.take()
+		return
+	}
 	runtime.Gosched()
+}
+
+// Write also lets others run: tables are written a block of some KiB at a time, which takes
+// a fraction of a millisecond to make.
+func (f *diskFile) Write(p []byte) (n int, err error) {
+	if f.urgent {
+		runtime.Gosched()
+	} else {
+		f.disk.breathe()
+	}
 	err = f.disk.do("write", f.name, false, func() error {
 		m, err := f.File.Write(p[n:])
 		n += m

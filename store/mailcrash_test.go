@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -214,5 +215,26 @@ func TestCloseRightAfterACrash(t *testing.T) {
 	again := mustOpen(t, cfg, time.Now, fs)
 	if got := mailOf(t, again, "a/d", session.ID{}, 100, 1<<20); " "+got != want {
 		t.Errorf("left: %q, want %q", got, want)
+	}
+}
+
+// TestUnfiledIsNotCalledFiled: while the store closes before it has filed what the last
+// process left, nobody is told that what can be read is all.
+func TestUnfiledIsNotCalledFiled(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	cfg := testConfig("d")
+	cfg.MailYoungAge = time.Minute
+	s := mustOpen(t, cfg, time.Now, fs)
+	mustPost(t, s, keptFor("a/d", 1, 1, "m"))
+	next := &Store{cfg: cfg, node: s.node, log: quiet, now: time.Now, epoch: s.epoch + 1, disk: s.disk, closing: make(chan struct{})}
+	next.mail.db, next.mail.inherited = s.mail.db, make(chan struct{})
+	next.health.failedC = make(chan struct{})
+	close(next.closing)
+	next.done.Add(1)
+	next.inherit()
+	for range 100 { // select takes any that is ready
+		if _, err := next.Mail(nil, addressOf("a/d"), session.ID{}, 10, 1<<20); !errors.Is(err, ErrClosed) {
+			t.Fatalf("mail of a store that closes: %v", err)
+		}
 	}
 }

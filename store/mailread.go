@@ -108,8 +108,9 @@ func (m *mail) mailOf(mailbox, above []byte) (young []youngMail, settled [][]byt
 	return young, settled
 }
 
-// mailboxesPortion is after how many messages Mailboxes looks whether the store closes.
-const mailboxesPortion = 256
+// mailboxesPortion is after how many messages Mailboxes looks whether the store closes, and
+// lets others run: a tenth of a millisecond or less.
+const mailboxesPortion = 64
 
 // Mailboxes calls emit for every message that waits when it is called, in the order of
 // accounts, devices and ids, without its payload; a start goes through it once, in the
@@ -137,9 +138,12 @@ func (s *Store) Mailboxes(emit func(a session.Address, id session.ID, expiresMS 
 	var node string
 	seen := int64(0)
 	for it.First(); it.Valid(); it.Next() {
-		if seen++; seen%mailboxesPortion == 0 && s.isClosing() {
-			_ = it.Close()
-			return ErrClosed
+		if seen++; seen%mailboxesPortion == 0 {
+			if s.isClosing() {
+				_ = it.Close()
+				return ErrClosed
+			}
+			s.disk.breathe()
 		}
 		in, id, ok := parseMailKey(it.Key())
 		k, err := parseMail(it.Value())

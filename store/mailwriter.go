@@ -162,7 +162,7 @@ func (w *mailWriter) apply(front uint64) error {
 		m.filed += int64(g.filed)
 		m.count.posted.Add(uint64(g.posted))
 		m.count.settled.Add(uint64(len(g.settled) - g.noted))
-		runtime.Gosched() // see diskFile.Write
+		runtime.Gosched() // see disk.breathe
 	}
 	if len(m.writing) > 0 || len(w.gone) == 0 {
 		return nil
@@ -187,7 +187,7 @@ func (w *mailWriter) file(g *mailGroup) error {
 	}
 	w.mail.filed += int64(g.live)
 	w.mail.count.filed.Add(uint64(g.live))
-	runtime.Gosched() // see diskFile.Write
+	runtime.Gosched() // see disk.breathe
 	return nil
 }
 

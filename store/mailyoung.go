@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
-	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -229,15 +228,20 @@ func parseEnds(value []byte, emit func(before, at uint64)) error {
 // inherit files the young messages that earlier processes left, on a goroutine of its own:
 // a start does not wait for it, but everybody who reads messages does (beginMailRead). Nobody can
 // settle one of them before it is read. When the store closes meanwhile the next start does the
-// rest.
+// rest, and who waits hears of the closing.
 func (s *Store) inherit() {
 	defer s.done.Done()
-	if s.guard("filing of the messages of before the start", s.fileInherited) == nil {
+	whole := false
+	if s.guard("filing of the messages of before the start", func() (err error) {
+		whole, err = s.fileInherited()
+		return err
+	}) == nil && whole {
 		close(s.mail.inherited)
 	}
 }
 
-func (s *Store) fileInherited() error {
+// fileInherited reports whether all of them are filed; if not, the store closes.
+func (s *Store) fileInherited() (whole bool, err error) {
 	type end struct {
 		groupName
 		at uint64
@@ -245,14 +249,14 @@ func (s *Store) fileInherited() error {
 	ended := map[end]struct{}{}
 	last := s.mail.db.NewBatch()
 	defer last.Close()
-	err := s.eachInherited(keyYoungEnds, func(key, value []byte, n groupName) error {
+	err = s.eachInherited(keyYoungEnds, func(key, value []byte, n groupName) error {
 		if parseEnds(value, func(before, at uint64) { ended[end{groupName{n.epoch, n.seq - before}, at}] = struct{}{} }) != nil {
 			s.counts.unreadable.Add(1)
 		}
 		return last.SingleDelete(key, nil)
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	err = s.eachInherited(keyYoung, func(key, value []byte, n groupName) error {
 		if s.isClosing() {
@@ -276,16 +280,16 @@ func (s *Store) fileInherited() error {
 		if err := b.SingleDelete(key, nil); err != nil {
 			return err
 		}
-		runtime.Gosched() // see diskFile.Write
+		s.disk.breathe()
 		return s.mail.db.Apply(b, pebble.NoSync)
 	})
 	if errors.Is(err, ErrClosed) {
-		return nil // who waits hears of the closing as well
+		return false, nil
 	}
 	if err != nil || last.Empty() {
-		return err
+		return err == nil, err
 	}
-	return s.mail.db.Apply(last, pebble.NoSync)
+	return true, s.mail.db.Apply(last, pebble.NoSync)
 }
 
 // eachInherited goes through the values of one kind that earlier processes left.

@@ -140,6 +140,7 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 		}
 	}
 	s.disk.opened.Store(true)
+	s.disk.breath.Store(newBreath())
 	s.done.Add(5)
 	go s.inherit()
 	go s.write()
@@ -186,6 +187,7 @@ func (s *Store) shut() error {
 		s.readMu.Lock()
 		s.closed = true
 		s.readMu.Unlock()
+		s.disk.breath.Swap(nil).close()
 		if err := s.health.failure(); err != nil {
 			finished <- err // Pebble may hold its mutexes for ever: leave it
 			return

@@ -162,7 +162,7 @@ func (s *Store) apply(chunks [][]byte) (events int, err error) {
 			if err := b.Close(); err != nil {
 				return events, err
 			}
-			runtime.Gosched() // see diskFile.Write
+			runtime.Gosched() // see disk.breathe
 		}
 	}
 	return events, nil
