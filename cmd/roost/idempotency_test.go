@@ -100,3 +100,27 @@ func TestKeysThroughAnyNode(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysFollowTheHome: a push that comes again after the home of its account has left for good
+// is the first one, through whatever node, also if that was acked before.
+func TestKeysFollowTheHome(t *testing.T) {
+	nodes := startClusterWith(t, 3, patient)
+	n1, n2, n3 := nodes[0], nodes[1], nodes[2]
+	account := n1.accountAt("n3", 0)
+	_, id := n1.pushedWithKey(account, "k", "1")
+	phone := n2.connect(account, "phone")
+	phone.expect(map[string]any{"type": "message", "payload": 1, "id": id})
+	phone.say(fmt.Sprintf(`{"type":"ack","ids":[%q]}`, id))
+	eventually(t, "it is acked", func() bool { return n1.fate(id) == "acked" })
+	if err := n3.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes[:2] {
+		n.eventually("the home is another", func() bool { return n.home(account) != "n3" })
+	}
+	for _, n := range nodes[:2] {
+		if status, again := n.pushedWithKey(account, "k", "1"); status != 202 || again != id || id == "" {
+			t.Errorf("after the home has left: %d %s, want 202 %s", status, again, id)
+		}
+	}
+}

@@ -23,8 +23,8 @@ func (n *node) newMailbox() {
 		SteadyMS:  n.steadyMS,
 		Seed:      uint64(n.now().UnixNano()),
 	}
-	if n.redis == nil {
-		ports.Keys = n.store
+	if ports.Keys = n.store; n.redis != nil {
+		ports.Keys = n.redis
 	}
 	if n.trace != nil {
 		ports.Tracer = n.trace

@@ -72,7 +72,7 @@ func (m *Homes) Mailed(a *wire.Mailed) {
 	f.watcher.Kept(a.ID, a.Devices, a.Refused, string([]byte(a.Why)))
 	if a.Refused == session.Pending && !f.push.Brief {
 		left := max(f.push.ExpiresMS-m.ports.NowMS(), 0)
-		m.watched[a.ID] = watchedMail{f.watcher, f.node, a.Devices, m.ports.SteadyMS() + left + m.cfg.AnswerTimeout.Milliseconds()}
+		m.watched[a.ID] = watchedMail{watcher: f.watcher, node: f.node, left: a.Devices, unheedMS: m.ports.SteadyMS() + left + m.cfg.AnswerTimeout.Milliseconds()}
 	}
 }
 
@@ -81,10 +81,11 @@ func (m *Homes) Fate(f *wire.MailFate) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w, ok := m.watched[f.ID]
-	if !ok {
+	if !ok || slices.Contains(w.ended, f.Device) {
 		return
 	}
-	w.watcher.Became(f.ID, string([]byte(f.Device)), f.Outcome)
+	device := string([]byte(f.Device))
+	w.watcher.Became(f.ID, device, f.Outcome)
 	if f.Outcome == session.Queued || f.Outcome == session.Written || f.Outcome == session.Overloaded {
 		return
 	}
@@ -92,6 +93,7 @@ func (m *Homes) Fate(f *wire.MailFate) {
 		delete(m.watched, f.ID)
 		return
 	}
+	w.ended = append(w.ended, device)
 	m.watched[f.ID] = w
 }
 

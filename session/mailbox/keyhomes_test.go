@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // pushKeyed pushes a message for the phone, with a key.
@@ -206,4 +207,18 @@ func TestFatesBehindALostAnswer(t *testing.T) {
 	if len(first.said) != heard {
 		t.Errorf("the first is told %q", first.said)
 	}
+}
+
+// TestFatesOfTwoWatches: of a push that came again while its first answer was given up its device's end is
+// told by two watches of the home, and to whoever waits once.
+func TestFatesOfTwoWatches(t *testing.T) {
+	w := newTown(t, homesTest, "b", "a")
+	first := w.push("b", Push{Payload: []byte("x")}) // for the phone and the tv
+	w.work()
+	b := w.nodes["b"].homes
+	for range 2 {
+		b.Fate(&wire.MailFate{ID: first.id, Device: "phone", Outcome: session.Acked})
+	}
+	b.Fate(&wire.MailFate{ID: first.id, Device: "tv", Outcome: session.Acked})
+	first.want(t, "kept 2 pending ", "phone queued", "tv queued", "phone acked", "tv acked")
 }

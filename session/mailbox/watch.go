@@ -107,9 +107,10 @@ func (ws *watches) count() (n int) {
 // watchedMail is a message that another node keeps and somebody here waits for the outcome of.
 type watchedMail struct {
 	watcher  Watcher
-	node     string // that keeps it
-	left     int    // devices without a final outcome
-	unheedMS int64  // from when on nothing more can come, by SteadyMS: it has expired, and that was told or lost
+	node     string   // that keeps it
+	left     int      // devices without a final outcome
+	ended    []string // the others: of a push that came again two watches tell the same
+	unheedMS int64    // from when on nothing more can come, by SteadyMS: it has expired, and that was told or lost
 }
 
 // unwatchThere tells the keeper of a message that nobody here listens any more. Without a link

@@ -12,6 +12,9 @@
 //     are posted at the same moment may come the other way round;
 //   - <prefix>:<node>:mail:<address>, a hash: from such a member to the message;
 //   - <prefix>:<node>:epoch: the last one that the node has run with, which is in its ids;
+//   - <prefix>:<node>:key:<hash>, a string that Redis forgets with the time of an idempotency key:
+//     which message came first with it (keys.go); <prefix>:<node>:keys, a sorted set, has the hashes by
+//     that time, for a start to find them;
 //   - <prefix>:<node>:fate:<id>, a hash: the outcome for each device. It goes some time
 //     after the last of them is final.
 //

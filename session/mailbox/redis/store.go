@@ -54,11 +54,14 @@ type entry struct {
 	atMS    int64
 	noted   bool // of a device that the message is not kept for
 
+	keys   []session.FiledKey // idempotency keys to keep, beside the promise or alone
+	forget session.Key        // one to forget; zero: none
+
 	bytes int
 }
 
 // weight is how many messages or outcomes the entry is.
-func (e *entry) weight() int { return max(len(e.list), 1) }
+func (e *entry) weight() int { return max(len(e.list), len(e.keys), 1) }
 
 // Open connects to the server and looks whether it keeps what it is given. node is whose
 // messages these are. It blocks for Config.CallTimeout at most.

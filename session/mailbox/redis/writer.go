@@ -17,6 +17,10 @@ import (
 // Post keeps messages: see mailbox.Store. It copies the list.
 func (s *Store) Post(list []session.Kept, done func(error)) {
 	e := entry{list: slices.Clone(list), done: done}
+	if len(list) > 0 && list[0].Key.GoneMS > 0 {
+		e.keys = []session.FiledKey{{Key: list[0].Key, ID: list[0].ID, Devices: len(list)}}
+		e.keys[0].Node = strings.Clone(e.keys[0].Node)
+	}
 	for i := range e.list {
 		k := &e.list[i]
 		k.Payload = slices.Clone(k.Payload)
@@ -24,6 +28,11 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 		k.From, k.Collapse, k.Trace, k.Node = strings.Clone(k.From), strings.Clone(k.Collapse), strings.Clone(k.Trace), strings.Clone(k.Node)
 		e.bytes += len(k.Payload)
 	}
+	s.promise(e)
+}
+
+// promise puts what somebody waits for into the queue, or refuses it.
+func (s *Store) promise(e entry) {
 	s.mu.Lock()
 	var err error
 	switch {
@@ -41,7 +50,7 @@ func (s *Store) Post(list []session.Kept, done func(error)) {
 	s.mu.Unlock()
 	if err != nil {
 		s.count.refused.Add(1)
-		done(err)
+		e.done(err)
 		return
 	}
 	s.wake()
@@ -93,6 +102,7 @@ func (s *Store) write() {
 		err := s.send(group)
 		for _, e := range group {
 			switch {
+			case !e.forget.IsZero(): // it goes by itself, later
 			case e.done == nil && err == nil:
 				s.count.settled.Add(1)
 			case e.done == nil && s.ctx.Err() != nil:
@@ -193,6 +203,8 @@ func (s *Store) try(group []entry) error {
 			switch e := &group[i]; {
 			case e.done != nil:
 				s.post(ctx, p, e)
+			case !e.forget.IsZero():
+				s.forget(ctx, p, &e.forget)
 			case e.noted:
 				p.Eval(ctx, noteScript, []string{s.fateKey(e.id)}, "device "+e.address.Device, fateText(e.outcome, e.atMS))
 			default:
@@ -225,6 +237,9 @@ func (s *Store) try(group []entry) error {
 
 // post adds a promise to the transaction. Done twice, it is as if done once.
 func (s *Store) post(ctx context.Context, p client.Pipeliner, e *entry) {
+	for i := range e.keys {
+		s.fileKey(ctx, p, &e.keys[i])
+	}
 	for i := range e.list {
 		k := &e.list[i]
 		member := appendMember(nil, k)
