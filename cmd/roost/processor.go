@@ -21,21 +21,26 @@ func (n *node) newProcessor() {
 	n.processor = processor.New(n.cfg.Processor, n.pusher, func() int64 { return n.now().UnixMilli() }, n.steadyMS)
 }
 
-// processorEvery is how often the processor is given its clock. Its shortest backoff is
-// twice that.
+// processorEvery is how often the processor is given its clock while there are queues. Its
+// shortest backoff is twice that. Without queues it only gives the mailbox its turns, which
+// wait for no clock.
 const processorEvery = 50 * time.Millisecond
 
 // runProcessor begins attempts until the node ends.
 func (n *node) runProcessor() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	n.running.Go(func() { n.tickProcessor(); cancel() })
+	n.running.Go(func() { n.tickQueues(); cancel() })
 	n.processor.Run(ctx)
 }
 
-// tickProcessor gives the processor its clock, and has it pause while the store takes
-// nothing.
-func (n *node) tickProcessor() {
+// tickQueues gives the processor its clock where there are queues, until the node ends;
+// where there are none, tick does so.
+func (n *node) tickQueues() {
+	if n.sources.none() {
+		<-n.ended
+		return
+	}
 	tick := time.NewTicker(processorEvery)
 	defer tick.Stop()
 	for {
@@ -43,14 +48,20 @@ func (n *node) tickProcessor() {
 		case <-n.ended:
 			return
 		case <-tick.C:
-			n.processor.Tick()
-			n.pusher.direct.Sweep(n.steadyMS())
-			if n.mailHealth() != nil {
-				n.processor.Pause(processor.StoreStalled)
-			} else {
-				n.processor.Resume(processor.StoreStalled)
-			}
+			n.tickProcessor()
 		}
+	}
+}
+
+// tickProcessor gives the processor its clock, and has it pause while the store takes
+// nothing.
+func (n *node) tickProcessor() {
+	n.processor.Tick()
+	n.pusher.direct.Sweep(n.steadyMS())
+	if n.mailHealth() != nil {
+		n.processor.Pause(processor.StoreStalled)
+	} else {
+		n.processor.Resume(processor.StoreStalled)
 	}
 }
 

@@ -126,6 +126,10 @@ func (n *node) replayTopics() {
 	n.topics.Run(ctx)
 }
 
+// tick gives the verbs their clock until the node ends. An idle node wakes for its loops'
+// own ticks and for little else: each wake of a process that sleeps costs some 50 µs, as
+// much as the pings of two devices. So presence has its short step only while somebody
+// watches, and the processor its own only where there are queues.
 func (n *node) tick() {
 	sweep, pace, watch := time.NewTicker(sweepEvery), time.NewTicker(paceEvery), time.NewTicker(tellEvery)
 	defer sweep.Stop()
@@ -138,12 +142,20 @@ func (n *node) tick() {
 		case <-sweep.C:
 			n.relay.Sweep(n.now().UnixMilli())
 			n.mailbox.Tick(n.steadyMS(), n.now().UnixMilli())
+			if n.sources.none() {
+				n.tickProcessor()
+			}
 		case <-pace.C:
 			n.setTraceClock()
 			n.router.Tick(n.steadyMS())
 			n.topics.Tick(n.steadyMS())
+		case <-n.presence.First():
+			watch.Reset(tellEvery)
 		case <-watch.C:
 			n.presence.Tick(n.steadyMS(), n.now().UnixMilli())
+			if !n.presence.Watched() {
+				watch.Stop()
+			}
 		}
 	}
 }

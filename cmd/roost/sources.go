@@ -90,6 +90,9 @@ func newSources(cfg config.Config, sink processor.Sink, log *slog.Logger) (*sour
 	return s, nil
 }
 
+// none reports whether there are no queues at all.
+func (s *sources) none() bool { return len(s.list) == 0 }
+
 // start runs them, once the node is up.
 func (s *sources) start() {
 	for _, one := range s.list {

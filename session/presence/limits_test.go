@@ -29,6 +29,49 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// Nobody ticks while nobody watches, so that the first watcher must be told of each time,
+// and only that one.
+func TestFirst(t *testing.T) {
+	s := newScene(func(c *Config) { c.WatchersMax = 2 })
+	told := func() bool {
+		select {
+		case <-s.First():
+			return true
+		default:
+			return false
+		}
+	}
+	if s.Watched() || told() {
+		t.Fatal("somebody watches at the start")
+	}
+	for round := range 3 {
+		a, b := s.session("alice", "a"), s.session("bob", "b")
+		if !s.Watch(a) || !s.Watched() || !told() {
+			t.Fatalf("round %d: the first watcher was not told of", round)
+		}
+		if !s.Watch(b) || s.Watch(s.session("carol", "c")) || told() {
+			t.Fatalf("round %d: a second watcher was told of, or a third let in", round)
+		}
+		s.Unwatch(a)
+		if !s.Watched() {
+			t.Fatalf("round %d: nobody watches, though one does", round)
+		}
+		s.Unwatch(b)
+		if s.Watched() {
+			t.Fatalf("round %d: somebody watches, though nobody does", round)
+		}
+	}
+	// What was not taken is one value, not two.
+	for range 2 {
+		a := s.session("alice", "a")
+		s.Watch(a)
+		s.Unwatch(a)
+	}
+	if !told() || told() {
+		t.Fatal("untaken: not exactly one value")
+	}
+}
+
 func TestWatchersMax(t *testing.T) {
 	s := newScene(func(c *Config) { c.WatchersMax, c.AccountWatchersMax = 5, 2 })
 	s.watch(t, "alice", "a")

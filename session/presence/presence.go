@@ -36,7 +36,7 @@ type Sockets interface {
 }
 
 // Presence knows who watches which account, and what they were told. Any goroutine may
-// call any method but Tick, whose caller is one; none blocks.
+// call any method but Tick, whose caller is one, and who receives from First; none blocks.
 type Presence struct {
 	cfg     Config
 	graceMS int64
@@ -49,6 +49,7 @@ type Presence struct {
 	entries  atomic.Int64
 	asking   atomic.Int64 // accounts
 	lost     atomic.Bool  // some watcher has lost an event
+	first    chan struct{}
 	shards   [shardCount]shard
 
 	// Of Tick.
@@ -117,7 +118,7 @@ type watcher struct {
 // New returns a Presence that goes by the given hashes, which are the table's or the
 // registry's.
 func New(cfg Config, hash session.Hasher, devices Devices, sockets Sockets) *Presence {
-	p := &Presence{cfg: cfg, graceMS: cfg.Grace.Milliseconds(), hash: hash, devices: devices, sockets: sockets}
+	p := &Presence{cfg: cfg, graceMS: cfg.Grace.Milliseconds(), hash: hash, devices: devices, sockets: sockets, first: make(chan struct{}, 1)}
 	for i := range p.shards {
 		p.shards[i].accounts = map[uint64]*account{}
 	}
@@ -145,10 +146,7 @@ func (p *Presence) Watch(s *session.Session) bool {
 	}
 	// Two watched accounts with one hash of 64 bits: the second is refused.
 	full := a != nil && (a.name != s.Account || len(a.watchers) >= p.cfg.AccountWatchersMax)
-	if full || p.watchers.Add(1) > int64(p.cfg.WatchersMax) {
-		if !full {
-			p.watchers.Add(-1)
-		}
+	if full || !p.admit() {
 		p.count.refused.Add(1)
 		return false
 	}
@@ -161,6 +159,30 @@ func (p *Presence) Watch(s *session.Session) bool {
 	sh.look(a)
 	return true
 }
+
+// admit counts one more watcher; false: there is no room.
+func (p *Presence) admit() bool {
+	switch n := p.watchers.Add(1); {
+	case n > int64(p.cfg.WatchersMax):
+		p.watchers.Add(-1)
+		return false
+	case n == 1:
+		select {
+		case p.first <- struct{}{}:
+		default: // it is to be told of an earlier one
+		}
+	}
+	return true
+}
+
+// Watched reports whether anybody watches. While nobody does there is nothing to tick for:
+// on an idle node each wake of the process costs more than a device's ping. Whoever stops
+// ticking goes on when First says so.
+func (p *Presence) Watched() bool { return p.watchers.Load() > 0 }
+
+// First has a value when there are watchers after there were none, at most one: a spurious
+// one is possible, a lost one is not.
+func (p *Presence) First() <-chan struct{} { return p.first }
 
 // Unwatch ends that. It is called for every session that ends, too: for one that does not
 // watch it costs next to nothing.
