@@ -92,9 +92,12 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 # real-time class would not do: it starves ksoftirqd, and packets wait.
 BENCH_UNDER ?= nice -n -5
 
-.PHONY: bench
-bench: build ## every budget beside its floor, one core each for server and generator; under twenty minutes
+.PHONY: peers
+peers: ## bin/peers: other people's WebSocket servers, and the floors, to compare with
 	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
+
+.PHONY: bench
+bench: build peers ## every budget beside its floor, one core each for server and generator; under twenty minutes
 	CGO_ENABLED=0 go test -c -o bin/route.test ./session/route
 	CGO_ENABLED=0 go test -c -o bin/cluster.test ./cmd/roost/internal/cluster
 	$(BENCH_UNDER) bin/roost-bench budget
@@ -125,8 +128,7 @@ bench-mailbox: build ## a million messages that wait: restart, and a device that
 	bin/roost-bench mailbox --roost bin/roost
 
 .PHONY: bench-peers
-bench-peers: build ## echo beside gws, nbio, gorilla, coder, gobwas, gnet and a bare poller
-	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
+bench-peers: build peers ## echo beside gws, nbio, gorilla, coder, gobwas, gnet and a bare poller
 	bench/peers/compare.sh
 
 .PHONY: conformance
