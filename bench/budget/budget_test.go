@@ -81,6 +81,7 @@ func small(t *testing.T) Config {
 	c.RouteBench, c.ClusterBench = "/not/built", "/not/built" // TestGoBenches
 	c.Mailbox = experiment.Hoard{Devices: 20, Each: 5, Payload: 128, Early: 1, Takers: 3, ReadyMax: time.Second, DrainMax: time.Second}
 	c.Broadcast = broadcastSizes{Devices: 60, Nodes: 3, Payload: 128, PerSecond: 10, Duration: 500 * time.Millisecond}
+	c.Unicast = unicastSizes{Devices: 60, Payload: 128, PerSecond: 200, Duration: 500 * time.Millisecond, BroadcastsPS: 10}
 	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200, Rounds: 2}
 	return c
 }
