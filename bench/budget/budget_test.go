@@ -102,7 +102,7 @@ func TestEveryRowOverRealProcesses(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+2+2+2+1+2+1+1+1+1+2+2+2+2+5 {
+	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+2+2+2+1+2+1+1+1+1+1+2+2+2+2+5 {
 		t.Errorf("%d rows, %d shown", len(r.Rows), len(shown))
 	}
 	for _, name := range []string{"budget.json", "budget.html", "idle-slope.json", "budget-push.json", "budget-upgrade.json", "budget-echo-20-20.json"} {

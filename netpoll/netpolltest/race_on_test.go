@@ -9,3 +9,6 @@ const raceEnabled = true
 // both sides of the limit are made of the limit, so none of them is left out; larger ones
 // than the limit are, and run without the detector.
 const testLimitBytes = 4 << 20
+
+// cutBytesMax is the input above which -short does not cut.
+const cutBytesMax = 2 << 20
