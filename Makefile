@@ -36,9 +36,13 @@ build: ## bin/roost and bin/roost-bench, static, no C compiler needed
 run: build ## a node on loopback that believes everybody; it prints a line to paste
 	exec bin/roost serve --auth none --listen $(LISTEN) --internal $(INTERNAL) --data ./data
 
+# Packages tested at a time, one more than there are cores: those with servers of their own
+# wait for most of their time (17 s of CPU in 53 s for five of them on two cores).
+TEST_P ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 .PHONY: test
 test: ## all tests
-	CGO_ENABLED=0 go test -timeout 10m ./...
+	CGO_ENABLED=0 go test -p $(TEST_P) -timeout 10m ./...
 	cd bench/peers && CGO_ENABLED=0 go test -timeout 5m ./...
 
 # The layers are held by a test of cmd/roost, which race runs.
@@ -74,15 +78,16 @@ cross: ## compiles for the systems that roost is not run on
 
 .PHONY: race
 race: ## all tests under the race detector and with the build tag invariants; needs a C compiler
-	@scripts/race.sh
+	@TEST_P=$(TEST_P) scripts/race.sh
 
 # The packages that the tag changes. make race has it too, for all others that use them.
 TAGGED := ./netpoll/... ./session/peer
 
+# Those tests of them of which make race, which has the tag, leaves cases out.
 .PHONY: invariants
-invariants: ## tests of the packages in which the build tag invariants checks ownership and poisons borrowed buffers
+invariants: ## RFC 6455 cut at every place, with the build tag invariants: ownership is checked, borrowed buffers are poisoned
 	@$(SAY) "tests with -tags invariants"
-	@CGO_ENABLED=0 go test -timeout 10m -vet=off -short -tags invariants $(TAGGED)
+	@CGO_ENABLED=0 go test -timeout 10m -vet=off -short -tags invariants ./netpoll ./netpoll/netpolltest
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (60s)
@@ -92,9 +97,12 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 # real-time class would not do: it starves ksoftirqd, and packets wait.
 BENCH_UNDER ?= nice -n -5
 
-.PHONY: bench
-bench: build ## every budget beside its floor, one core each for server and generator; under twenty minutes
+.PHONY: peers
+peers: ## bin/peers: other people's WebSocket servers, and the floors, to compare with
 	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
+
+.PHONY: bench
+bench: build peers ## every budget beside its floor, one core each for server and generator; under twenty minutes
 	CGO_ENABLED=0 go test -c -o bin/route.test ./session/route
 	CGO_ENABLED=0 go test -c -o bin/cluster.test ./cmd/roost/internal/cluster
 	$(BENCH_UNDER) bin/roost-bench budget
@@ -125,8 +133,7 @@ bench-mailbox: build ## a million messages that wait: restart, and a device that
 	bin/roost-bench mailbox --roost bin/roost
 
 .PHONY: bench-peers
-bench-peers: build ## echo beside gws, nbio, gorilla, coder, gobwas, gnet and a bare poller
-	cd bench/peers && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/peers .
+bench-peers: build peers ## echo beside gws, nbio, gorilla, coder, gobwas, gnet and a bare poller
 	bench/peers/compare.sh
 
 .PHONY: conformance

@@ -7,12 +7,13 @@
 # go vet is make vet's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+p=${TEST_P:-$(($(getconf _NPROCESSORS_ONLN) + 1))} # as make test, and for its reason
 
 if ! command -v "${CC:-gcc}" >/dev/null; then
 	echo "race: there is no C compiler (${CC:-gcc}), which the race detector needs: apt-get install gcc libc6-dev" >&2
 	[ "${CI:-}" != true ] || exit 1
 	echo "race: SKIPPED, with -tags invariants alone" >&2
-	CGO_ENABLED=0 exec go test -timeout 20m -vet=off -short -tags invariants "${@:-./...}"
+	CGO_ENABLED=0 exec go test -p "$p" -timeout 20m -vet=off -short -tags invariants "${@:-./...}"
 fi
 printf '%s check: tests under the race detector, with -tags invariants\n' "$(date -u +%T)"
-CGO_ENABLED=1 go test -timeout 20m -vet=off -race -short -tags invariants "${@:-./...}"
+CGO_ENABLED=1 go test -p "$p" -timeout 20m -vet=off -race -short -tags invariants "${@:-./...}"

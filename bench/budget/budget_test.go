@@ -81,6 +81,7 @@ func small(t *testing.T) Config {
 	c.RouteBench, c.ClusterBench = "/not/built", "/not/built" // TestGoBenches
 	c.Mailbox = experiment.Hoard{Devices: 20, Each: 5, Payload: 128, Early: 1, Takers: 3, ReadyMax: time.Second, DrainMax: time.Second}
 	c.Broadcast = broadcastSizes{Devices: 60, Nodes: 3, Payload: 128, PerSecond: 10, Duration: 500 * time.Millisecond}
+	c.Unicast = unicastSizes{Devices: 60, Payload: 128, PerSecond: 200, Duration: 500 * time.Millisecond, BroadcastsPS: 10}
 	c.Storm = stormSizes{Dropped: 100, Others: 20, PushPS: 200, Rounds: 2}
 	return c
 }
@@ -101,7 +102,7 @@ func TestEveryRowOverRealProcesses(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+2+2+2+1+2+1+1+1+1+2+2+2+2+5 {
+	if len(r.Rows) != len(shown) || len(r.Rows) != 3+1+5+2+2+2+2+2+1+2+1+1+1+1+1+2+2+2+2+5 {
 		t.Errorf("%d rows, %d shown", len(r.Rows), len(shown))
 	}
 	for _, name := range []string{"budget.json", "budget.html", "idle-slope.json", "budget-push.json", "budget-upgrade.json", "budget-echo-20-20.json"} {

@@ -130,6 +130,6 @@ func (r *Row) beside(result *compare.Result, floor string, rival echoRival) {
 	r.Floor += fmt.Sprintf("; %s: %.2f × (%.2f to %.2f)", floor, ratio.Median, ratio.Min, ratio.Max)
 	if r.Verdict == "" && r.Value > r.Limit && ratio.Median > r.Limit {
 		r.Verdict = Invalid
-		r.Note = "a server that only reads and writes is above the budget, too"
+		r.Note = fmt.Sprintf("forbidden here to any server: %s, which only calls recvfrom(2) and sendto(2), is above the budget, too", floor)
 	}
 }

@@ -80,7 +80,7 @@ func runIdle(ctx context.Context, b *board) ([]Row, error) {
 		},
 	}
 	if cpu := &rows[1]; cpu.Value > cpu.Limit && bare > cpu.Limit {
-		cpu.Verdict, cpu.Note = Invalid, "not even a bare loop holds the budget here and now"
+		cpu.Verdict, cpu.Note = Invalid, "forbidden here and now to any server: a bare loop of write(2) and read(2) is above the budget, too"
 	}
 	if r.Alive != s.High {
 		rows[0].Verdict, rows[0].Note = Broken, "not all devices were alive"

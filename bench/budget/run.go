@@ -52,6 +52,7 @@ type Config struct {
 	Kafka     kafkaSizes
 	Mailbox   experiment.Hoard // without its program
 	Broadcast broadcastSizes
+	Unicast   unicastSizes
 
 	ServeArgs []string // more arguments of roost serve
 }
@@ -63,7 +64,7 @@ func Default() Config {
 		ServerCPU: 0, OwnCPU: 1, Tries: 3, Retrying: 90 * time.Second, Settle: 500 * time.Millisecond, Sources: "127.0.1.1-127.0.1.8",
 		Slope: defaultSlope(), Echo: defaultEcho(), Upgrade: defaultUpgrade(), Push: defaultPush(), Relay: defaultRelay(), Storm: defaultStorm(),
 		RouteBench: "bin/route.test", ClusterBench: "bin/cluster.test", GoBenchTime: "1s", StormReconnects: "100000x",
-		Queue: defaultQueue(), Kafka: defaultKafka(), Mailbox: experiment.DefaultHoard(""), Broadcast: defaultBroadcast(),
+		Queue: defaultQueue(), Kafka: defaultKafka(), Mailbox: experiment.DefaultHoard(""), Broadcast: defaultBroadcast(), Unicast: defaultUnicast(),
 		Cross: defaultCross(), ClusterIdle: defaultClusterIdle(), Delay: defaultDelay(), Loss: defaultLoss(),
 	}
 }
@@ -90,6 +91,7 @@ var parts = []part{
 	{"cross-latency", []string{whatCrossLatency}, runCrossLatency},
 	{"cross-relay", []string{whatCrossRelay}, runCrossRelay},
 	{"broadcast", []string{whatBroadcast}, runBroadcast},
+	{"unicast", []string{whatUnicast}, runUnicast},
 	{"cluster-idle", []string{whatClusterTraffic, whatClusterMemory}, runClusterIdle},
 	{"cluster-delay", []string{whatDelay, whatDisplace}, runDelay},
 	{"cluster-loss", []string{whatLossSilent, whatLossDied}, runLoss},

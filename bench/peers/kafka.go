@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -11,9 +12,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The topic of the broker.
+// The topics of the broker; the second is for whoever tries the README's lines.
 const (
 	kafkaTopic      = "push"
+	kafkaResults    = "push-results"
 	kafkaPartitions = 2
 )
 
@@ -33,9 +35,10 @@ func serveKafka(o options) error {
 	if err != nil {
 		return err
 	}
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(kafkaPartitions, kafkaTopic))
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(kafkaPartitions, kafkaTopic, kafkaResults),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, o.listen) }))
 	if err != nil {
-		return err
+		return fmt.Errorf("the broker on %s: %w", o.listen, err)
 	}
 	defer fake.Close()
 	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.DefaultProduceTopic(kafkaTopic), kgo.TransactionalID("peers"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -57,8 +58,12 @@ func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:9000", "where to listen; port 0 lets the kernel choose")
 	flags.StringVar(&o.control, "control", "127.0.0.1:0", "writeloop, kafka and kafkapoll: where orders are taken")
-	if err := flags.Parse(args[1:]); err != nil {
-		return err
+	flags.SetOutput(io.Discard) // usage and the error say it
+	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+		usage(out)
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%w; peers --help shows what there is", err)
 	}
 	for _, p := range peers {
 		if p.name == args[0] {
@@ -70,7 +75,7 @@ func run(args []string, out io.Writer) error {
 }
 
 func usage(out io.Writer) {
-	fmt.Fprint(out, "peers NAME [--listen HOST:PORT]\n\nServers at any path, most of them echo; the address in use is printed. NAME is one of\n\n")
+	fmt.Fprint(out, "peers NAME [--listen HOST:PORT] [--control HOST:PORT]\n\nServers at any path, most of them echo; they listen on 127.0.0.1:9000 unless --listen says otherwise (port 0: the kernel\nchooses) and print the address in use. --control is where writeloop and kafka take orders. NAME is one of\n\n")
 	for _, p := range peers {
 		fmt.Fprintf(out, "  %-10s %s\n", p.name, p.about)
 	}

@@ -336,6 +336,31 @@ func TestWriteLoopReadsPongs(t *testing.T) {
 	}
 }
 
+// The broker is where --listen says, and has the topics of the README's lines.
+func TestKafkaListens(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	var out bytes.Buffer
+	if err := run([]string{"kafka", "--listen", free.Addr().String()}, &out); err == nil || !strings.Contains(err.Error(), free.Addr().String()) {
+		t.Errorf("a broker where somebody else listens: %v", err)
+	}
+}
+
+func TestHelpIsNoError(t *testing.T) {
+	for _, args := range [][]string{nil, {"--help"}, {"gws", "--help"}, {"gws", "-h"}} {
+		var out bytes.Buffer
+		if err := run(args, &out); err != nil || !strings.Contains(out.String(), "--listen") {
+			t.Errorf("%v: %v, %q", args, err, out.String())
+		}
+	}
+	if err := run([]string{"gws", "--lissten", "x"}, io.Discard); err == nil || !strings.Contains(err.Error(), "--help") {
+		t.Errorf("an unknown flag: %v", err)
+	}
+}
+
 func TestKafka(t *testing.T) {
 	addrs := start(t, "kafka", 2)
 	const records, devices = 7, 3

@@ -72,11 +72,11 @@ func TestBadThresholdsSayWhy(t *testing.T) {
 		"lst==0":                       `did you mean "lost"`,
 		"conect.p99<5ms":               `did you mean "connect.p99"`,
 		"echo.p101<5ms":                "no metric",
-		"echo.p99<5":                   "measured in ns",
-		"echo.p99<5MiB":                "measured in ns",
-		"lost<5ms":                     "measured in count",
+		"echo.p99<5":                   "a time with its unit, like 5ms",
+		"echo.p99<5MiB":                "a time with its unit",
+		"lost<5ms":                     "a plain number, like 0",
 		"echo.p99<5parsecs":            "unit",
-		"server.rss_per_connection<1s": "measured in bytes",
+		"server.rss_per_connection<1s": "a size, like 700B",
 		"echo.p99<1.2.3ms":             "not a number",
 	} {
 		if _, err := ParseThreshold(text); err == nil || !strings.Contains(err.Error(), says) {

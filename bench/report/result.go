@@ -2,7 +2,10 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/roostpush/roost/bench/generator"
@@ -106,6 +109,27 @@ func (r *Result) Exit() int {
 		}
 	}
 	return ExitOK
+}
+
+// Writable says why a report could not be written to a file, before there is one: whoever
+// has measured for hours must not learn then that the path was wrong. It makes the folder,
+// and leaves what the file has. No path is no report: nil.
+func Writable(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("report: %s is a folder, not a file to write", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	// What writeWhole makes first, so the same rights are asked for.
+	file, err := os.Create(path + ".part")
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // WriteJSON writes v to a file, making its folder, whole or not at all.

@@ -43,6 +43,12 @@ var suffixes = map[string]struct {
 	"KB": {Bytes, 1e3}, "MB": {Bytes, 1e6}, "GB": {Bytes, 1e9},
 }
 
+// unitWords say how a number of a unit is written.
+var unitWords = map[Unit]string{
+	Count: "a plain number, like 0", PerSecond: "a plain number, of a second, like 1000", Nanos: "a time with its unit, like 5ms or 80us",
+	Bytes: "a size, like 700B or 2MiB", Share: "a share, like 99.9% or 0.999",
+}
+
 // otherNames are the metrics that are neither a counter nor a timer's.
 var otherNames = map[string]Unit{
 	"errors": Count, "connect.success": Share, "connect.rate": PerSecond, "echo.rate": PerSecond,
@@ -72,7 +78,7 @@ func ParseThreshold(text string) (Threshold, error) {
 		return Threshold{}, fmt.Errorf("threshold %q: there is no metric %q; did you mean %q?", text, m[1], nearest(m[1]))
 	}
 	if unit != suffix.unit && (m[4] != "" || unit == Nanos) && number != 0 {
-		return Threshold{}, fmt.Errorf("threshold %q: %s is measured in %s", text, m[1], unit)
+		return Threshold{}, fmt.Errorf("threshold %q: %s wants %s", text, m[1], unitWords[unit])
 	}
 	return Threshold{Text: strings.TrimSpace(text), Name: m[1], Op: m[2], Number: number * suffix.factor}, nil
 }

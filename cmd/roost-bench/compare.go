@@ -95,6 +95,9 @@ func (f compareFlags) compare(ctx context.Context, o output, load compare.Load) 
 		}
 		plan.Targets = append(plan.Targets, t)
 	}
+	if err := report.Writable(f.JSON); err != nil { // before the run, not after it
+		return err
+	}
 	// A line for each target tells more than one for each second of rounds this short.
 	result, err := compare.Run(ctx, plan, compare.Options{
 		Begin: func(round int, name string) { fmt.Fprintf(o.err, "round %d of %d: %s\n", round, plan.Rounds, name) },

@@ -68,6 +68,9 @@ func (f disruptFlags) carryOut(ctx context.Context, o output, do func(context.Co
 	if err != nil {
 		return err
 	}
+	if err := report.Writable(f.JSON); err != nil { // before the run, not after it
+		return err
+	}
 	result, err := do(ctx, s)
 	if err != nil {
 		return err

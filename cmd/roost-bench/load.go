@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,6 +79,9 @@ func (f runFlags) carryOut(ctx context.Context, o output, s bench.Scenario) erro
 			return err
 		}
 	}
+	if err := errors.Join(report.Writable(f.JSON), report.Writable(f.HTML)); err != nil { // as the baseline
+		return err
+	}
 	progress := report.NewProgress(o.err, isTerminal(o.err), 5*time.Second)
 	result, err := bench.Run(ctx, s, bench.Options{
 		WorkerCommand: workerCommandLine(),
@@ -92,15 +96,15 @@ func (f runFlags) carryOut(ctx context.Context, o output, s bench.Scenario) erro
 		result.Compare(f.Baseline, old)
 	}
 	result.WriteTable(o.out)
+	var written error // one that cannot be written does not cost the other
 	if f.JSON != "" {
-		if err := report.WriteJSON(f.JSON, result); err != nil {
-			return err
-		}
+		written = report.WriteJSON(f.JSON, result)
 	}
 	if f.HTML != "" {
-		if err := report.WriteHTML(f.HTML, result); err != nil {
-			return err
-		}
+		written = errors.Join(written, report.WriteHTML(f.HTML, result))
+	}
+	if written != nil {
+		return written
 	}
 	if code := result.Exit(); code != report.ExitOK {
 		return exit(code)

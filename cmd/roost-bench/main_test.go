@@ -110,6 +110,8 @@ func TestExitCodes(t *testing.T) {
 		{"storm of nobody", []string{"storm", good, "--share=0"}, report.ExitUsage, "--share"},
 		{"soak", []string{"soak", good, "--connections=10", "--echo=100", "--churn=20", "--duration=300ms", "--late-bound=1m", "--cpu-max=0"}, report.ExitOK, "0 missing"},
 		{"baseline that is none", []string{"echo", good, "--baseline=/no/such/file"}, report.ExitUsage, "baseline"},
+		{"a report where there is no room for one", []string{"echo", good, "--json=/dev/null/x.json"}, report.ExitUsage, "/dev/null"},
+		{"a report that is a folder", []string{"echo", good, "--html=" + t.TempDir()}, report.ExitUsage, "is a folder"},
 		{"scenario with a typo", []string{"run", typo}, report.ExitUsage, `did you mean "connections"`},
 		{"scenario", []string{"run", scenario, "--late-bound=1m", "--cpu-max=0"}, report.ExitOK, "0 dead"},
 		{"budget help names every part", []string{"budget", "--help"}, report.ExitOK, strings.Join(budget.Names()[:2], ", ")},

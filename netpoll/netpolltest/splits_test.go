@@ -66,7 +66,7 @@ func judgeInMemory(t *testing.T, c Case) bool {
 	if len(in) <= exhaustiveBytes && len(in) > 0 {
 		try("byte by byte", pieces(Chop(in, 1)...))
 	}
-	if len(in) > 5<<20 && testing.Short() {
+	if len(in) > cutBytesMax && testing.Short() {
 		return failures == 0 // once whole and once glued shows what the size alone breaks
 	}
 	for i, cut := range cuts(len(in), marks) {

@@ -7,10 +7,6 @@ import (
 	"unicode/utf8"
 )
 
-// testLimitBytes is the message limit of the server under test in memory: the
-// largest size in Autobahn's group 9.
-const testLimitBytes = 16 << 20
-
 // groups is made once: group 9 holds large payloads.
 var groups = Groups(testLimitBytes)
 
