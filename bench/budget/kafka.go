@@ -168,7 +168,7 @@ type kafkaFeeder struct{ control, broker, bare string }
 // commit.
 func (f kafkaFeeder) produce(ctx context.Context, z kafkaSizes) error {
 	var made struct{ Records int }
-	err := post(ctx, fmt.Sprintf("http://%s/produce?records=%d&devices=%d&bytes=%d", f.control, z.Records, z.Devices, z.Payload), &made)
+	err := order(ctx, fmt.Sprintf("http://%s/produce?records=%d&devices=%d&bytes=%d", f.control, z.Records, z.Devices, z.Payload), &made)
 	if err == nil && made.Records != z.Records {
 		err = fmt.Errorf("budget: the broker made %d of %d records", made.Records, z.Records)
 	}
@@ -176,7 +176,7 @@ func (f kafkaFeeder) produce(ctx context.Context, z kafkaSizes) error {
 }
 
 func (f kafkaFeeder) commit(ctx context.Context) error {
-	return post(ctx, fmt.Sprintf("http://%s/commit", f.control), &struct{}{})
+	return order(ctx, fmt.Sprintf("http://%s/commit", f.control), &struct{}{})
 }
 
 // poll has the bare consumer take the records of a round, and returns the CPU for each in
@@ -186,15 +186,15 @@ func (f kafkaFeeder) poll(ctx context.Context, z kafkaSizes) (float64, error) {
 		Records int
 		Each    float64 `json:"cpu_ns_per_record"`
 	}
-	err := post(ctx, fmt.Sprintf("http://%s/poll?records=%d&broker=%s", f.bare, z.Records, f.broker), &polled)
+	err := order(ctx, fmt.Sprintf("http://%s/poll?records=%d&broker=%s", f.bare, z.Records, f.broker), &polled)
 	if err == nil && polled.Records != z.Records {
 		err = fmt.Errorf("budget: the bare consumer polled %d of %d records", polled.Records, z.Records)
 	}
 	return polled.Each, err
 }
 
-// post gives a peer an order and reads the JSON of its answer.
-func post(ctx context.Context, url string, into any) error {
+// order gives a peer an order and reads the JSON of its answer.
+func order(ctx context.Context, url string, into any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 	if err != nil {
 		return fmt.Errorf("budget: %w", err)

@@ -75,7 +75,7 @@ func run(args []string, out io.Writer) error {
 }
 
 func usage(out io.Writer) {
-	fmt.Fprint(out, "peers NAME [--listen HOST:PORT] [--control HOST:PORT]\n\nServers at any path, most of them echo; they listen on 127.0.0.1:9000 unless --listen says otherwise (port 0: the kernel\nchooses) and print the address in use. --control is where writeloop and kafka take orders. NAME is one of\n\n")
+	fmt.Fprint(out, "peers NAME [--listen HOST:PORT] [--control HOST:PORT]\n\nServers at any path, most of them echo; they listen on 127.0.0.1:9000 unless --listen says otherwise (port 0: the kernel\nchooses) and print the address in use. --control is where writeloop, kafka and kafkapoll take orders. NAME is one of\n\n")
 	for _, p := range peers {
 		fmt.Fprintf(out, "  %-10s %s\n", p.name, p.about)
 	}
