@@ -22,6 +22,9 @@ const (
 	workOpen  = 7 // accept, the socket into the poller; an upgrade; an end
 	// yieldAfter is how long a loop works before others have a turn at its processor.
 	yieldAfter = time.Millisecond
+	// yieldWrites is how many connections are written to, some 10 µs each, between two looks
+	// at the clock: a message to everybody must not keep the requests of others waiting.
+	yieldWrites = 32
 )
 
 // breathe is called between two events. HOT PATH.
@@ -30,6 +33,12 @@ func (l *loop) breathe() {
 	if l.take(false) {
 		l.drain(l.cfg.OutboxBatch)
 	}
+	l.yieldIfDue()
+}
+
+// yieldIfDue lets other goroutines run when the loop has worked long enough. What they send
+// meanwhile comes into the outbox that is being filled.
+func (l *loop) yieldIfDue() {
 	if now := time.Since(l.reactor.started); now-l.yielded >= yieldAfter {
 		l.yield.now()
 		l.yielded = time.Since(l.reactor.started)

@@ -38,8 +38,11 @@ func (l *loop) drain(most int) int {
 		batch = batch[:most]
 	}
 	l.link(batch)
-	for _, c := range l.dirty {
+	for i, c := range l.dirty {
 		l.flush(c, batch)
+		if i%yieldWrites == yieldWrites-1 {
+			l.yieldIfDue()
+		}
 	}
 	l.dirty = l.dirty[:0]
 	l.drained += len(batch)

@@ -43,15 +43,21 @@ type Reactor struct {
 // should come back from are JSON with a time to wait (PROTOCOL.md section 1).
 type closeReasons struct{ tooBig, slow, idle string }
 
+// EventLoops is how many loops a reactor with this configuration has.
+func (c Config) EventLoops() int {
+	if c.Loops == 0 {
+		return min(runtime.GOMAXPROCS(0), loopsMax)
+	}
+	return c.Loops
+}
+
 // New makes a reactor. It raises the descriptor limit of the process to its hard limit
 // and derives the connection cap from it. log may be nil.
 func New(cfg Config, handler Handler, log *slog.Logger) (*Reactor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("netpoll: %w", err)
 	}
-	if cfg.Loops == 0 {
-		cfg.Loops = min(runtime.GOMAXPROCS(0), loopsMax)
-	}
+	cfg.Loops = cfg.EventLoops()
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}

@@ -151,7 +151,9 @@ func (n *node) connect() (err error) {
 		others = n.cluster
 		journal = n.cluster.Journal(n.store)
 	}
-	n.router = deliver.NewRouter(n.cfg.Deliver, n.origin, n.sessions, sockets, others)
+	sending := n.cfg.Deliver
+	sending.InFlightMax = min(sending.InFlightMax*n.cfg.Netpoll.EventLoops(), sending.FanOutMax)
+	n.router = deliver.NewRouter(sending, n.origin, n.sessions, sockets, others)
 	if n.trace != nil { // an interface that holds a nil pointer would not be nil
 		n.router.AttachTracer(n.trace)
 	}

@@ -127,8 +127,8 @@ func (n *node) replayTopics() {
 }
 
 // tick gives the verbs their clock until the node ends. An idle node wakes for its loops'
-// own ticks and for little else: each wake of a process that sleeps costs some 50 µs, as
-// much as the pings of two devices. So presence has its short step only while somebody
+// own ticks and for little else: a wake of a process that sleeps costs about as much as the
+// ping of a device. So presence has its short step only while somebody
 // watches, and the processor its own only where there are queues.
 func (n *node) tick() {
 	sweep, pace, watch := time.NewTicker(sweepEvery), time.NewTicker(paceEvery), time.NewTicker(tellEvery)

@@ -56,6 +56,7 @@ type Delivery struct {
 	sessions []*session.Session
 	index    map[session.Address]int
 	isPaced  bool
+	entered  int // addressees, when it began to be paced: some may be added, and dropped again
 	fanned   int // its share of the router's
 
 	// For addressees that are not connected here.

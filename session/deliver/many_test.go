@@ -196,7 +196,7 @@ func TestEverybodyExpires(t *testing.T) {
 }
 
 func TestPacedMax(t *testing.T) {
-	n, p := everybody(session.WaitWritten, func(c *Config) { c.PacedMax = 2 })
+	n, p := everybody(session.WaitWritten, func(c *Config) { c.PacedMax = 299 })
 	_, first := n.deliver(p)
 	n.deliver(p)
 	_, third := n.deliver(p)

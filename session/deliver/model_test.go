@@ -224,7 +224,7 @@ func TestOutcomesNeverLie(t *testing.T) {
 		cfg := Default()
 		cfg.InFlightMax = rapid.IntRange(2, 6).Draw(t, "in flight")
 		cfg.AcksMax = rapid.IntRange(1, 20).Draw(t, "acks")
-		cfg.PacedMax = rapid.IntRange(1, 3).Draw(t, "paced")
+		cfg.PacedMax = rapid.IntRange(1, 20).Draw(t, "paced")
 		w.router = NewRouter(cfg, origin, w.reg, w, nil)
 		expire := func() {
 			if len(w.pushes) > 0 {

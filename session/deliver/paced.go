@@ -9,18 +9,23 @@ import (
 // go on by their own receipts; the tick is for those whose receivers take their
 // time, which must not keep the others waiting.
 type paced struct {
-	max        int
+	max        int // addressees
 	mu         sync.Mutex
 	deliveries []*Delivery
+	addressees int // of them
 }
 
-// enter takes in a delivery; false when there are too many.
+// enter takes in a delivery; false when those before it have too many addressees. One that
+// is alone may have any number.
 func (p *paced) enter(d *Delivery) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.deliveries) >= p.max {
+	n := len(d.targets)
+	if p.addressees > 0 && p.addressees+n > p.max {
 		return false
 	}
+	p.addressees += n
+	d.entered = n
 	p.deliveries = append(p.deliveries, d)
 	d.isPaced = true
 	return true
@@ -36,6 +41,7 @@ func (p *paced) leave(d *Delivery) {
 			p.deliveries[i] = p.deliveries[last]
 			p.deliveries[last] = nil
 			p.deliveries = p.deliveries[:last]
+			p.addressees -= d.entered
 			return
 		}
 	}

@@ -1,7 +1,7 @@
 package presence
 
 // Tick looks at the accounts that are due. steadyMS is a clock that is never set, nowMS
-// the time that events name, both milliseconds. One goroutine calls it, every 25 ms or
+// the time that events name, both milliseconds. One goroutine calls it, while somebody watches every 25 ms or
 // so; without watchers it costs next to nothing.
 //
 //  1. Accounts whose time has come are due.

@@ -59,7 +59,7 @@ func limits() (replica.Config, deliver.Config) {
 	r.ChunkChanges, r.BatchChanges = 16, 16
 	r.ContestsMax, r.AuditStep, r.AuditMS = 64, 64, 10_000
 	d := deliver.Default()
-	d.SeekingMax, d.TakenMax, d.AcksMax, d.InFlightMax, d.PacedMax = 16, 64, 150, 16, 2
+	d.SeekingMax, d.TakenMax, d.AcksMax, d.InFlightMax, d.PacedMax = 16, 64, 150, 16, 40
 	return r, d
 }
 
