@@ -120,6 +120,9 @@ func (r *Request) parseLine(line []byte) *Answer {
 		if slash < 0 {
 			return refusal(400, "request target has no path")
 		}
+		if !isAuthority(target[:slash]) {
+			return refusal(400, "request target names no host")
+		}
 		target = target[slash:]
 	}
 	r.Path, r.Query, _ = bytes.Cut(target, []byte("?"))
@@ -248,6 +251,44 @@ func isToken(p []byte) bool {
 		}
 	}
 	return len(p) > 0
+}
+
+// isAuthority reports whether p is a host, and a port or none, as a target may name them (RFC
+// 3986 section 3.2): a name of letters, digits and "-._", or an address of IPv6 in
+// brackets. User information is an error (RFC 9110 section 4.2.4).
+func isAuthority(p []byte) bool {
+	host, port, _ := bytes.Cut(p, []byte(":"))
+	if len(p) > 0 && p[0] == '[' {
+		end := bytes.IndexByte(p, ']')
+		if end < 0 {
+			return false
+		}
+		addr, err := netip.ParseAddr(string(p[1:end]))
+		if err != nil || !addr.Is6() || addr.Zone() != "" {
+			return false
+		}
+		if port = p[end+1:]; len(port) > 0 {
+			if port[0] != ':' {
+				return false
+			}
+			port = port[1:]
+		}
+		host = nil
+	} else if len(host) == 0 {
+		return false
+	}
+	for _, b := range host {
+		letter, digit := 'a' <= b|0x20 && b|0x20 <= 'z', '0' <= b && b <= '9'
+		if !letter && !digit && b != '-' && b != '.' && b != '_' {
+			return false
+		}
+	}
+	for _, b := range port {
+		if b < '0' || b > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // isScheme reports whether p is a scheme (RFC 3986 section 3.1).
