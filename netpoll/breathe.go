@@ -22,9 +22,6 @@ const (
 	workOpen  = 7 // accept, the socket into the poller; an upgrade; an end
 	// yieldAfter is how long a loop works before others have a turn at its processor.
 	yieldAfter = time.Millisecond
-	// yieldWrites is how many connections are written to, some 10 µs each, between two looks
-	// at the clock: a message to everybody must not keep the requests of others waiting.
-	yieldWrites = 32
 )
 
 // breathe is called between two events. HOT PATH.

@@ -21,6 +21,7 @@ func (l *loop) endTurn() (more bool) {
 		}
 		budget -= l.drain(budget)
 	}
+	l.yieldIfDue() // a message to everybody must not keep the requests of others waiting
 	return true
 }
 
@@ -38,11 +39,8 @@ func (l *loop) drain(most int) int {
 		batch = batch[:most]
 	}
 	l.link(batch)
-	for i, c := range l.dirty {
+	for _, c := range l.dirty {
 		l.flush(c, batch)
-		if i%yieldWrites == yieldWrites-1 {
-			l.yieldIfDue()
-		}
 	}
 	l.dirty = l.dirty[:0]
 	l.drained += len(batch)
