@@ -127,7 +127,6 @@ func (n *node) newCluster() (err error) {
 		Keeping: n.cfg.Cluster.Keep, Listing: cluster.Listing(n.cfg.Cluster.Lists),
 		DevicesMax: n.cfg.API.HTTP.DevicesMax,
 		Tracer:     n.trace, TopicAskTimeout: n.cfg.Topics.AskTimeout, TopicAge: n.cfg.Topics.Window.Age,
-		KeyAge: time.Duration(n.cfg.Mailbox.IdempotencyAgeMS) * time.Millisecond,
 	}, n.origin, n.log)
 	if err == nil {
 		n.sessions = n.cluster.Sessions()

@@ -12,6 +12,7 @@ import (
 type Members struct {
 	names  []string // sorted
 	hashes []uint64 // of the names
+	sum    uint64
 }
 
 // ErrMember says that a list of members has a name twice, or an empty one.
@@ -27,9 +28,13 @@ func New(names []string) (*Members, error) {
 			return nil, fmt.Errorf("%w: %q", ErrMember, name)
 		}
 		m.hashes[i] = Hash(name)
+		m.sum = mix(m.sum ^ m.hashes[i])
 	}
 	return m, nil
 }
+
+// Sum identifies the set: sets of other names have another, but for a chance of one in 2^64.
+func (m *Members) Sum() uint64 { return m.sum }
 
 // Len returns the number of members.
 func (m *Members) Len() int { return len(m.names) }

@@ -118,7 +118,7 @@ func (g *gate) work(w *worker) {
 		g.posts = g.posts[1:]
 		s.mu.Unlock()
 		switch {
-		case q.asks && s.mailbox.departure.homes.askFormers(q):
+		case q.asks && s.mailbox.departure.homes.askOthers(q):
 		case q.device == "":
 			q.expand(w)
 		default:

@@ -218,7 +218,7 @@ func (d *departure) room() int {
 // be gone on with.
 func (d *departure) box(a session.Address, w *worker) (more bool) {
 	m, node := d.homes.box, d.homes.ports.Members.Home(a.Account)
-	if node == d.homes.ports.Self || d.closed[node] || !d.homes.ports.Links.Speaks(node) {
+	if node == d.homes.ports.Self || d.closed[node] || !d.homes.ports.Links.Speaks(node, wire.LinkTypeMail) {
 		return false
 	}
 	s := m.shard(a.Account)

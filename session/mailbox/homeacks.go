@@ -114,6 +114,7 @@ func (m *Homes) AckedElsewhere(a *wire.MailAck) {
 // Linked sends what waited for a link, and offers that node the keys that it is the home of.
 func (m *Homes) Linked(node string) {
 	m.filing.due(true)
+	m.settling.linked(node)
 	m.sendHeld(node)
 }
 

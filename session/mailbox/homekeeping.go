@@ -168,14 +168,15 @@ type HomesStats struct {
 	MovesUnsure   uint64     `metric:"roost_mail_moves_unsure_total" doc:"of those the ones that the home did not answer for in time: it may have them, and they are sent again"`
 	MovesReceived uint64     `metric:"roost_mail_moves_received_total" doc:"messages that nodes which leave have sent here"`
 	MovesTaken    uint64     `metric:"roost_mail_moves_taken_total" doc:"of those the ones that are kept here now"`
-	KeysAsked     uint64     `metric:"roost_mail_keys_asked_total" doc:"pushes with an idempotency key that this node did not know, for which former homes of the account were asked"`
-	KeysFound     uint64     `metric:"roost_mail_keys_found_total" doc:"of those the ones that a former home knew: they are not kept again"`
-	KeysUnsure    uint64     `metric:"roost_mail_keys_unsure_total" doc:"of those the ones that no former home knew, and not all of them answered: they are kept, maybe for the second time. A node that left for good has handed its keys over before, and counts as one that does not answer"`
-	KeysStoring   uint64     `metric:"roost_mail_keys_storing_total" doc:"of those the ones refused as overloaded, because a former home was storing a push with that key just then"`
+	KeysAsked     uint64     `metric:"roost_mail_keys_asked_total" doc:"pushes with an idempotency key that this node did not know, for which other nodes were asked, which may have kept it and had not given this one all their keys yet"`
+	KeysFound     uint64     `metric:"roost_mail_keys_found_total" doc:"of those the ones that another node knew: they are not kept again"`
+	KeysUnsure    uint64     `metric:"roost_mail_keys_unsure_total" doc:"pushes with an idempotency key that no node in reach knew, while one was silent that may: they are kept, maybe for the second time"`
+	KeysStoring   uint64     `metric:"roost_mail_keys_storing_total" doc:"of those the ones refused as overloaded, because another node was storing a push with that key just then"`
 	KeysFiled     uint64     `metric:"roost_mail_keys_filed_total" doc:"idempotency keys that the homes of their accounts have taken from this node, which was the home before, stood in for it, or leaves"`
 	KeysUnfiled   uint64     `metric:"roost_mail_keys_unfiled_total" doc:"idempotency keys that a home did not take from this node, or not in time; they are offered again"`
 	KeysReceived  uint64     `metric:"roost_mail_keys_received_total" doc:"idempotency keys that other nodes have sent here"`
 	KeysTwice     uint64     `metric:"roost_mail_keys_twice_total" doc:"of those the ones that name another message here: that was kept twice, and a repeat gets the id that this node knows"`
+	SettledUntold uint64     `metric:"roost_mail_settled_untold_total" doc:"times another node could not be told whether this one has given away all idempotency keys that belong elsewhere, because the link to it had no room; it is told again"`
 	Strays        int        `metric:"roost_mail_strays" doc:"messages of which it is remembered that another node keeps them than their id names, because that has left"`
 	Watched       int        `metric:"roost_mail_watched" doc:"messages kept at other nodes that somebody here waits for the outcome of"`
 	Unwatched     uint64     `metric:"roost_mail_unwatched_total" doc:"messages kept for other nodes of which those are told no more: they said so, or the link has ended"`
@@ -195,7 +196,7 @@ func (ByStanding) Label(i int) string {
 type homesCounts struct {
 	sent, received, unsure, lateAnswers, overloaded, answersLost, acksSent, acksReceived, acksLost                 atomic.Uint64
 	movesSent, moved, movesRefused, movesUnsure, movesReceived, movesTaken, unwatched, watchesEnded, unwatchesLost atomic.Uint64
-	keysAsked, keysFound, keysUnsure, keysStoring, keysFiled, keysUnfiled, keysReceived, keysTwice                 atomic.Uint64
+	keysAsked, keysFound, keysUnsure, keysStoring, keysFiled, keysUnfiled, keysReceived, keysTwice, settledUntold  atomic.Uint64
 	missedAsked, missedUnasked, missedUnknown                                                                      atomic.Uint64
 
 	stoodIn [standings]atomic.Uint64
@@ -219,6 +220,7 @@ func (m *Homes) Stats() HomesStats {
 	s.MissedAsked, s.MissedUnasked, s.MissedUnknown = n.missedAsked.Load(), n.missedUnasked.Load(), n.missedUnknown.Load()
 	s.KeysAsked, s.KeysFound, s.KeysUnsure, s.KeysStoring = n.keysAsked.Load(), n.keysFound.Load(), n.keysUnsure.Load(), n.keysStoring.Load()
 	s.KeysFiled, s.KeysUnfiled, s.KeysReceived, s.KeysTwice = n.keysFiled.Load(), n.keysUnfiled.Load(), n.keysReceived.Load(), n.keysTwice.Load()
+	s.SettledUntold = n.settledUntold.Load()
 	for i := range s.StoodIn {
 		s.StoodIn[i] = n.stoodIn[i].Load()
 	}

@@ -26,7 +26,7 @@ type HomesConfig struct {
 	MoveMax       int           // messages on their way to their new homes when this node leaves, or from one that does
 	MoveBytes     int           // and their payloads
 	StraysMax     int           // messages of which it is remembered that another node keeps them than their id names
-	KeyTimeout    time.Duration // in which former homes say whether they know a key: for AskKey of the ports
+	KeyTimeout    time.Duration // in which other nodes say whether they know a key: for AskKey of the ports
 	LeaveTimeout  time.Duration // for whoever calls Leave: how long it waits for the end
 }
 
@@ -42,13 +42,10 @@ type HomesPorts struct {
 	// AskMissed asks a node how many messages wait there for a device, within MissedTimeout. It
 	// does not block; answer is called once.
 	AskMissed func(node string, a session.Address, answer func(missed int, err error))
-	// FormerHomes appends the other nodes that were the home of an account within the last
-	// mailbox.idempotency_age_ms, as far as this node knows, members or not. It does not block. AskKey asks such
-	// nodes, at the same time, which message came first with the idempotency key of that hash: found has
-	// what they know, storing says that one of them is storing that message just now, silent how many did not
-	// say. It blocks. Nil: no other node has keys.
-	FormerHomes func(dst []string, account uint64) []string
-	AskKey      func(nodes []string, hash [16]byte) (found []wire.MailKey, storing bool, silent int)
+	// AskKey asks nodes, at the same time, which message came first with the idempotency key of that hash:
+	// found has what they know, storing says that one of them is storing that message just now, silent how
+	// many did not say. It blocks. Nil: no other node has keys.
+	AskKey func(nodes []string, hash [16]byte) (found []wire.MailKey, storing bool, silent int)
 
 	Tracer Tracer // nil: nothing is noted
 	// NowMS is the node's clock in Unix milliseconds, which may be set; SteadyMS one that is not.
@@ -61,14 +58,16 @@ type Members interface {
 	Home(account string) string
 	// HomeOf is Home of an account of which only the hash is known (Ports.Hash).
 	HomeOf(account uint64) string
+	// Sum identifies those that may be homes (home.Members.Sum).
+	Sum() uint64
 	// Knows reports whether a node is a member, or was one lately.
 	Knows(node string) bool
 }
 
 // Links reach other nodes.
 type Links interface {
-	// Speaks reports whether a node is linked and knows frames about mail.
-	Speaks(node string) bool
+	// Speaks reports whether a node is linked and knows a type of frame about mail.
+	Speaks(node string, t wire.LinkType) bool
 	// Send queues a frame; false: there is no link, or no room. The body is borrowed.
 	Send(node string, t wire.LinkType, body []byte) bool
 }
@@ -106,6 +105,7 @@ type Homes struct {
 
 	departure departure
 	filing    filing
+	settling  settling
 	arrivals  arrivals
 	strays    strays
 
@@ -143,6 +143,7 @@ func NewHomes(cfg HomesConfig, box *Mailbox, p HomesPorts) *Homes {
 	}
 	m.departure.init(m)
 	m.filing.init(m)
+	m.settling.init(m)
 	m.arrivals.init(m)
 	box.departure = &m.departure
 	return m
@@ -155,7 +156,7 @@ func (m *Homes) Post(p *Push, w Watcher) {
 		m.box.Post(p, w)
 		return
 	}
-	if !m.ports.Links.Speaks(node) {
+	if !m.ports.Links.Speaks(node, wire.LinkTypeMail) {
 		m.standIn(p, w, standUnlinked)
 		return
 	}
@@ -224,9 +225,6 @@ func (m *Homes) endLocked(ref uint64) *homeFlight {
 func (m *Homes) standIn(p *Push, w Watcher, why standing) {
 	m.count.stoodIn[why].Add(1)
 	m.box.Post(p, w)
-	if !p.Key.IsZero() {
-		m.filing.due(false) // the home is to know the key
-	}
 }
 
 // Unwatch ends the watching of a message. When it has returned, the watcher is not called any
@@ -258,7 +256,7 @@ func (m *Homes) Missed(a session.Address) int { return m.box.Missed(a) }
 // what this node keeps (protocol.Elsewhere). What others keep in place of the home is not known.
 func (m *Homes) AskMissed(a session.Address, answer func(missed int)) bool {
 	node := m.ports.Members.Home(a.Account)
-	if node == m.ports.Self || !m.ports.Links.Speaks(node) || !m.mayAskMissed() {
+	if node == m.ports.Self || !m.ports.Links.Speaks(node, wire.LinkTypeMail) || !m.mayAskMissed() {
 		return !m.box.Indexed() && m.box.Learn(a, func() { answer(0) })
 	}
 	m.count.missedAsked.Add(1)
@@ -335,6 +333,7 @@ func (m *Homes) Unlinked(node string) {
 	m.giveUp(standUnlinked, func(f *homeFlight) bool { return f.node == node })
 	m.departure.giveUp(func(v *move) bool { return v.node == node })
 	m.filing.giveUp(func(f *keyFrame) bool { return f.node == node })
+	m.settling.unlinked(node)
 	m.unwatchAll(node)
 }
 
@@ -351,6 +350,7 @@ func (m *Homes) Tick(steadyMS int64) {
 	m.giveUp(standLate, func(f *homeFlight) bool { return f.deadlineMS <= steadyMS })
 	m.departure.tick(steadyMS)
 	m.filing.tick(steadyMS)
+	m.settling.tick()
 	m.unwatchOld(steadyMS)
 	if m.lookedMS == 0 {
 		m.lookedMS = steadyMS
@@ -360,7 +360,7 @@ func (m *Homes) Tick(steadyMS int64) {
 		m.box.LookAgain()
 	}
 	for _, node := range m.keepersOfAcks() {
-		if m.ports.Links.Speaks(node) {
+		if m.ports.Links.Speaks(node, wire.LinkTypeMail) {
 			m.sendHeld(node)
 		}
 	}

@@ -30,8 +30,6 @@ type townNode struct {
 	next  session.MessageID
 	got   []string // "payload id" that the device here was sent
 	here  bool     // the device is connected here
-
-	formers []string // of its accounts, as it knows
 }
 
 func newTown(t *testing.T, cfg HomesConfig, names ...string) *town {
@@ -64,7 +62,6 @@ func newTown(t *testing.T, cfg HomesConfig, names ...string) *town {
 				}
 				return list, found, nil
 			},
-			FormerHomes: func(dst []string, _ uint64) []string { return append(dst, n.formers...) },
 			AskKey: func(nodes []string, hash [16]byte) (found []wire.MailKey, storing bool, silent int) {
 				for _, name := range nodes {
 					w.asked = append(w.asked, name)
@@ -97,12 +94,15 @@ func townHash(account, device string) (uint64, uint64) {
 
 func (w *town) Home(string) string     { return w.home }
 func (w *town) HomeOf(uint64) string   { return w.home }
+func (w *town) Sum() uint64            { return uint64(w.home[0]) }
 func (w *town) Knows(node string) bool { return w.nodes[node] != nil }
 func (w *town) Devices(_ string, dst []string) ([]string, error) {
 	return append(dst, "phone", "tv"), nil
 }
 func (n *townNode) Cancel(session.Address, []session.ID) {}
-func (n *townNode) Speaks(node string) bool              { return !n.t.down[node] && !n.t.down[n.name] }
+func (n *townNode) Speaks(node string, _ wire.LinkType) bool {
+	return !n.t.down[node] && !n.t.down[n.name]
+}
 
 // Online: the phone is where here says; the tv never is.
 func (w *town) Online(a session.Address) (uint64, bool) {
@@ -131,7 +131,7 @@ func (n *townNode) Attempt(m *session.Kept, _ uint64, heard func(session.Outcome
 
 // Send parses what the link would carry at the other end.
 func (n *townNode) Send(node string, typ wire.LinkType, body []byte) bool {
-	if !n.Speaks(node) || n.t.full {
+	if !n.Speaks(node, typ) || n.t.full {
 		return false
 	}
 	body = slices.Clone(body)
@@ -184,6 +184,11 @@ func (n *townNode) Send(node string, typ wire.LinkType, body []byte) bool {
 			if err = wire.ParseMailFiled(body, &m); err == nil {
 				to.Filed(&m)
 			}
+		case wire.LinkTypeMailSettled:
+			var m wire.MailSettled
+			if err = wire.ParseMailSettled(body, &m); err == nil {
+				to.Settled(n.name, &m)
+			}
 		}
 		if err != nil {
 			panic(err)
@@ -208,6 +213,28 @@ func (w *town) work() {
 				busy = true
 			}
 		}
+	}
+}
+
+// link says that all nodes are linked.
+func (w *town) link() {
+	for name := range w.nodes {
+		for other, n := range w.nodes {
+			if other != name {
+				n.homes.Linked(name)
+			}
+		}
+	}
+}
+
+// settle gives everybody time to file keys.
+func (w *town) settle() {
+	for range 4 {
+		w.now += movePauseMax
+		for _, n := range w.nodes {
+			n.homes.Tick(w.now)
+		}
+		w.work()
 	}
 }
 

@@ -24,11 +24,12 @@ type filing struct {
 	queued atomic.Bool // it waits for a goroutine, or is with one
 
 	mu     sync.Mutex
-	wanted bool   // a pass is to begin
+	wanted bool   // a pass is to begin; else, and if none is under way, this node is settled
 	begun  bool   // one is under way
 	unsure bool   // something of it was not taken
 	again  bool   // the next one is to offer what was filed before, too
 	whole  bool   // this one does
+	among  uint64 // the members that it began with (Members.Sum)
 	at     uint32 // the place that it has got to
 	ref    uint64
 	frames map[uint64]*keyFrame
@@ -43,7 +44,7 @@ type keyFrame struct {
 	deadlineMS int64
 }
 
-func (f *filing) init(m *Homes) { f.homes, f.frames = m, map[uint64]*keyFrame{} }
+func (f *filing) init(m *Homes) { f.homes, f.frames, f.wanted = m, map[uint64]*keyFrame{}, true }
 
 // HomesMoved says that the members are others than before, so that this node may have keys that belong
 // elsewhere.
@@ -54,6 +55,7 @@ func (m *Homes) HomesMoved() { m.filing.due(true) }
 func (f *filing) due(again bool) {
 	f.mu.Lock()
 	f.wanted, f.again, f.pause, f.nextMS = true, f.again || again, 0, 0
+	f.homes.settling.say(wire.MailSettled{})
 	f.mu.Unlock()
 }
 
@@ -63,6 +65,9 @@ func (f *filing) tick(steadyMS int64) {
 	f.mu.Lock()
 	if f.begun && f.at == 0 && len(f.frames) == 0 { // it is through
 		f.begun = false
+		if f.among != f.homes.ports.Members.Sum() {
+			f.wanted, f.again = true, true
+		}
 		if f.unsure {
 			f.wanted, f.again = true, f.again || f.whole
 			f.pause = min(max(2*f.pause, movePauseMin), movePauseMax)
@@ -70,10 +75,13 @@ func (f *filing) tick(steadyMS int64) {
 		} else {
 			f.pause = 0
 		}
+		if !f.wanted {
+			f.homes.settling.say(wire.MailSettled{Settled: true, Members: f.among})
+		}
 	}
 	if f.wanted && !f.begun && steadyMS >= f.nextMS {
 		f.wanted, f.begun, f.unsure, f.at = false, true, false, 1
-		f.whole, f.again = f.again, false
+		f.whole, f.again, f.among = f.again, false, f.homes.ports.Members.Sum()
 	}
 	goOn := f.begun && f.at != 0 && len(f.frames) < filingFrames
 	f.mu.Unlock()
@@ -105,12 +113,12 @@ func (f *filing) work(*worker) {
 		if at == 0 || !room {
 			return
 		}
-		next, ready, batches := f.homes.box.keys.elsewhere(at, whole, f.homes.ports.Members.HomeOf, f.homes.ports.Self)
+		next, all, batches := f.homes.box.keys.elsewhere(at, whole, f.homes.ports.Members.HomeOf, f.homes.ports.Self)
 		for _, node := range slices.Sorted(maps.Keys(batches)) {
 			f.offer(node, batches[node])
 		}
 		f.mu.Lock()
-		f.at, f.unsure = next, f.unsure || !ready
+		f.at, f.unsure = next, f.unsure || !all
 		f.mu.Unlock()
 	}
 }
@@ -164,31 +172,34 @@ func (ks *keys) areFiled(hashes [][16]byte) {
 
 // elsewhere gathers kept keys from a place on whose home is another node, by node, until one has a
 // frame's; whole says that it does not matter whether they are filed. next is where to go on, 0 at
-// the end.
-func (ks *keys) elsewhere(at uint32, whole bool, home func(account uint64) string, self string) (next uint32, ready bool, batches map[string][]wire.MailKey) {
+// the end. all says that there are no others: none that are not read yet, or are being stored.
+func (ks *keys) elsewhere(at uint32, whole bool, home func(account uint64) string, self string) (next uint32, all bool, batches map[string][]wire.MailKey) {
 	now := ks.mailbox.now()
-	batches = map[string][]wire.MailKey{}
+	all, batches = true, map[string][]wire.MailKey{}
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	for end := at + filingStep; at < end; at++ {
 		if int(at) >= len(ks.slots) {
-			return 0, ks.ready, batches
+			return 0, all && ks.ready, batches
 		}
 		x := &ks.slots[at]
-		if !x.kept || x.account == 0 || x.goneMS <= now || ks.of[x.hash] != at {
+		if x.account == 0 || x.kept && x.goneMS <= now || ks.of[x.hash] != at {
 			continue
 		}
 		node := home(x.account)
-		if node == self {
+		switch {
+		case node == self:
 			ks.fileLocked(x, false) // this node is who has to know it
 			continue
-		}
-		if x.filed && !whole {
+		case !x.kept:
+			all = false
+			continue
+		case x.filed && !whole:
 			continue
 		}
 		if batches[node] = append(batches[node], ks.letterLocked(x, now)); len(batches[node]) == wire.MailKeysMax {
-			return at + 1, true, batches
+			return at + 1, all, batches
 		}
 	}
-	return at, true, batches
+	return at, all, batches
 }

@@ -9,34 +9,42 @@ import (
 
 // How idempotency keys follow the homes of their accounts (keys.go says what for):
 //
-//  1. a home that does not know a key and was not the home all the time asks those that were,
-//     before the push is stored (askFormers); the account's later pushes wait behind it;
-//  2. (keyfiling.go) a node that has keys whose home is another one, since the members changed or because it stood in
-//     for that one, offers them to it, MailKeysMax in a frame; the home syncs them and says so
+//  1. a home that does not know a key asks the nodes that may have some which it was not given (keysettled.go),
+//     before the push is stored (askOthers); the account's later pushes wait behind it;
+//  2. a node that has keys whose home is another one, since the members changed or because it stood in
+//     for that one, offers them to it, MailKeysMax in a frame (keyfiling.go); the home syncs them and says so
 //     (TakeKeys, Filed). The node goes on to answer by them;
 //  3. one that leaves offers all it has, and Left counts what nobody has taken.
 //
 // The first one closes the gap that the second one needs time for; the second makes that a node
-// may go without its keys. A key that two nodes know with two messages was pushed while one of them could
-// not reach the other, or a node had just started and asked too few (the simulator's seed 200; not
-// fixed): each goes on to answer with its own.
+// may go without its keys, and that nobody is asked in the end. A key that two nodes know with two messages
+// was pushed while one of them could not reach the other: each goes on to answer with its own.
 
-// mayHaveKey reports whether other nodes may know keys of an account that this node is the home
-// of now. It runs for every push with a key.
-func (m *Homes) mayHaveKey(account uint64) bool {
-	if m.ports.FormerHomes == nil || m.ports.Members.HomeOf(account) != m.ports.Self {
+// claimed says that a push came first with its key here, and is about to be stored. True: other nodes are to
+// be asked before. It runs for every such push.
+func (m *Homes) claimed(account uint64) (ask bool) {
+	if m.ports.AskKey == nil {
+		return false
+	}
+	if m.ports.Members.HomeOf(account) != m.ports.Self {
+		m.filing.due(false) // the home is to know it
 		return false
 	}
 	var room [8]string
-	return len(m.ports.FormerHomes(room[:0], account)) > 0
+	if len(m.settling.unsettled(room[:0])) > 0 {
+		return true
+	}
+	if m.settling.mayLack() {
+		m.count.keysUnsure.Add(1)
+	}
+	return false
 }
 
-// askFormers asks the former homes of a post's account for its key, which it has claimed. True: it is
-// answered, and not to be stored. It blocks.
-func (m *Homes) askFormers(q *post) (answered bool) {
+// askOthers asks other nodes for the key of a post, which has claimed it. True: the post
+// is answered, and not to be stored. It blocks.
+func (m *Homes) askOthers(q *post) (answered bool) {
 	m.count.keysAsked.Add(1)
-	nodes := m.ports.FormerHomes(nil, q.message.Key.Account)
-	found, storing, silent := m.ports.AskKey(nodes, q.message.Key.Hash)
+	found, storing, silent := m.ports.AskKey(m.settling.unsettled(nil), q.message.Key.Hash)
 	switch {
 	case len(found) > 0:
 		m.count.keysFound.Add(1)
@@ -46,9 +54,9 @@ func (m *Homes) askFormers(q *post) (answered bool) {
 		return true
 	case storing:
 		m.count.keysStoring.Add(1)
-		q.refuse(session.Overloaded, "a push with its idempotency key is being stored by the node that was the home of its account until now: say it again")
+		q.refuse(session.Overloaded, "a push with its idempotency key is being stored by another node, which took itself for the home of its account: say it again")
 		return true
-	case silent > 0:
+	case silent > 0 || m.settling.mayLack():
 		m.count.keysUnsure.Add(1)
 	}
 	return false
@@ -123,6 +131,9 @@ func (ks *keys) found(q *post, k *wire.MailKey) {
 func (m *Homes) TakeKeys(from string, f *wire.MailKeys) {
 	m.count.keysReceived.Add(uint64(len(f.Keys)))
 	list, twice, ready := m.box.keys.take(f.Keys)
+	if slices.ContainsFunc(list, func(k session.FiledKey) bool { return m.ports.Members.HomeOf(k.Account) != m.ports.Self }) {
+		m.filing.due(false) // the nodes do not see the same members
+	}
 	m.count.keysTwice.Add(uint64(twice))
 	ref := f.Ref
 	switch {

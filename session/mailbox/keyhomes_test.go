@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/roostpush/roost/session"
@@ -15,13 +16,14 @@ func (w *town) pushKeyed(node, key, payload string) *ear {
 	return w.push(node, p)
 }
 
-// TestNewHomeAsksFormerOnes: a push that comes again through a node that did not keep the first one,
+// TestNewHomeAsks: a push that comes again through a node that did not keep the first one,
 // after the home has changed, is the first one; another content is refused; and what nobody knows is kept.
-func TestNewHomeAsksFormerOnes(t *testing.T) {
+func TestNewHomeAsks(t *testing.T) {
 	w := newTown(t, homesTest, "c", "b", "a") // a is the home
+	w.link()
+	w.settle()
 	first := w.pushKeyed("a", "k", "x")
 	w.home = "b"
-	w.nodes["b"].formers = []string{"a", "gone"}
 	again := w.pushKeyed("c", "k", "x")
 	w.work()
 	again.want(t, "kept 1 pending ", "phone queued")
@@ -29,6 +31,8 @@ func TestNewHomeAsksFormerOnes(t *testing.T) {
 		t.Errorf("the first is %s, the repeat %s", first.id.Text(), again.id.Text())
 	}
 	other := w.pushKeyed("c", "k", "y")
+	w.work()
+	w.down["a"] = true
 	fresh := w.pushKeyed("c", "l", "y")
 	w.work()
 	if len(other.said) != 1 || fresh.id.Node != "b" {
@@ -38,7 +42,7 @@ func TestNewHomeAsksFormerOnes(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	// What it was told it knows by itself, also after a crash.
-	w.asked, w.down["a"] = nil, true
+	w.asked = nil
 	if k := w.nodes["b"].store.keys; len(k) != 2 || k[0].id != first.id {
 		t.Errorf("on the disk of b: %+v", k)
 	}
@@ -47,14 +51,84 @@ func TestNewHomeAsksFormerOnes(t *testing.T) {
 	}
 }
 
+// TestSettledNodesAreNotAsked: a node that has filed its keys is asked for none, until the members are
+// others for it or for the home, it keeps a push with a key in place of another node, or its link is a new one.
+func TestSettledNodesAreNotAsked(t *testing.T) {
+	w := newTown(t, homesTest, "c", "b", "a")
+	asked := func(when string, want ...string) {
+		t.Helper()
+		slices.Sort(w.asked)
+		if !slices.Equal(w.asked, want) {
+			t.Errorf("%s: %v are asked, want %v", when, w.asked, want)
+		}
+		w.asked = nil
+	}
+	n := 0
+	push := func(at string) *ear {
+		n++
+		e := w.pushKeyed(at, fmt.Sprint("k", n), "x")
+		w.work()
+		return e
+	}
+	push("b")
+	asked("before anybody is linked")
+	w.link()
+	push("b")
+	asked("before anybody has settled", "b", "c") // by a, which is the home
+	w.settle()
+	first := push("b")
+	asked("when all have settled")
+	w.home = "b"
+	push("c")
+	asked("while the others believe in other members", "a", "c")
+	for _, n := range w.nodes {
+		n.homes.HomesMoved()
+	}
+	push("c")
+	asked("before keys are filed", "a", "c")
+	w.settle()
+	push("c")
+	asked("when all have settled again")
+	if again := w.pushKeyed("c", "k3", "x"); len(w.asked) > 0 {
+		t.Errorf("%v are asked for a key that was filed", w.asked)
+	} else if w.work(); again.id != first.id {
+		t.Errorf("the first is %s, the repeat %s", first.id.Text(), again.id.Text())
+	}
+	w.full = true
+	w.nodes["c"].homes.Linked("a") // nothing is sent: c has taken back that it is settled, and nobody knows yet
+	push("c")                      // which c keeps itself
+	w.full = false
+	push("b")
+	asked("while c cannot say so")
+	w.now++
+	w.nodes["c"].homes.settling.tick()
+	w.work()
+	push("b")
+	asked("once it could", "c")
+	w.settle()
+	push("b")
+	asked("when c has filed that")
+	w.nodes["b"].homes.Unlinked("c")
+	w.nodes["b"].homes.Linked("c")
+	push("b")
+	asked("over another link", "c")
+	w.nodes["b"].homes.Unlinked("c")
+	push("b")
+	asked("without one")
+	if s := w.nodes["b"].homes.Stats(); s.KeysUnsure != 1 || s.KeysAsked != 4 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestFormerHomeOfAnotherContent: whoever pushes something else with a key that only a former home
 // knows is refused, and who repeated that push meanwhile is answered.
 func TestFormerHomeOfAnotherContent(t *testing.T) {
 	w := newTown(t, homesTest, "b", "a")
+	w.link()
 	first := w.pushKeyed("a", "k", "x")
+	w.work()
 	w.home = "b"
 	b := w.nodes["b"]
-	b.formers = []string{"a"}
 	other := w.pushKeyed("b", "k", "y") // it waits for the former home
 	again := new(ear)
 	w.work()
@@ -73,10 +147,11 @@ func TestFormerHomeOfAnotherContent(t *testing.T) {
 // its repeat is to come again.
 func TestFormerHomeIsStoring(t *testing.T) {
 	w := newTown(t, homesTest, "b", "a")
+	w.link()
+	w.settle()
 	w.nodes["a"].store.immediate = false
 	first := w.pushKeyed("a", "k", "x")
 	w.home = "b"
-	w.nodes["b"].formers = []string{"a"}
 	again := w.pushKeyed("b", "k", "x")
 	w.work()
 	if len(again.said) != 1 || again.said[0][:19] != "kept 0 overloaded a" {
@@ -94,8 +169,9 @@ func TestFormerHomeIsStoring(t *testing.T) {
 func TestLaterPushWaitsForTheKey(t *testing.T) {
 	w := newTown(t, homesTest, "b", "a")
 	w.home = "b"
+	w.link()
 	b := w.nodes["b"]
-	b.formers, b.here = []string{"a"}, true
+	b.here = true
 	w.pushKeyed("b", "k", "1")
 	w.push("b", Push{Device: "phone", Payload: []byte("2")})
 	w.work()

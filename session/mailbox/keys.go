@@ -18,8 +18,8 @@ import (
 //   - Every node takes a push to the home of its account, so it does not matter through
 //     which node the repeat comes. A node that has kept the first one itself, as a former home
 //     or in place of one, answers from its own mailbox whoever is the home now.
-//   - When the home has changed in between, the new one asks the former ones before it takes a
-//     key as new, and is given the keys by and by (keyhomes.go). If a node that has the key is
+//   - When the home has changed in between, the new one asks the others before it takes a
+//     key as new, until they have given it theirs (keyhomes.go). If a node that has the key is
 //     out of reach, because it crashed or the network is parted, the repeat is a second message: at
 //     least once, as without a key. HomesStats counts those that may be (KeysUnsure). The same when more than
 //     idempotency_keys_max pushes with keys came since, which KeyStats counts (Forgotten).
@@ -107,7 +107,7 @@ func (ks *keys) claim(q *post) bool {
 		}
 		q.claim = ks.addLocked(heldKey{hash: k.Hash, sum: k.Sum, goneMS: k.GoneMS, account: k.Account})
 		ks.mu.Unlock()
-		q.asks = ks.mailbox.departure != nil && ks.mailbox.departure.homes.mayHaveKey(k.Account)
+		q.asks = ks.mailbox.departure != nil && ks.mailbox.departure.homes.claimed(k.Account)
 		return true
 	case held.sum != k.Sum:
 		ks.reused++

@@ -30,7 +30,7 @@ type post struct {
 
 	admitted bool   // it counts as pending
 	arrived  bool   // another mailbox has made its id, and hands it over
-	asks     bool   // former homes of its account may know its key
+	asks     bool   // other nodes may know its key
 	claim    uint32 // place of its idempotency key in keys; 0: it has not claimed one
 
 	list    []session.Kept // for each device

@@ -31,6 +31,7 @@ type parsed struct {
 	unwatch  wire.MailUnwatch
 	keys     wire.MailKeys
 	filed    wire.MailFiled
+	settled  wire.MailSettled
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -58,7 +59,7 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
 		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest,
 		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
-		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled:
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -168,6 +169,10 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeMailFiled:
 		if err = wire.ParseMailFiled(body, &r.filed); err == nil {
 			h.Mails.MailFiled(from, &r.filed)
+		}
+	case wire.LinkTypeMailSettled:
+		if err = wire.ParseMailSettled(body, &r.settled); err == nil {
+			h.Mails.MailSettled(from, &r.settled)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

@@ -56,6 +56,7 @@ type Mails interface {
 	MailUnwatch(from session.Origin, u *wire.MailUnwatch)
 	MailKeys(from session.Origin, k *wire.MailKeys)
 	MailFiled(from session.Origin, f *wire.MailFiled)
+	MailSettled(from session.Origin, s *wire.MailSettled)
 }
 
 // Interests hears in which topics another node has subscribers.

@@ -144,6 +144,9 @@ func (n *node) MailKeys(from session.Origin, k *wire.MailKeys) {
 func (n *node) MailFiled(from session.Origin, f *wire.MailFiled) {
 	n.note("filed %s %d %v", from.Node, f.Ref, f.Filed)
 }
+func (n *node) MailSettled(from session.Origin, s *wire.MailSettled) {
+	n.note("settled %s %v %d", from.Node, s.Settled, s.Members)
+}
 func (n *node) Interested(from session.Origin, i *wire.Interest) {
 	n.note("interest %s %v %v", from.Node, i.Begin, i.Changes)
 }

@@ -132,7 +132,7 @@ func (p *Pool) Control(node string, t wire.LinkType, body []byte) bool {
 	switch t {
 	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot, wire.LinkTypeInterest,
 		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
-		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled:
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled:
 	default:
 		panic("peer: Control is not for " + t.String())
 	}

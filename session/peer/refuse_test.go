@@ -128,6 +128,7 @@ func TestBrokenRules(t *testing.T) {
 		{"broken moved", false, frame(wire.LinkTypeMailMoved, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken keys", false, frame(wire.LinkTypeMailKeys, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken filed", false, frame(wire.LinkTypeMailFiled, []byte{1}), wire.GoodbyeBadFrame},
+		{"broken settled", false, frame(wire.LinkTypeMailSettled, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken unwatch", false, frame(wire.LinkTypeMailUnwatch, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken mail ack", false, frame(wire.LinkTypeMailAck, []byte{1}), wire.GoodbyeBadFrame},
 		{"broken interest", false, frame(wire.LinkTypeInterest, []byte{0, 0, 2, 'a', '.'}), wire.GoodbyeBadFrame},

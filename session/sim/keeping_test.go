@@ -49,7 +49,7 @@ func (n *process) keep(d *disk) {
 	})
 	k.homes = mailbox.NewHomes(mailbox.HomesConfig{InFlightMax: 64, InFlightBytes: 1 << 20, AnswerTimeout: 250 * time.Millisecond, AcksMax: 64, MoveMax: 16, MoveBytes: 1 << 20, StraysMax: 256}, k.box,
 		mailbox.HomesPorts{
-			Self: n.name, Members: k, Links: k, FormerHomes: k.formerHomes, AskKey: k.askKey, NowMS: n.nowMS, SteadyMS: n.steadyMS,
+			Self: n.name, Members: k, Links: k, AskKey: k.askKey, NowMS: n.nowMS, SteadyMS: n.steadyMS,
 			Ask: func(wire.QuestionKind, session.ID) ([]mailbox.Fate, bool, error) {
 				return nil, false, errors.New("nobody asks here")
 			},
@@ -121,11 +121,16 @@ func (k *keeping) Home(account string) string {
 // HomeOf is Home of an account's hash (mailbox.Members).
 func (k *keeping) HomeOf(account uint64) string { return k.n.homes.Home(account) }
 
+// Sum identifies the members that may be homes (mailbox.Members).
+func (k *keeping) Sum() uint64 { return k.n.homes.Sum() }
+
 // Knows reports whether a node is a member, or was one (mailbox.Members).
 func (k *keeping) Knows(node string) bool { return node == k.n.name || k.knew[node] }
 
 // Speaks reports whether there is a link to a node (mailbox.Links).
-func (k *keeping) Speaks(node string) bool { return k.n.w.pair(k.n.id, nodeNumber(node)).up }
+func (k *keeping) Speaks(node string, _ wire.LinkType) bool {
+	return k.n.w.pair(k.n.id, nodeNumber(node)).up
+}
 
 // Send takes a frame about mail to a node (mailbox.Links).
 func (k *keeping) Send(node string, t wire.LinkType, body []byte) bool {
@@ -210,6 +215,11 @@ func (k *keeping) receive(from *process, t wire.LinkType, body []byte) {
 		var m wire.MailFiled
 		if err = wire.ParseMailFiled(body, &m); err == nil {
 			k.homes.Filed(&m)
+		}
+	case wire.LinkTypeMailSettled:
+		var m wire.MailSettled
+		if err = wire.ParseMailSettled(body, &m); err == nil {
+			k.homes.Settled(from.name, &m)
 		}
 	default:
 		err = errors.New("that is no mail")

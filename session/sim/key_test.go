@@ -143,8 +143,8 @@ func (w *world) checkKey(n *process, p *promise, id session.ID) {
 			}
 			s := d.keeper()
 			if !excused && s.up && (s == n || w.pair(n.id, s.id).up) {
-				w.fail("promise %d is kept by %s as %s although %s, which it reaches, has its key since %.3f s as %s (ids %v; homes of %s %v, leaving %v, members %v drains %v started %.3f, true %s, formers %d)",
-					p.number, n.name, id.Text(), s.name, float64(k.since)/float64(second), k.ID.Text(), p.ids, n.name, n.active, s.leaving, n.members, n.drains, float64(n.started)/float64(second), w.trueHome(account).name, len(n.formers))
+				w.fail("promise %d is kept by %s as %s although %s, which it reaches, has its key since %.3f s as %s (ids %v; homes of %s %v, leaving %v, members %v drains %v started %.3f, true %s)",
+					p.number, n.name, id.Text(), s.name, float64(k.since)/float64(second), k.ID.Text(), p.ids, n.name, n.active, s.leaving, n.members, n.drains, float64(n.started)/float64(second), w.trueHome(account).name)
 			}
 		}
 		w.mail.excused++
@@ -193,23 +193,6 @@ func (w *world) leftKeys(of *disk) {
 type diskKey struct {
 	session.FiledKey
 	since int64
-}
-
-// formerHomes is Cluster.formerHomes (mailbox.HomesPorts).
-func (k *keeping) formerHomes(dst []string, account uint64) []string {
-	list := k.n.homes.AppendCandidates(nil, account, 3)
-	for _, m := range slices.Backward(k.n.formers) {
-		list = append(list, m.Home(account))
-	}
-	if max(k.n.moved, k.n.started) > k.n.w.now-10*second {
-		list = links{k.n}.Peers(list)
-	}
-	for _, node := range list {
-		if node != k.n.name && !slices.Contains(dst, node) {
-			dst = append(dst, node)
-		}
-	}
-	return dst
 }
 
 // askKey is Cluster.askKey (mailbox.HomesPorts), whose answers take no time here.

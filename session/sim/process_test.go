@@ -33,9 +33,7 @@ type process struct {
 	sessions *session.Registry
 	router   *deliver.Router
 	homes    *home.Members
-	active   []string        // the names of those
-	moved    int64           // when they changed last
-	formers  []*home.Members // that homes was before
+	active   []string // the names of those
 	keeping  *keeping
 
 	connections map[netpoll.ConnID]*connection
@@ -243,10 +241,7 @@ func (n *process) house() {
 	if slices.Equal(names, n.active) {
 		return
 	}
-	if n.homes != nil {
-		n.formers = append(n.formers, n.homes)
-	}
-	if n.homes, n.active, n.moved = now, names, n.w.now; n.keeping != nil {
+	if n.homes, n.active = now, names; n.keeping != nil {
 		n.keeping.homes.HomesMoved()
 	}
 }

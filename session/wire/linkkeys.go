@@ -112,3 +112,31 @@ func ParseMailFiled(b []byte, m *MailFiled) error {
 	}
 	return r.end()
 }
+
+// MailSettled says whether the homes of all idempotency keys that its sender knows know them too, by
+// the members that it believes in: then those homes need not ask it. It holds for the link, until
+// the next one.
+type MailSettled struct {
+	Settled bool
+	Members uint64 // home.Members.Sum, if settled; else 0
+}
+
+// AppendMailSettled appends the body of a MailSettled.
+func AppendMailSettled(dst []byte, m *MailSettled) []byte {
+	settled := byte(0)
+	if m.Settled {
+		settled = 1
+	}
+	return binary.BigEndian.AppendUint64(append(dst, settled), m.Members)
+}
+
+// ParseMailSettled reads the body of a mail_settled frame. An error is an *Error.
+func ParseMailSettled(b []byte, m *MailSettled) error {
+	r := linkBody{b: b}
+	settled := r.byte("settled")
+	m.Settled, m.Members = settled == 1, r.uint64("members")
+	if r.err == nil && (settled > 1 || settled == 0 && m.Members != 0) {
+		r.fail(CodeValue, "a node that is neither settled nor not")
+	}
+	return r.end()
+}

@@ -40,7 +40,6 @@ type Settings struct {
 	SteadyMS        func() int64     // the clock of Router.Tick, which is never set, milliseconds
 	TopicAskTimeout time.Duration    // topics.Config's
 	TopicAge        time.Duration    // its window.age
-	KeyAge          time.Duration    // mailbox.idempotency_age_ms
 
 	Processor bool // this node takes records from queues only: no devices, nobody's home
 
@@ -127,7 +126,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.handing.wake = make(chan struct{}, 1)
 	c.auditing.wake = make(chan struct{}, 1)
 	c.homes = newHomes(s.Key, self.Node, s.Processor)
-	c.homes.formers.keepMS = max(s.TopicAge, s.Keeping.AbsentFor, s.KeyAge).Milliseconds()
+	c.homes.formers.keepMS = max(s.TopicAge, s.Keeping.AbsentFor).Milliseconds()
 	c.lists.init(s.Listing)
 	c.keeper = records.New(s.Keeping, records.Ports{
 		Self: self, Home: c.homes.of, Due: c.handing.due,

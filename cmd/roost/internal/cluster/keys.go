@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/roostpush/roost/session/peer"
@@ -11,36 +10,8 @@ import (
 
 // What other nodes know of idempotency keys (mailbox.HomesPorts).
 
-// formerHomes appends the other nodes that were the home of an account while a key of now may have been
-// noted, whether they are members or not. A node that has started since does not know who the homes were;
-// they are the next candidates, as of topics (newcomersMax). For homeMovesMS after a change the nodes may
-// not agree on who the members are, and anyone may have taken itself for the home: all are asked.
-func (c *Cluster) formerHomes(dst []string, account uint64) []string {
-	nowMS := c.settings.SteadyMS()
-	fromMS := nowMS - c.settings.KeyAge.Milliseconds()
-	changedMS := max(c.homes.changedMS.Load(), c.startedMS)
-	if changedMS < fromMS {
-		return dst
-	}
-	var room [8]string
-	list := room[:0]
-	if c.startedMS >= fromMS {
-		list = c.homes.members.Load().AppendCandidates(list, account, newcomersMax+1)
-	}
-	list, whole := c.homes.formers.past.Load().appendHomes(list, account, fromMS)
-	if !whole || changedMS > nowMS-homeMovesMS {
-		list = c.appendMembers(list)
-	}
-	for _, node := range list {
-		if node != c.self.Node && !slices.Contains(dst, node) {
-			dst = append(dst, node)
-		}
-	}
-	return dst
-}
-
 // askKey asks nodes at the same time which message came first with a key. It waits for them, at most
-// for cluster.mail.key_timeout. Those that left before it asks, or speak an older version, are silent.
+// for cluster.mail.key_timeout. Those whose link has ended before it asks, or that speak an older version, are silent.
 func (c *Cluster) askKey(nodes []string, hash [16]byte) (found []wire.MailKey, storing bool, silent int) {
 	var mu sync.Mutex
 	var wait sync.WaitGroup

@@ -231,6 +231,9 @@ func (i incoming) MailUnwatch(from session.Origin, u *wire.MailUnwatch) {
 
 func (i incoming) MailKeys(from session.Origin, k *wire.MailKeys) { i.c.mail.TakeKeys(from.Node, k) }
 func (i incoming) MailFiled(_ session.Origin, f *wire.MailFiled)  { i.c.mail.Filed(f) }
+func (i incoming) MailSettled(from session.Origin, s *wire.MailSettled) {
+	i.c.mail.Settled(from.Node, s)
+}
 
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)

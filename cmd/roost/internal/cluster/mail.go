@@ -18,8 +18,8 @@ func (c *Cluster) Homes(cfg mailbox.HomesConfig, box *mailbox.Mailbox) *mailbox.
 	c.missedTimeout, c.leaveTimeout, c.keyTimeout = cfg.MissedTimeout, cfg.LeaveTimeout, cfg.KeyTimeout
 	c.mail = mailbox.NewHomes(cfg, box, mailbox.HomesPorts{
 		Self: c.self.Node, Members: mailHomes{c}, Links: mailLinks{c}, Ask: c.askKeeper, AskMissed: c.missedAt, Tracer: c.tracer(),
-		FormerHomes: c.formerHomes, AskKey: c.askKey,
-		NowMS: c.nowMS, SteadyMS: c.settings.SteadyMS,
+		AskKey: c.askKey,
+		NowMS:  c.nowMS, SteadyMS: c.settings.SteadyMS,
 	})
 	return c.mail
 }
@@ -37,12 +37,13 @@ type mailHomes struct{ c *Cluster }
 
 func (m mailHomes) Home(account string) string   { return m.c.homes.of(account) }
 func (m mailHomes) HomeOf(account uint64) string { return m.c.homes.members.Load().Home(account) }
+func (m mailHomes) Sum() uint64                  { return m.c.homes.members.Load().Sum() }
 func (m mailHomes) Knows(node string) bool       { return m.c.homes.knows(node) }
 
 // mailLinks takes mail to other nodes (mailbox.Links).
 type mailLinks struct{ c *Cluster }
 
-func (l mailLinks) Speaks(node string) bool { return l.c.pool.Speaks(node, wire.LinkTypeMail) }
+func (l mailLinks) Speaks(node string, t wire.LinkType) bool { return l.c.pool.Speaks(node, t) }
 
 func (l mailLinks) Send(node string, t wire.LinkType, body []byte) bool {
 	return l.c.pool.Control(node, t, body)
