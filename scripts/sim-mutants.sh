@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/.."
 failed=0
-for rule in forget reset swap reassert tombstone version onehop merge look keep hold; do
+for rule in forget reset swap reassert tombstone version onehop merge look keep hold ask; do
 	if out=$(go test -vet=off -tags "mutant_$rule" ./session/sim -run TestSeeds -seeds "${SEEDS:-50}" 2>&1); then
 		echo "mutant_$rule: NOT caught"
 		failed=1

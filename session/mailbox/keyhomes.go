@@ -31,7 +31,7 @@ func (m *Homes) claimed(account uint64) (ask bool) {
 		return false
 	}
 	var room [8]string
-	if len(m.settling.unsettled(room[:0])) > 0 {
+	if ruleAsk && len(m.settling.unsettled(room[:0])) > 0 {
 		return true
 	}
 	if m.settling.mayLack() {

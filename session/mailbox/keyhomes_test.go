@@ -95,8 +95,7 @@ func TestSettledNodesAreNotAsked(t *testing.T) {
 		t.Errorf("the first is %s, the repeat %s", first.id.Text(), again.id.Text())
 	}
 	w.full = true
-	w.nodes["c"].homes.Linked("a") // nothing is sent: c has taken back that it is settled, and nobody knows yet
-	push("c")                      // which c keeps itself
+	push("c") // which c keeps itself, and nobody hears that it is not settled any more
 	w.full = false
 	push("b")
 	asked("while c cannot say so")
