@@ -124,3 +124,39 @@ func TestKeysFollowTheHome(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysAreAskedForUntilAllAreFiled: once all nodes have given away the keys that belong elsewhere a push
+// with a new key costs no question, at whatever node it enters, and so after a node has left.
+func TestKeysAreAskedForUntilAllAreFiled(t *testing.T) {
+	nodes := startClusterWith(t, 3, patient)
+	pushed := 0
+	quiet := func(when string, nodes []*testNode) {
+		t.Helper()
+		eventually(t, "nobody is asked "+when, func() bool {
+			var before, after float64
+			for _, n := range nodes {
+				before += n.metric("roost_mail_keys_asked_total")
+			}
+			for _, n := range nodes {
+				for i := range nodes {
+					pushed++
+					if status, _ := n.pushedWithKey(n.accountAt(fmt.Sprint("n", i+1), 0), fmt.Sprint("k", pushed), "1"); status != 202 {
+						t.Fatalf("a push is answered %d", status)
+					}
+				}
+			}
+			for _, n := range nodes {
+				after += n.metric("roost_mail_keys_asked_total")
+			}
+			return after == before
+		})
+	}
+	quiet("in a cluster at rest", nodes)
+	if err := nodes[2].stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes[:2] {
+		n.eventually("the node is gone", func() bool { return n.linked() == 1 })
+	}
+	quiet("once a node has left", nodes[:2])
+}
