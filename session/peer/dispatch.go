@@ -31,6 +31,9 @@ type parsed struct {
 	unwatch  wire.MailUnwatch
 	keys     wire.MailKeys
 	filed    wire.MailFiled
+
+	topicMove  wire.TopicMove
+	topicMoved wire.TopicMoved
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -58,7 +61,8 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
 		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest,
 		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
-		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled:
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled,
+		wire.LinkTypeTopicMove, wire.LinkTypeTopicMoved:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -168,6 +172,14 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeMailFiled:
 		if err = wire.ParseMailFiled(body, &r.filed); err == nil {
 			h.Mails.MailFiled(from, &r.filed)
+		}
+	case wire.LinkTypeTopicMove:
+		if err = wire.ParseTopicMove(body, &r.topicMove); err == nil && h.Topics != nil {
+			h.Topics.TopicMove(from, &r.topicMove)
+		}
+	case wire.LinkTypeTopicMoved:
+		if err = wire.ParseTopicMoved(body, &r.topicMoved); err == nil && h.Topics != nil {
+			h.Topics.TopicMoved(from, &r.topicMoved)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

@@ -22,7 +22,7 @@ const LinkHeaderBytes = 5
 // The version of what links speak. Nodes of another major version are refused.
 const (
 	LinkMajor = 1
-	LinkMinor = 4
+	LinkMinor = 5
 )
 
 // LinkType says what the body of a frame is.
@@ -53,6 +53,8 @@ const (
 	LinkTypeMailUnwatch                     // MailUnwatch
 	LinkTypeMailKeys                        // MailKeys; from version 1.4 on, as the next
 	LinkTypeMailFiled                       // MailFiled
+	LinkTypeTopicMove                       // TopicMove; from version 1.5 on, as the next
+	LinkTypeTopicMoved                      // TopicMoved
 
 	linkTypes
 )
@@ -61,7 +63,7 @@ var linkTypeNames = [linkTypes]string{
 	"invalid", "hello", "forward", "outcomes", "keep", "delta", "heads", "log_request",
 	"snapshot", "question", "answer", "goodbye", "ping", "kept", "interest",
 	"mail", "mailed", "mail_fate", "mail_ack", "mail_move", "mail_moved", "mail_unwatch",
-	"mail_keys", "mail_filed",
+	"mail_keys", "mail_filed", "topic_move", "topic_moved",
 }
 
 // String returns the type's name in logs.
@@ -88,6 +90,8 @@ func (t LinkType) Minor() uint16 {
 		return 3
 	case LinkTypeMailKeys, LinkTypeMailFiled:
 		return 4
+	case LinkTypeTopicMove, LinkTypeTopicMoved:
+		return 5
 	}
 	return 0
 }

@@ -153,7 +153,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	}
 	c.pool, err = peer.New(s.Peer, peer.Identity{
 		Cluster: s.Gossip.Cluster, Node: self.Node, Epoch: self.Epoch, KeyFingerprint: s.Key.Fingerprint(),
-	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Mails: incoming{c}, Interests: incoming{c}, Links: incoming{c}}, log)
+	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Mails: incoming{c}, Interests: incoming{c}, Topics: incoming{c}, Links: incoming{c}}, log)
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
@@ -168,6 +168,7 @@ func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 func (c *Cluster) Attach(n Node) {
 	c.node = n
 	c.keeper.Attach(n.Store)
+	n.Topics.AttachHeirs(c.self, topicHomes{c})
 }
 
 // Journal takes what happens to this node's sessions to the homes of their accounts; own is
@@ -245,6 +246,7 @@ func (c *Cluster) Drain() {
 	c.homes.leave(c.settings.SteadyMS())
 	c.handing.due()
 	c.mail.Leave()
+	c.node.Topics.Leave()
 	if err := c.gossip.SetState(gossip.Draining); err != nil {
 		c.log.Debug("drain was not told to everybody", "error", err)
 	}
