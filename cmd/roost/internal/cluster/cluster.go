@@ -87,7 +87,7 @@ type Cluster struct {
 	leaveTimeout  time.Duration  // the same
 	keyTimeout    time.Duration  // the same
 	handing       handing
-	auditing      auditing
+	auditor       *records.Auditor
 	ready         chan struct{} // closed once gossip is there
 	filled        atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
 
@@ -125,7 +125,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.startedMS = s.SteadyMS()
 	c.telling.init()
 	c.handing.wake = make(chan struct{}, 1)
-	c.auditing.wake = make(chan struct{}, 1)
+	c.auditor = c.newAuditor()
 	c.homes = newHomes(s.Key, self.Node, s.Processor)
 	c.homes.formers.keepMS = max(s.TopicAge, s.Keeping.AbsentFor, s.KeyAge).Milliseconds()
 	c.lists.init(s.Listing)
@@ -206,7 +206,7 @@ func (c *Cluster) Start(ctx context.Context, internal, public string) (err error
 	c.running.Go(c.seek)
 	c.running.Go(c.watch)
 	c.running.Go(c.handOver)
-	c.running.Go(c.audit)
+	c.running.Go(func() { c.auditor.Run(c.ended) })
 	c.running.Go(c.tell)
 	c.log.Info("cluster", "name", c.settings.Gossip.Cluster, "links", told.Links, "gossip", c.gossip.Self().GossipAddr, "public", told.Public, "internal", told.Internal)
 	return nil

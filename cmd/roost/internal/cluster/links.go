@@ -203,7 +203,7 @@ func (i incoming) Keep(from session.Origin, k *wire.Keep) {
 		c.handing.due() // the two nodes do not see the same members yet
 	}
 	if k.Lost {
-		c.auditing.add(from)
+		c.auditor.Add(from)
 	}
 	if len(k.Facts) == 0 {
 		return
