@@ -215,7 +215,7 @@ func (n *node) leave() error {
 	n.gate.Close()
 	<-n.queuesEnded
 	if n.cluster != nil {
-		n.cluster.HandOverMail() // while the mailbox still runs, and links
+		n.cluster.HandOver() // while the mailbox and topics still run, and links
 	}
 	close(n.ended)
 	n.running.Wait()

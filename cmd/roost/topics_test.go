@@ -158,7 +158,8 @@ func movingTopic(t *testing.T) string {
 }
 
 // A topic's home moves to a node that joins. What the former one keeps is sent again all the
-// same, wherever a device asks, and with what was published since.
+// same, wherever a device asks, and with what was published since; and so is what the new one kept,
+// once it has left.
 func TestTopicsHomeMoves(t *testing.T) {
 	nodes := startCluster(t, 2)
 	topic := movingTopic(t)
@@ -177,7 +178,7 @@ func TestTopicsHomeMoves(t *testing.T) {
 			return n.linked() == 2 && (to == "n3" || to == "" && n.node.origin.Node == "n3")
 		})
 	}
-	asks := func(complete bool) {
+	asks := func() {
 		t.Helper()
 		for i, n := range nodes {
 			d := n.connect("late", fmt.Sprint(i))
@@ -187,21 +188,23 @@ func TestTopicsHomeMoves(t *testing.T) {
 			for ; m["type"] == "message"; m = d.read() {
 				got = append(got, fmt.Sprint(m["payload"]))
 			}
-			// What went with a node may be there all the same, as that of a subscriber it had.
-			if !slices.Equal(got, missed) && (complete || !slices.Equal(got, missed[:2])) || !strings.Contains(fmt.Sprint(m), fmt.Sprint("complete:", complete)) {
+			if !slices.Equal(got, missed) || !strings.Contains(fmt.Sprint(m), "complete:true") {
 				t.Errorf("at %s: %q, %v", n.node.origin.Node, got, m)
 			}
 			d.conn.Close()
 		}
 	}
-	asks(true)
+	asks()
 	nodes[2].publish(topic, "3")
 	missed = append(missed, "3")
-	asks(true)
+	asks()
 
-	// It goes, and what it kept with it: what is left is sent, and not called all.
+	// It goes, and leaves what it kept to n1.
 	if err := nodes[2].stop(); err != nil {
 		t.Fatal(err)
+	}
+	if kept := nodes[0].metric("roost_topics_inherited_messages"); kept != 1 {
+		t.Errorf("n1 has been handed %v messages", kept)
 	}
 	nodes = nodes[:2]
 	for _, n := range nodes {
@@ -210,7 +213,49 @@ func TestTopicsHomeMoves(t *testing.T) {
 			return to == "n1" || to == "" && here && n.node.origin.Node == "n1"
 		})
 	}
-	asks(false)
+	asks()
+}
+
+// A node leaves for which the homes of now have no room: it goes after its time limit, and what
+// it kept is known to be lost.
+func TestTopicsGoWithTheirHome(t *testing.T) {
+	t.Parallel()
+	topic := movingTopic(t)
+	nodes := startClusterWith(t, 1, func(c *config.Config) { c.Topics.Window.TopicBytes, c.Topics.Window.Bytes = 1024, 1024 })
+	join := []string{nodes[0].node.cluster.GossipAddr()}
+	nodes = append(nodes, startClusterNode(t, "n2", join, nil))
+	nodes = append(nodes, startClusterNode(t, "n3", join, func(c *config.Config) { c.Cluster.Mail.LeaveTimeout = 10 * time.Millisecond }))
+	for _, n := range nodes {
+		n.eventually("n3 is the home", func() bool {
+			to, here := n.node.cluster.TopicHomes().Home(topic)
+			return n.linked() == 2 && (to == "n3" || here && n.node.origin.Node == "n3")
+		})
+	}
+	watcher := nodes[1].connect("w", "w")
+	watcher.subscribes("", topic)
+	large := fmt.Sprintf("%q", strings.Repeat("x", 600))
+	nodes[1].publish(topic, large)
+	first := watcher.gets(topic, strings.Repeat("x", 600))
+	nodes[1].publish(topic, large)
+	if err := nodes[2].stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := nodes[0].metric("roost_topics_moves_untaken_total"); n == 0 {
+		t.Error("n1 had room")
+	}
+	nodes[1].eventually("the home has moved", func() bool {
+		to, _ := nodes[1].node.cluster.TopicHomes().Home(topic)
+		return to == "n1" && nodes[1].linked() == 1
+	})
+	late := nodes[1].connect("late", "late")
+	late.subscribes(first, topic)
+	m := late.read()
+	for m["type"] == "message" {
+		m = late.read()
+	}
+	if !strings.Contains(fmt.Sprint(m), "complete:false") {
+		t.Error(m)
+	}
 }
 
 // topicAt returns a topic below another one whose home is a node of the cluster n1 to n3.

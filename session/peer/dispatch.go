@@ -32,6 +32,9 @@ type parsed struct {
 	keys     wire.MailKeys
 	filed    wire.MailFiled
 	settled  wire.MailSettled
+
+	topicMove  wire.TopicMove
+	topicMoved wire.TopicMoved
 }
 
 // dispatch hands a frame to whom it is for. An error ends the link.
@@ -59,7 +62,8 @@ func (l *link) dispatch(t wire.LinkType, body []byte) error {
 	case wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot,
 		wire.LinkTypeQuestion, wire.LinkTypeAnswer, wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeInterest,
 		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
-		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled:
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled,
+		wire.LinkTypeTopicMove, wire.LinkTypeTopicMoved:
 		if l.channel == wire.ChannelControl {
 			return l.dispatchControl(t, body)
 		}
@@ -173,6 +177,14 @@ func (l *link) dispatchControl(t wire.LinkType, body []byte) (err error) {
 	case wire.LinkTypeMailSettled:
 		if err = wire.ParseMailSettled(body, &r.settled); err == nil {
 			h.Mails.MailSettled(from, &r.settled)
+		}
+	case wire.LinkTypeTopicMove:
+		if err = wire.ParseTopicMove(body, &r.topicMove); err == nil && h.Topics != nil {
+			h.Topics.TopicMove(from, &r.topicMove)
+		}
+	case wire.LinkTypeTopicMoved:
+		if err = wire.ParseTopicMoved(body, &r.topicMoved); err == nil && h.Topics != nil {
+			h.Topics.TopicMoved(from, &r.topicMoved)
 		}
 	case wire.LinkTypeAnswer:
 		if err = wire.ParseLinkAnswer(body, &r.answer); err == nil {

@@ -64,7 +64,7 @@ func FuzzReader(f *testing.F) {
 		cfg.GoodbyeTimeout = time.Millisecond // nobody reads it
 		cfg.FrameBytesMax, cfg.ReadBufferBytes, cfg.BatchBytes = 4<<10, 2<<10, 1<<10
 		var err error
-		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Interests: n, Links: n}, slog.New(slog.DiscardHandler))
+		n.Pool, err = New(cfg, Identity{Cluster: "test", Node: "b", Epoch: 1}, Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Interests: n, Topics: n, Links: n}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 // one connection, and for different connections at the same time. They must not
 // block. What they are handed is borrowed, except the strings of an Origin.
 
-// Handlers are whoever is behind the links. All but Known and Interests must be there.
+// Handlers are whoever is behind the links. All but Known, Interests and Topics must be there.
 type Handlers struct {
 	Messages  Messages
 	Log       Log
@@ -18,6 +18,7 @@ type Handlers struct {
 	Mails     Mails
 	Links     Links
 	Interests Interests              // nil: nobody here publishes to topics
+	Topics    Topics                 // nil: nobody here keeps what was published
 	Known     func(node string) bool // may that node link? nil: everybody may
 }
 
@@ -62,6 +63,13 @@ type Mails interface {
 // Interests hears in which topics another node has subscribers.
 type Interests interface {
 	Interested(from session.Origin, i *wire.Interest)
+}
+
+// Topics takes the windows of topics that nodes which leave hand over, and hears what became
+// of those that this node did. What it is handed is borrowed, but for the strings of an Origin.
+type Topics interface {
+	TopicMove(from session.Origin, m *wire.TopicMove)
+	TopicMoved(from session.Origin, m *wire.TopicMoved)
 }
 
 // Questions answers other nodes, at once or later, from any goroutine.

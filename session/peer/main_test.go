@@ -147,6 +147,12 @@ func (n *node) MailFiled(from session.Origin, f *wire.MailFiled) {
 func (n *node) MailSettled(from session.Origin, s *wire.MailSettled) {
 	n.note("settled %s %v %d", from.Node, s.Settled, s.Members)
 }
+func (n *node) TopicMove(from session.Origin, m *wire.TopicMove) {
+	n.note("topic move %s %d %s %d", from.Node, m.Ref, m.Topic, len(m.Messages))
+}
+func (n *node) TopicMoved(from session.Origin, m *wire.TopicMoved) {
+	n.note("topic moved %s %d %v", from.Node, m.Ref, m.Taken)
+}
 func (n *node) Interested(from session.Origin, i *wire.Interest) {
 	n.note("interest %s %v %v", from.Node, i.Begin, i.Changes)
 }
@@ -176,7 +182,7 @@ func start(t testing.TB, name string, epoch uint64, changes ...setup) *node {
 	n := &node{log: new(journal)}
 	cfg := fast()
 	self := Identity{Cluster: "test", Node: name, Epoch: epoch}
-	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Interests: n, Links: n}
+	h := Handlers{Messages: n, Log: n, Questions: n, Keeps: n, Mails: n, Interests: n, Topics: n, Links: n}
 	for _, change := range changes {
 		change(n, &cfg, &self, &h)
 	}

@@ -125,14 +125,15 @@ func (p *Pool) send(node string, m *wire.Forward, r Receipt, tag uint64) session
 }
 
 // Control sends a control frame, whose body is encoded already so that one for many
-// nodes is encoded once: keep, kept, delta, heads, log request, snapshot, interest or what is about mail. The body is
+// nodes is encoded once: keep, kept, delta, heads, log request, snapshot, interest, or what is about mail or windows of topics. The body is
 // borrowed. False says that there is no link, or none that knows the type, or no room:
 // then Links.Room will tell when there is.
 func (p *Pool) Control(node string, t wire.LinkType, body []byte) bool {
 	switch t {
 	case wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeDelta, wire.LinkTypeHeads, wire.LinkTypeLogRequest, wire.LinkTypeSnapshot, wire.LinkTypeInterest,
 		wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck,
-		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled:
+		wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled,
+		wire.LinkTypeTopicMove, wire.LinkTypeTopicMoved:
 	default:
 		panic("peer: Control is not for " + t.String())
 	}

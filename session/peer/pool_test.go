@@ -161,10 +161,12 @@ func TestControl(t *testing.T) {
 	a.Control("b", wire.LinkTypeMailKeys, wire.AppendMailKeys(nil, &wire.MailKeys{Ref: 7, Keys: []wire.MailKey{{FiledKey: session.FiledKey{Key: session.Key{Hash: [16]byte{1}}, ID: id}}}}))
 	a.Control("b", wire.LinkTypeMailFiled, wire.AppendMailFiled(nil, &wire.MailFiled{Ref: 7, Filed: true}))
 	a.Control("b", wire.LinkTypeMailSettled, wire.AppendMailSettled(nil, &wire.MailSettled{Settled: true, Members: 7}))
+	a.Control("b", wire.LinkTypeTopicMove, wire.AppendTopicMove(nil, &wire.TopicMove{Ref: 8, Keeper: author, Topic: "news", Messages: []wire.TopicKept{{ID: id, Position: 1}}}))
+	a.Control("b", wire.LinkTypeTopicMoved, wire.AppendTopicMoved(nil, &wire.TopicMoved{Ref: 8, Taken: true}))
 	a.Control("b", wire.LinkTypeInterest, wire.AppendInterest(nil, &wire.Interest{Begin: true, Changes: []wire.InterestChange{{Pattern: "a.*"}}}))
 	a.Control("b", wire.LinkTypeSnapshot, wire.AppendSnapshotChunk(nil, &wire.SnapshotChunk{Author: author, Index: 2, Last: true}))
 	until(t, "all control frames", func() bool { return b.heard("chunk a 2 true") })
-	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false", "mail a 6 1", "mailed a 6 overloaded", "fate a d acked", "ack a d", "keys a 7 1", "filed a 7 true", "settled a true 7", "interest a true [{a.* false}]"} {
+	for _, want := range []string{"delta a z 7 3", "heads a 1", "request a 4", "keep a 3 true 1", "kept a 3 false", "mail a 6 1", "mailed a 6 overloaded", "fate a d acked", "ack a d", "keys a 7 1", "filed a 7 true", "settled a true 7", "topic move a 8 news 1", "topic moved a 8 true", "interest a true [{a.* false}]"} {
 		if !b.heard(want) {
 			t.Errorf("b did not hear %q", want)
 		}
@@ -191,7 +193,7 @@ func TestOlderNode(t *testing.T) {
 		}
 	}
 	until(t, "a is up", func() bool { return b.heard("up a 1") })
-	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck, wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled, wire.LinkTypeInterest} {
+	for _, typ := range []wire.LinkType{wire.LinkTypeKeep, wire.LinkTypeKept, wire.LinkTypeMail, wire.LinkTypeMailed, wire.LinkTypeMailFate, wire.LinkTypeMailAck, wire.LinkTypeMailMove, wire.LinkTypeMailMoved, wire.LinkTypeMailUnwatch, wire.LinkTypeMailKeys, wire.LinkTypeMailFiled, wire.LinkTypeMailSettled, wire.LinkTypeTopicMove, wire.LinkTypeTopicMoved, wire.LinkTypeInterest} {
 		if b.Speaks("a", typ) || b.Control("a", typ, []byte{1}) {
 			t.Errorf("%v is sent to a node of version 1.0", typ)
 		}

@@ -12,6 +12,9 @@
 // no link, reads no clock and no disk: frames go out through Ports.Send, answers come in
 // as Kept, time with Tick.
 //
+// Of sessions whose end was lost all the same an Auditor finds the records that read as open, and
+// closes them.
+//
 // cmd/roost's cluster makes one Keeper for each node, feeds it from links and asks it what
 // waits. Start reading at Keeper, then queue.go.
 package records

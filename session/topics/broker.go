@@ -40,6 +40,8 @@ type Broker struct {
 	subs      subscriptions
 	window    window
 	interests interests
+	inherited inherited
+	departure departure
 	asked     chan *replay
 	known     atomic.Uint64 // entries up to this number are known to the others
 	count     counters
@@ -50,7 +52,8 @@ type Broker struct {
 func New(cfg Config, everything bool, sockets Sockets, others Others) *Broker {
 	b := &Broker{cfg: cfg, sockets: sockets, others: others, asked: make(chan *replay, cfg.ReplaysMax)}
 	b.subs.init(&cfg, everything)
-	b.window.cfg = cfg.Window
+	b.window.cfg, b.inherited.cfg = cfg.Window, cfg.Window
+	b.departure = departure{broker: b, flying: map[uint64]*move{}}
 	b.interests.init(cfg.InterestsMax)
 	if others != nil {
 		b.subs.changes.wake = make(chan struct{}, 1)
@@ -177,7 +180,11 @@ func (b *Broker) AppendNodes(dst []string, topic string) []string {
 
 // Tick is given the time in milliseconds, of a clock that is never set back, about once a
 // second.
-func (b *Broker) Tick(nowMS int64) { b.window.tick(nowMS) }
+func (b *Broker) Tick(nowMS int64) {
+	b.window.tick(nowMS)
+	b.inherited.tick(nowMS)
+	b.departure.tick(nowMS)
+}
 
 // Run answers frames with since until ctx ends. What is not answered by then is of
 // connections that end as well.

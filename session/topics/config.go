@@ -14,7 +14,7 @@ type Config struct {
 	ReplayBytesMax          int           `yaml:"replay_bytes_max" doc:"payloads of those messages together, bytes; with the frames around them they must fit into what a connection may have waiting"`
 	InterestsMax            int           `yaml:"interests_max" doc:"topics and patterns that are noted of one other node; each takes some 150 bytes. A node that has more is sent everything that is published"`
 	Window                  WindowConfig  `yaml:"window" doc:"what is kept of topics, in memory, so that since has something to send again"`
-	AskTimeout              time.Duration `yaml:"ask_timeout" doc:"time another node has to say what its window holds; after it the result says complete: false"`
+	AskTimeout              time.Duration `yaml:"ask_timeout" doc:"time another node has to say what its window holds; after it the result says complete: false. And time it has to take what this node hands over when it leaves; after it that is sent again"`
 }
 
 // WindowConfig holds the limits of what is kept of topics.
@@ -22,7 +22,8 @@ type WindowConfig struct {
 	Topics     int           `yaml:"topics" doc:"topics of which anything is kept; of more those published to last"`
 	Messages   int           `yaml:"messages" doc:"messages kept of one topic; of more the newest"`
 	TopicBytes int           `yaml:"topic_bytes" doc:"memory for the messages of one topic, bytes; a larger message is not kept"`
-	Bytes      int           `yaml:"bytes" doc:"memory for the messages of all topics, bytes; beyond it those go whose topics were published to longest ago"`
+	Bytes      int           `yaml:"bytes" doc:"memory for the messages of all topics, bytes; beyond it those go whose topics were published to longest ago. As much again may be handed over by nodes that leave"`
+	MoveBytes  int           `yaml:"move_bytes" doc:"memory for what is on its way to the homes of now when this node leaves, bytes; a quarter of peer.control_queue_bytes leaves room for the logs"`
 	Age        time.Duration `yaml:"age" doc:"time for which a message is kept; as long as a device may be away without missing anything"`
 }
 
@@ -32,7 +33,7 @@ func Default() Config {
 		SubscriptionsMax: 1_000_000, SessionSubscriptionsMax: 100,
 		ReplaysMax: 10_000, ReplayMessagesMax: 500, ReplayBytesMax: 256 << 10,
 		InterestsMax: 100_000, AskTimeout: 2 * time.Second,
-		Window: WindowConfig{Topics: 10_000, Messages: 100, TopicBytes: 256 << 10, Bytes: 64 << 20, Age: 5 * time.Minute},
+		Window: WindowConfig{Topics: 10_000, Messages: 100, TopicBytes: 256 << 10, Bytes: 64 << 20, MoveBytes: 2 << 20, Age: 5 * time.Minute},
 	}
 }
 
@@ -53,6 +54,7 @@ func (c Config) Validate() error {
 		{"window.messages", c.Window.Messages, 1, 10_000},
 		{"window.topic_bytes", c.Window.TopicBytes, 1 << 10, 1 << 30},
 		{"window.bytes", c.Window.Bytes, c.Window.TopicBytes, 1 << 36},
+		{"window.move_bytes", c.Window.MoveBytes, 64 << 10, 1 << 32},
 	} {
 		if limit.value < limit.min || limit.value > limit.max {
 			return fmt.Errorf("topics: %s is %d: it must be %d to %d", limit.name, limit.value, limit.min, limit.max)

@@ -36,7 +36,10 @@ func (x *interests) init(max int) {
 func (b *Broker) Interested(node string, i *wire.Interest) { b.interests.apply(node, i) }
 
 // Unlinked forgets a node whose link has ended: it says everything again over the next.
-func (b *Broker) Unlinked(node string) { b.interests.forget(node) }
+func (b *Broker) Unlinked(node string) {
+	b.interests.forget(node)
+	b.departure.unlinked(node)
+}
 
 func (x *interests) apply(node string, i *wire.Interest) {
 	x.mu.Lock()

@@ -1,7 +1,6 @@
 package topics
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/roostpush/roost/session"
@@ -15,7 +14,7 @@ const slackMS = 2000
 // merge makes one of what several nodes keep of some topics since a message. A topic has
 // one home, and had another one before the members changed, so hardly ever more than one of
 // them has that message and can say what came after it; of the others it is what was sent
-// later, by their clocks.
+// later, by their clocks. What each of them has stays in the order in which it was kept there.
 func merge(list []Replay) (p Replay) {
 	if len(list) == 1 {
 		return list[0]
@@ -26,7 +25,7 @@ func merge(list []Replay) (p Replay) {
 		}
 	}
 	p.Complete = p.Found
-	seen := map[session.ID]bool{}
+	rests := make([][]*Retained, 0, len(list))
 	for _, one := range list {
 		since := p.FoundMS - slackMS
 		switch {
@@ -36,14 +35,34 @@ func merge(list []Replay) (p Replay) {
 			p.Complete = false
 		}
 		p.GoneMS = max(p.GoneMS, one.GoneMS)
-		for _, m := range one.Messages {
-			id := session.ID{Origin: m.Origin, Number: m.ID}
-			if (one.Found || !p.Found || m.SentMS >= since) && !seen[id] {
-				seen[id] = true
-				p.Messages = append(p.Messages, m)
+		if !one.Found && p.Found {
+			one.Messages = slices.DeleteFunc(slices.Clone(one.Messages), func(m *Retained) bool { return m.SentMS < since })
+		}
+		rests = append(rests, one.Messages)
+	}
+	p.Messages = zip(rests)
+	return p
+}
+
+// zip makes one of several lists, which it uses up: always the first message of one of them, that
+// which was sent before the others', and each once.
+func zip(rests [][]*Retained) (all []*Retained) {
+	seen := map[session.ID]bool{}
+	for {
+		first := -1
+		for i, rest := range rests {
+			if len(rest) > 0 && (first < 0 || rest[0].SentMS < rests[first][0].SentMS) {
+				first = i
 			}
 		}
+		if first < 0 {
+			return all
+		}
+		m := rests[first][0]
+		rests[first] = rests[first][1:]
+		if id := (session.ID{Origin: m.Origin, Number: m.ID}); !seen[id] {
+			seen[id] = true
+			all = append(all, m)
+		}
 	}
-	slices.SortStableFunc(p.Messages, func(a, b *Retained) int { return cmp.Compare(a.SentMS, b.SentMS) })
-	return p
 }

@@ -226,20 +226,28 @@ func (b *Broker) gather(r *replay) Replay {
 	return p
 }
 
-// own returns the patterns of which this node may keep something: it is their home, or was.
+// own returns the patterns of which this node may keep something: it is their home, or was, or
+// a node that was has left it to this one.
 func (b *Broker) own(patterns []string) (own []string) {
 	for _, pattern := range patterns {
-		if strings.HasSuffix(pattern, wildcard) || b.isHome(pattern) || b.window.has(pattern) {
+		if strings.HasSuffix(pattern, wildcard) || b.isHome(pattern) || b.window.has(pattern) || b.inherited.has(pattern) {
 			own = append(own, pattern)
 		}
 	}
 	return own
 }
 
-// Since returns what the window of this node has of topics since a message. It may look at all
-// that is kept, so it is not for loops.
+// Since returns what this node keeps of topics since a message: in its own window, and in those
+// that nodes which have left handed over. It may look at all that is kept, so it is not for loops.
 func (b *Broker) Since(patterns []string, id session.ID) Replay {
-	return b.window.since(patterns, id, b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax)
+	most, bytesMost := b.cfg.ReplayMessagesMax, b.cfg.ReplayBytesMax
+	var room [4]Replay
+	list := append(room[:0], b.window.since(patterns, id, most, bytesMost))
+	p := merge(b.inherited.since(list, patterns, id, most, bytesMost))
+	if p.cut(most, bytesMost) {
+		p.Complete = false
+	}
+	return p
 }
 
 // finish sends what came since, and has the session be a subscriber.

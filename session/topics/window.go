@@ -58,6 +58,9 @@ type track struct {
 	gone       horizon
 	prev, next *track
 	mark       uint64 // of the last search that found it
+
+	heir string // to which it was handed over (handover.go)
+	sent uint64 // the position up to which it was
 }
 
 // horizon is the newest of what is not kept any more.
@@ -104,6 +107,26 @@ func (w *window) add(r *Retained) {
 
 func (w *window) search(topic string) (int, bool) {
 	return slices.BinarySearchFunc(w.topics, topic, func(t *track, topic string) int { return cmp.Compare(t.topic, topic) })
+}
+
+// behind returns where the messages begin that come after a position.
+func (t *track) behind(position uint64) int {
+	i, _ := slices.BinarySearchFunc(t.messages, position+1, func(r *Retained, at uint64) int { return cmp.Compare(r.position, at) })
+	return i
+}
+
+// len is how many messages there are.
+func (w *window) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.length
+}
+
+// measure returns the memory of all messages, and how many topics there are.
+func (w *window) measure() (bytes, topics int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.size, len(w.topics)
 }
 
 // has reports whether anything is kept of a topic, or was lately.
@@ -206,8 +229,7 @@ func (w *window) since(patterns []string, id session.ID, most, bytesMost int) (p
 		}
 	}
 	for _, t := range tracks {
-		from, _ := slices.BinarySearchFunc(t.messages, after+1, func(r *Retained, at uint64) int { return cmp.Compare(r.position, at) })
-		p.Messages = append(p.Messages, t.messages[from:]...)
+		p.Messages = append(p.Messages, t.messages[t.behind(after):]...)
 	}
 	slices.SortFunc(p.Messages, func(a, b *Retained) int { return cmp.Compare(a.position, b.position) })
 	p.Complete = p.Found && gone.position <= after

@@ -98,6 +98,12 @@ var linkCodecs = []linkCodec{
 	codec("mail-settled", MailSettled{Settled: true, Members: 0xfeed}, AppendMailSettled, ParseMailSettled),
 	codec("mail-unsettled", MailSettled{}, AppendMailSettled, ParseMailSettled),
 	codec("mail-not-filed", MailFiled{Ref: 7, Why: "store: full"}, AppendMailFiled, ParseMailFiled),
+	codec("topic-move", TopicMove{Ref: 7, Keeper: authorSample, Gone: TopicGone{300, 1700000000000}, GoneElse: TopicGone{2, 1600000000000}, Topic: "news.eu", Messages: []TopicKept{
+		{ID: idSample, Kind: session.Text, Position: 301, SentMS: 1700000000001, AgeMS: 299_999, Payload: []byte("hi")},
+		{ID: session.ID{Origin: session.Origin{Node: "a", Epoch: 1}, Number: 1}, Kind: session.Binary, Position: 400, SentMS: 1700000000000, Payload: []byte{1, 2}},
+	}}, AppendTopicMove, ParseTopicMove),
+	codec("topic-moved", TopicMoved{Ref: 7, Taken: true}, AppendTopicMoved, ParseTopicMoved),
+	codec("topic-not-moved", TopicMoved{Ref: 7, Why: "topics.window.bytes"}, AppendTopicMoved, ParseTopicMoved),
 	codec("forward-topic", Forward{Ref: 1, ID: 2, Topic: "news.eu", Kind: session.Text, Payload: []byte("hi"), SentMS: 1700000000000}, AppendForward, single(ParseForward)),
 	codec("interest", Interest{Begin: true, Last: true, Changes: []InterestChange{{"news.*", false}, {"user.1", true}}}, AppendInterest, ParseInterest),
 	codec("replay-question", ReplayQuestion{session.ID{Origin: authorSample, Number: 5}, []string{"news.*", "user.1"}}, AppendReplayQuestion, ParseReplayQuestion),
@@ -243,6 +249,21 @@ func TestLinkRefused(t *testing.T) {
 		{"no keys", CodeValue, ParseMailKeys(AppendMailKeys(nil, &MailKeys{Ref: 7}), new(MailKeys))},
 		{"too many keys", CodeLimit, ParseMailKeys(AppendMailKeys(nil, &MailKeys{Keys: slices.Repeat([]MailKey{keySample}, MailKeysMax+1)}), new(MailKeys))},
 		{"a key that is none", CodeValue, ParseMailKey(AppendMailKey(nil, &MailKey{FiledKey: session.FiledKey{ID: idSample}}), new(MailKey))},
+		{"nothing of a topic", CodeValue, topicMoveWith(func(m *TopicMove) { m.Messages = nil })},
+		{"much of a topic", CodeLimit, topicMoveWith(func(m *TopicMove) {
+			for i := range TopicMoveMax {
+				next := m.Messages[0]
+				next.Position += uint64(i) + 1
+				m.Messages = append(m.Messages, next)
+			}
+		})},
+		{"a window of nobody", CodeValue, topicMoveWith(func(m *TopicMove) { m.Keeper.Node = "" })},
+		{"a pattern is handed over", CodeValue, topicMoveWith(func(m *TopicMove) { m.Topic = "news.*" })},
+		{"a topic's message of no kind", CodeValue, topicMoveWith(func(m *TopicMove) { m.Messages[0].Kind = 3 })},
+		{"a topic's message of nobody", CodeValue, topicMoveWith(func(m *TopicMove) { m.Messages[0].ID.Node = "" })},
+		{"a topic's messages in no order", CodeValue, topicMoveWith(func(m *TopicMove) { m.Messages = append(m.Messages, m.Messages[0]) })},
+		{"a topic's message without a position", CodeValue, topicMoveWith(func(m *TopicMove) { m.Messages[0].Position = 0 })},
+		{"half moved", CodeValue, ParseTopicMoved([]byte{0, 0, 0, 0, 0, 0, 0, 1, 2, 0}, new(TopicMoved))},
 		{"half filed", CodeValue, ParseMailFiled([]byte{0, 0, 0, 0, 0, 0, 0, 1, 2, 0}, new(MailFiled))},
 		{"half settled", CodeValue, ParseMailSettled([]byte{2, 0, 0, 0, 0, 0, 0, 0, 0}, new(MailSettled))},
 		{"unsettled among members", CodeValue, ParseMailSettled([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1}, new(MailSettled))},
@@ -446,4 +467,11 @@ func BenchmarkLinkForward(b *testing.B) {
 	for b.Loop() {
 		_, _ = ParseForward(AppendForward(room, sample), &f)
 	}
+}
+
+// topicMoveWith parses a frame that is right but for what change does to it.
+func topicMoveWith(change func(m *TopicMove)) error {
+	m := TopicMove{Ref: 7, Keeper: authorSample, Topic: "news.eu", Messages: []TopicKept{{ID: idSample, Position: 1, Payload: []byte("1")}}}
+	change(&m)
+	return ParseTopicMove(AppendTopicMove(nil, &m), new(TopicMove))
 }

@@ -53,7 +53,9 @@ const (
 	LinkTypeMailUnwatch                     // MailUnwatch
 	LinkTypeMailKeys                        // MailKeys; from version 1.4 on, as the next
 	LinkTypeMailFiled                       // MailFiled
-	LinkTypeMailSettled                     // MailSettled; from version 1.5 on
+	LinkTypeMailSettled                     // MailSettled; from version 1.5 on, as the next two
+	LinkTypeTopicMove                       // TopicMove
+	LinkTypeTopicMoved                      // TopicMoved
 
 	linkTypes
 )
@@ -62,7 +64,7 @@ var linkTypeNames = [linkTypes]string{
 	"invalid", "hello", "forward", "outcomes", "keep", "delta", "heads", "log_request",
 	"snapshot", "question", "answer", "goodbye", "ping", "kept", "interest",
 	"mail", "mailed", "mail_fate", "mail_ack", "mail_move", "mail_moved", "mail_unwatch",
-	"mail_keys", "mail_filed", "mail_settled",
+	"mail_keys", "mail_filed", "mail_settled", "topic_move", "topic_moved",
 }
 
 // String returns the type's name in logs.
@@ -89,7 +91,7 @@ func (t LinkType) Minor() uint16 {
 		return 3
 	case LinkTypeMailKeys, LinkTypeMailFiled:
 		return 4
-	case LinkTypeMailSettled:
+	case LinkTypeMailSettled, LinkTypeTopicMove, LinkTypeTopicMoved:
 		return 5
 	}
 	return 0

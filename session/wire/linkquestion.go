@@ -25,6 +25,7 @@ const (
 	QuestionMissed                             // how many messages wait for Account/Device? The answer's Version says it
 	QuestionTrace                              // what do you remember of the way of the message whose id is Body?
 	QuestionKey                                // which message came first with the idempotency key whose hash is Body? The answer's is a MailKey; its Version is 1 while that is being stored. From version 1.4 on
+	QuestionHandedOver                         // have you noted that all that I kept of topics is with their homes of now, since I leave? Any answer without an error says yes. From version 1.5 on
 )
 
 // LinkQuestion asks another node something that its memory can answer. Strings and

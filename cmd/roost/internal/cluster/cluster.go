@@ -86,7 +86,7 @@ type Cluster struct {
 	leaveTimeout  time.Duration  // the same
 	keyTimeout    time.Duration  // the same
 	handing       handing
-	auditing      auditing
+	auditor       *records.Auditor
 	ready         chan struct{} // closed once gossip is there
 	filled        atomic.Bool   // the table has, or had, the sessions of all members that were found at the start
 
@@ -124,7 +124,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	c.startedMS = s.SteadyMS()
 	c.telling.init()
 	c.handing.wake = make(chan struct{}, 1)
-	c.auditing.wake = make(chan struct{}, 1)
+	c.auditor = c.newAuditor()
 	c.homes = newHomes(s.Key, self.Node, s.Processor)
 	c.homes.formers.keepMS = max(s.TopicAge, s.Keeping.AbsentFor).Milliseconds()
 	c.lists.init(s.Listing)
@@ -152,7 +152,7 @@ func New(s Settings, self session.Origin, log *slog.Logger) (c *Cluster, err err
 	}
 	c.pool, err = peer.New(s.Peer, peer.Identity{
 		Cluster: s.Gossip.Cluster, Node: self.Node, Epoch: self.Epoch, KeyFingerprint: s.Key.Fingerprint(),
-	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Mails: incoming{c}, Interests: incoming{c}, Links: incoming{c}}, log)
+	}, peer.Handlers{Messages: incoming{c}, Log: incoming{c}, Questions: incoming{c}, Keeps: incoming{c}, Mails: incoming{c}, Interests: incoming{c}, Topics: incoming{c}, Links: incoming{c}}, log)
 	if err != nil {
 		return nil, errors.Join(err, c.table.Close())
 	}
@@ -167,6 +167,7 @@ func (c *Cluster) Sessions() *session.Registry { return c.sessions }
 func (c *Cluster) Attach(n Node) {
 	c.node = n
 	c.keeper.Attach(n.Store)
+	n.Topics.AttachHeirs(c.self, topicHomes{c})
 }
 
 // Journal takes what happens to this node's sessions to the homes of their accounts; own is
@@ -204,7 +205,7 @@ func (c *Cluster) Start(ctx context.Context, internal, public string) (err error
 	c.running.Go(c.seek)
 	c.running.Go(c.watch)
 	c.running.Go(c.handOver)
-	c.running.Go(c.audit)
+	c.running.Go(func() { c.auditor.Run(c.ended) })
 	c.running.Go(c.tell)
 	c.log.Info("cluster", "name", c.settings.Gossip.Cluster, "links", told.Links, "gossip", c.gossip.Self().GossipAddr, "public", told.Public, "internal", told.Internal)
 	return nil
@@ -244,6 +245,7 @@ func (c *Cluster) Drain() {
 	c.homes.leave(c.settings.SteadyMS())
 	c.handing.due()
 	c.mail.Leave()
+	c.node.Topics.Leave()
 	if err := c.gossip.SetState(gossip.Draining); err != nil {
 		c.log.Debug("drain was not told to everybody", "error", err)
 	}

@@ -20,7 +20,7 @@ type formers struct {
 // past is what is remembered. It is never changed in place; nil remembers nothing.
 type past struct {
 	sets  []former         // the newest first
-	lost  map[string]int64 // when a process of that node went, with what it kept in memory; steady, milliseconds
+	lost  map[string]int64 // when a process of that node went, with what it kept of topics in memory; steady, milliseconds
 	cutMS int64            // when the last of the sets ended that there was no room for; 0: there was for all
 }
 
@@ -39,7 +39,7 @@ func (f *formers) ended(members *home.Members, nowMS int64) {
 	f.change(nowMS, func(p *past) { p.sets = slices.Insert(p.sets, 0, former{members, nowMS}) })
 }
 
-// went notes that a process is gone, and what it had in memory with it.
+// went notes that a process is gone, and what it kept of topics with it.
 func (f *formers) went(node string, nowMS int64) {
 	f.change(nowMS, func(p *past) { p.lost[node] = nowMS })
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/gossip"
 	"github.com/roostpush/roost/session/home"
 	"github.com/roostpush/roost/session/route"
@@ -45,6 +46,23 @@ func TestFormerHomes(t *testing.T) {
 	h.remove(n2, gossip.Dead, 11_950)
 	if p := h.formers.past.Load(); p.lostMS("n3") != 0 || len(p.sets) != 1 {
 		t.Errorf("what is older than a second is remembered: %d sets, n3 went at %d", len(p.sets), p.lostMS("n3"))
+	}
+	// What a process has handed over is not lost with it, unless that was an older one.
+	n4, n5 := gossip.Member{Node: "n4", Epoch: 7}, gossip.Member{Node: "n5", Epoch: 7}
+	h.update(n4, 11_960)
+	h.update(n5, 11_960)
+	h.handedOver(n4.Origin())
+	h.handedOver(session.Origin{Node: "n5", Epoch: 6})
+	h.handedOver(session.Origin{Node: "nobody", Epoch: 1})
+	h.remove(n4, gossip.Left, 11_970)
+	h.remove(n5, gossip.Left, 11_980)
+	if p := h.formers.past.Load(); p.lostMS("n4") != 0 || p.lostMS("n5") != 11_980 || len(h.handed) != 0 {
+		t.Errorf("n4 went at %d with what it had, n5 at %d; noted %v", p.lostMS("n4"), p.lostMS("n5"), h.handed)
+	}
+	h.update(n4, 11_985)
+	h.remove(n4, gossip.Dead, 11_990)
+	if at := h.formers.past.Load().lostMS("n4"); at != 11_990 {
+		t.Errorf("what was handed over before it came again counts for its crash: it went at %d", at)
 	}
 	// More changes than there is room for are not taken for none.
 	for range formersMax {

@@ -27,6 +27,7 @@ type homes struct {
 	active []string           // the names of members, sorted
 	leaves bool               // this node is nobody's home: it sees its devices out, or is a processor
 	absent map[string]absence // nodes that are gone
+	handed map[string]uint64  // epochs of members that leave, and have handed over what they kept of topics
 }
 
 // absence is a node's that was a member.
@@ -36,7 +37,7 @@ type absence struct {
 }
 
 func newHomes(key route.Key, self string, processor bool) *homes {
-	h := &homes{key: key, self: self, leaves: processor, others: map[string]gossip.Member{}, absent: map[string]absence{}}
+	h := &homes{key: key, self: self, leaves: processor, others: map[string]gossip.Member{}, absent: map[string]absence{}, handed: map[string]uint64{}}
 	h.refreshLocked(0)
 	return h
 }
@@ -79,11 +80,25 @@ func (h *homes) remove(m gossip.Member, why gossip.Reason, nowMS int64) (living 
 	if h.others[m.Node].Epoch == m.Epoch {
 		delete(h.others, m.Node)
 	}
-	h.formers.went(m.Node, nowMS)
+	if epoch, handed := h.handed[m.Node]; handed && epoch == m.Epoch {
+		delete(h.handed, m.Node)
+	} else {
+		h.formers.went(m.Node, nowMS)
+	}
 	if why != gossip.Replaced {
 		h.absent[m.Node] = absence{sinceMS: nowMS, records: !m.Processor}
 	}
 	return h.refreshLocked(nowMS)
+}
+
+// handedOver notes that a member which leaves has handed over what it kept of topics, so that
+// nothing is lost when it goes.
+func (h *homes) handedOver(o session.Origin) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m, ok := h.others[o.Node]; ok && m.Epoch == o.Epoch {
+		h.handed[o.Node] = o.Epoch
+	}
 }
 
 // leave makes this node nobody's home, as long as there are others.

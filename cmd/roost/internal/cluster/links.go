@@ -186,6 +186,11 @@ func (i incoming) Asked(from session.Origin, q *wire.LinkQuestion, way peer.Answ
 		i.c.answerConnected(q, way)
 		return
 	}
+	if q.Kind == wire.QuestionHandedOver {
+		i.c.homes.handedOver(from)
+		way.Answer(&wire.LinkAnswer{})
+		return
+	}
 	i.c.answer(q, way)
 }
 
@@ -198,7 +203,7 @@ func (i incoming) Keep(from session.Origin, k *wire.Keep) {
 		c.handing.due() // the two nodes do not see the same members yet
 	}
 	if k.Lost {
-		c.auditing.add(from)
+		c.auditor.Add(from)
 	}
 	if len(k.Facts) == 0 {
 		return
@@ -234,6 +239,13 @@ func (i incoming) MailFiled(_ session.Origin, f *wire.MailFiled)  { i.c.mail.Fil
 func (i incoming) MailSettled(from session.Origin, s *wire.MailSettled) {
 	i.c.mail.Settled(from.Node, s)
 }
+
+// TopicMove takes what a node that leaves has of a topic, TopicMoved what became of what this
+// node sent because it does.
+func (i incoming) TopicMove(from session.Origin, m *wire.TopicMove) {
+	i.c.node.Topics.TakeMove(from.Node, m)
+}
+func (i incoming) TopicMoved(_ session.Origin, m *wire.TopicMoved) { i.c.node.Topics.Moved(m) }
 
 func (i incoming) Up(to session.Origin) {
 	i.c.log.Info("link up", "node", to.Node, "epoch", to.Epoch)

@@ -143,13 +143,21 @@ func (c *Cluster) missedAt(node string, a session.Address, answer func(missed in
 // moveLookEvery is the time between two looks whether everything is handed over.
 const moveLookEvery = 10 * time.Millisecond
 
-// HandOverMail waits until everything that this node keeps for devices is with the homes of
-// their accounts, which Drain began, or for cluster.mail.leave_timeout, and says what is left.
-// That stays on this node's disk, and goes out when it is started again.
-func (c *Cluster) HandOverMail() {
+// HandOver waits until everything that this node keeps for others is with the homes of now, which
+// Drain began, or for cluster.mail.leave_timeout, and says what is left.
+func (c *Cluster) HandOver() {
 	if !c.isStarted() {
 		return
 	}
+	var both sync.WaitGroup
+	both.Go(c.handOverMail)
+	both.Go(c.handOverTopics)
+	both.Wait()
+}
+
+// handOverMail is HandOver of messages for devices. What is left of them stays on this node's
+// disk, and goes out when it is started again.
+func (c *Cluster) handOverMail() {
 	messages, acks, keys := c.mail.Left()
 	for end := time.Now().Add(c.leaveTimeout); messages+acks+keys > 0 && len(c.appendMembers(nil)) > 0 && time.Now().Before(end); {
 		time.Sleep(moveLookEvery)

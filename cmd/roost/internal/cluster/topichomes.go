@@ -12,7 +12,7 @@ import (
 	"github.com/roostpush/roost/session/wire"
 )
 
-// topicHomes is where the windows of topics are (topics.Others).
+// topicHomes is where the windows of topics are, and go (topics.Others, topics.Heirs).
 type topicHomes struct{ c *Cluster }
 
 // TopicHomes returns the other nodes as package topics sees them.
@@ -39,7 +39,7 @@ func (t topicHomes) Home(topic string) (node string, here bool) {
 func (t topicHomes) Told(f func(all bool)) { t.c.telling.told(f) }
 
 // Ask asks the homes of topics, and those that were it for as long as the windows reach back,
-// since a window does not move with its home; of a pattern it asks all nodes. It waits until all
+// since a window moves only when its home leaves for good; of a pattern it asks all nodes. It waits until all
 // nodes know that this one has a subscriber: what they are given before that the home has got,
 // or is about to, and what comes later they send here.
 func (t topicHomes) Ask(patterns []string, since session.ID, answer func(list []topics.Replay, lacking bool)) {
