@@ -461,6 +461,9 @@ func TestHandOverModel(t *testing.T) {
 					}
 				}
 				has := numbers(got)
+				if got.Found && !want.Found { // an heir still has what the node dropped later, and where to begin
+					want.Messages = slices.DeleteFunc(want.Messages, func(m *Retained) bool { return slices.Index(ever, m) < since })
+				}
 				if left := numbers(want); !isWithin(left, has) || want.Found && !got.Found || want.Complete && !got.Complete || got.Complete && !slices.Equal(has, after) {
 					t.Fatalf("%s since %d: %v found %v complete %v\nwant %v found %v complete %v", pattern, since, has, got.Found, got.Complete, left, want.Found, want.Complete)
 				}
