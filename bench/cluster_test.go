@@ -60,6 +60,7 @@ func TestPushesGoToTheirNodes(t *testing.T) {
 
 // Fan-outs go to the nodes of the API in turn.
 func TestFanoutsGoToAllNodes(t *testing.T) {
+	t.Parallel()
 	a, b := (&fakeNode{}).start(t), (&fakeNode{}).start(t)
 	load := shortPush
 	load.PerSecond, load.Timeout = 20, vain // neither node has the other's devices
@@ -72,6 +73,7 @@ func TestFanoutsGoToAllNodes(t *testing.T) {
 // A device that connects to the next node must lose its first connection, and a cluster
 // that forgets to end it is found out.
 func TestDevicesMove(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		keeps bool // the nodes do not displace

@@ -17,14 +17,15 @@ import (
 )
 
 func TestLyingServers(t *testing.T) {
+	t.Parallel()
 	var told atomic.Int64
 	for _, c := range []struct {
 		name    string
 		counter tally.Counter
 		answer  func(c *session, op ws.OpCode, payload []byte) error
 	}{
-		{"drops one in a hundred", tally.Lost, func(c *session, op ws.OpCode, payload []byte) error {
-			if told.Add(1)%100 == 0 {
+		{"drops one in twenty", tally.Lost, func(c *session, op ws.OpCode, payload []byte) error {
+			if told.Add(1)%20 == 0 {
 				return nil
 			}
 			return c.write(op, payload)
@@ -73,19 +74,17 @@ func TestLyingServers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			told.Store(0)
-			load := shortEcho
-			load.Timeout = vain
-			s := quick((&server{answer: c.answer}).start(t).url, EchoPhases(20, load))
+			s := quick((&server{answer: c.answer}).start(t).url, EchoPhases(20, lightEcho))
 			s.Thresholds = []string{c.counter.String() + "==0"}
 			r := mustRun(t, s, Options{})
 			want := told.Load()
 			if c.counter == tally.Lost {
-				want /= 100
+				want /= 20
 			}
 			if want == 0 {
 				t.Fatal("the server did not lie")
 			}
-			wantCounts(t, r, map[tally.Counter]int64{c.counter: want, tally.Sent: 1000})
+			wantCounts(t, r, map[tally.Counter]int64{c.counter: want, tally.Sent: 200})
 			if r.Exit() != report.ExitThreshold {
 				t.Errorf("exit %d, want %d", r.Exit(), report.ExitThreshold)
 			}
@@ -110,6 +109,7 @@ func TestLateBurstsShowInOpenLoop(t *testing.T) {
 }
 
 func TestIdleProvesTheLivingAndFindsTheDead(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		pong   func(n int64) bool

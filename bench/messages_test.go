@@ -17,6 +17,9 @@ import (
 // shortPush is 1,000 messages at 2,000 a second.
 var shortPush = MessageLoad{PerSecond: 2000, PayloadBytes: 80, Duration: 500 * time.Millisecond, Timeout: patience, Group: 2}
 
+// lightPush is 200 messages at 200 a second, of which some never arrive.
+var lightPush = MessageLoad{PerSecond: 200, PayloadBytes: 80, Duration: time.Second, Timeout: vain, Group: 2}
+
 func TestHonestNode(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -72,6 +75,7 @@ func TestPushClosedLoop(t *testing.T) {
 
 // Every lie that a node can tell about pushes is counted exactly.
 func TestLyingNodes(t *testing.T) {
+	t.Parallel()
 	var told atomic.Int64
 	var kept []byte
 	for _, c := range []struct {
@@ -79,8 +83,8 @@ func TestLyingNodes(t *testing.T) {
 		counter tally.Counter
 		push    func(n int64, to string, frame []byte) ([]delivery, string)
 	}{
-		{"says written and drops one in a hundred", tally.Lost, func(n int64, to string, frame []byte) ([]delivery, string) {
-			if n%100 == 5 {
+		{"says written and drops one in twenty", tally.Lost, func(n int64, to string, frame []byte) ([]delivery, string) {
+			if n%20 == 5 {
 				told.Add(1)
 				return nil, "written"
 			}
@@ -131,16 +135,14 @@ func TestLyingNodes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			told.Store(0)
 			kept = nil
-			load := shortPush
-			load.Timeout = vain
-			s := (&fakeNode{push: c.push}).start(t).against(t, MessagePhases(generator.Push, 20, load))
+			s := (&fakeNode{push: c.push}).start(t).against(t, MessagePhases(generator.Push, 20, lightPush))
 			s.Thresholds = []string{c.counter.String() + "==0"}
 			r := mustRun(t, s, Options{})
 			want := told.Load()
 			if want == 0 {
 				t.Fatal("the node did not lie")
 			}
-			counts := map[tally.Counter]int64{c.counter: want, tally.Sent: 1000, tally.Answered: 1000}
+			counts := map[tally.Counter]int64{c.counter: want, tally.Sent: 200, tally.Answered: 200}
 			if c.counter == tally.Undelivered {
 				counts[tally.Lost] = 0 // it said so: that is no loss
 			}
@@ -153,23 +155,22 @@ func TestLyingNodes(t *testing.T) {
 }
 
 func TestLyingRelay(t *testing.T) {
+	t.Parallel()
 	node := &fakeNode{push: func(n int64, to string, frame []byte) ([]delivery, string) {
 		switch n {
-		case 100:
+		case 20:
 			return nil, "written" // lost
-		case 200:
+		case 40:
 			return nil, "overloaded" // honest
-		case 300:
+		case 60:
 			return []delivery{{to, frame}, {to, frame}}, ""
 		}
 		return []delivery{{to, frame}}, ""
 	}}
-	load := shortPush
-	load.Timeout = vain
-	s := node.start(t).against(t, MessagePhases(generator.Relay, 20, load))
+	s := node.start(t).against(t, MessagePhases(generator.Relay, 20, lightPush))
 	s.Target.Account = "acc-{i/2}"
 	r := mustRun(t, s, Options{})
-	wantCounts(t, r, map[tally.Counter]int64{tally.Sent: 1000, tally.Received: 998, tally.Lost: 1, tally.Undelivered: 1, tally.Duplicated: 1, tally.Answered: 1000})
+	wantCounts(t, r, map[tally.Counter]int64{tally.Sent: 200, tally.Received: 198, tally.Lost: 1, tally.Undelivered: 1, tally.Duplicated: 1, tally.Answered: 200})
 	if r.Total.Outcomes["overloaded"] != 1 {
 		t.Errorf("outcomes %v", r.Total.Outcomes)
 	}
@@ -178,6 +179,7 @@ func TestLyingRelay(t *testing.T) {
 // A device that is left out of a fan-out is found, and the time to the last device is
 // that of the messages that reached all.
 func TestFanoutThatMissesADevice(t *testing.T) {
+	t.Parallel()
 	node := &fakeNode{push: func(n int64, to string, frame []byte) ([]delivery, string) {
 		if to == "acc-4/dev-4" && n == 3 {
 			return nil, "written"
@@ -199,6 +201,7 @@ func TestFanoutThatMissesADevice(t *testing.T) {
 
 // A node that says whom it did not reach has lost nobody.
 func TestFanoutThatIsHonest(t *testing.T) {
+	t.Parallel()
 	node := &fakeNode{push: func(n int64, to string, frame []byte) ([]delivery, string) {
 		if n == 3 {
 			return nil, "overloaded"
@@ -228,21 +231,19 @@ func TestLatePushesShowInOpenLoop(t *testing.T) {
 }
 
 func TestResultsThatNeverCome(t *testing.T) {
-	load := shortPush
-	load.Timeout = vain
-	s := (&fakeNode{mute: 1 << 40}).start(t).against(t, MessagePhases(generator.Push, 20, load))
+	t.Parallel()
+	s := (&fakeNode{mute: 1 << 40}).start(t).against(t, MessagePhases(generator.Push, 20, lightPush))
 	s.Thresholds = []string{"unanswered==0"}
 	r := mustRun(t, s, Options{})
-	wantCounts(t, r, map[tally.Counter]int64{tally.Sent: 1000, tally.Received: 1000, tally.Unanswered: 1000, tally.Lost: 0})
+	wantCounts(t, r, map[tally.Counter]int64{tally.Sent: 200, tally.Received: 200, tally.Unanswered: 200, tally.Lost: 0})
 	if r.Exit() != report.ExitThreshold {
 		t.Errorf("exit %d", r.Exit())
 	}
 }
 
 func TestStreamThatIsCut(t *testing.T) {
-	load := shortPush
-	load.Timeout = vain
-	s := (&fakeNode{cutAt: 100}).start(t).against(t, MessagePhases(generator.Push, 20, load))
+	t.Parallel()
+	s := (&fakeNode{cutAt: 100}).start(t).against(t, MessagePhases(generator.Push, 20, lightPush))
 	s.Loops = 2
 	r := mustRun(t, s, Options{})
 	if r.Exit() != report.ExitEarly || !strings.Contains(r.Early, "draining") {

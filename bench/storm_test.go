@@ -24,6 +24,7 @@ var shortStorm = StormLoad{
 }
 
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(*StormLoad)
@@ -103,10 +104,11 @@ func TestSoakOfAnEchoServer(t *testing.T) {
 	}
 }
 
-// A server that loses messages above 1,500 a second is found out to within the
+// A server that loses messages above 300 a second is found out to within the
 // precision. It sees the rate in the messages themselves, so that no clock matters.
 func TestRampFindsTheLimit(t *testing.T) {
-	const limit = 1500
+	t.Parallel()
+	const limit = 300
 	s := &server{answer: func(c *session, op ws.OpCode, payload []byte) error {
 		intended := int64(binary.LittleEndian.Uint64(payload[8:]))
 		gap := intended - c.last
@@ -116,7 +118,7 @@ func TestRampFindsTheLimit(t *testing.T) {
 		}
 		return c.write(op, payload)
 	}}
-	load := EchoLoad{PerSecond: 100, PayloadBytes: 64, Duration: 300 * time.Millisecond, Timeout: vain}
+	load := EchoLoad{PerSecond: 20, PayloadBytes: 64, Duration: 300 * time.Millisecond, Timeout: vain}
 	scenario := quick(s.start(t).url, EchoPhases(1, load))
 	r := DefaultRamp(1)
 	r.Pause = 0
@@ -135,10 +137,11 @@ func TestRampFindsTheLimit(t *testing.T) {
 	}
 }
 
-// A server that sends everybody away above 1,500 a second, as a rate limit does, is a
+// A server that sends everybody away above 300 a second, as a rate limit does, is a
 // finding: the connections come back and the ramp goes on below.
 func TestRampBringsBackWhatAStepEnded(t *testing.T) {
-	const limit = 1500
+	t.Parallel()
+	const limit = 300
 	s := &server{answer: func(c *session, op ws.OpCode, payload []byte) error {
 		intended := int64(binary.LittleEndian.Uint64(payload[8:]))
 		gap := intended - c.last
@@ -148,7 +151,7 @@ func TestRampBringsBackWhatAStepEnded(t *testing.T) {
 		}
 		return c.write(op, payload)
 	}}
-	load := EchoLoad{PerSecond: 400, PayloadBytes: 64, Duration: 200 * time.Millisecond, Timeout: vain}
+	load := EchoLoad{PerSecond: 80, PayloadBytes: 64, Duration: 200 * time.Millisecond, Timeout: vain}
 	scenario := quick(s.start(t).url, EchoPhases(4, load))
 	r := DefaultRamp(1)
 	r.Pause = 0

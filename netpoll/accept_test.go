@@ -32,7 +32,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	waiting := make(chan error, 5)
 	for range cap(waiting) {
 		go func() {
-			c, _, _, err := ws.Dialer{Timeout: 20 * time.Second}.Dial(context.Background(), "ws://"+child.addr+"/")
+			c, _, _, err := ws.Dialer{Timeout: time.Minute}.Dial(context.Background(), "ws://"+child.addr+"/")
 			if err == nil {
 				c.Close()
 			}
@@ -139,7 +139,7 @@ func (c *child) tell(t *testing.T, word string) {
 // waitLog returns the next line of the child that has the words.
 func (c *child) waitLog(t *testing.T, words string) string {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case line := <-c.lines:
@@ -232,7 +232,7 @@ func TestAboveTheCap(t *testing.T) {
 	}
 	<-h.closed
 	// The places of those in the accept queue are free once the loops have seen them go.
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		c, _, _, err := ws.Dial(context.Background(), "ws://"+addr+"/")
 		if err == nil {
 			c.Close()

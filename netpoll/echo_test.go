@@ -43,14 +43,14 @@ func serve(t testing.TB, cfg Config, h Handler) (*Reactor, string) {
 
 func dial(t testing.TB, addr string) net.Conn {
 	t.Helper()
-	conn, buffered, _, err := ws.Dialer{Timeout: 10 * time.Second}.Dial(context.Background(), "ws://"+addr+"/ws")
+	conn, buffered, _, err := ws.Dialer{Timeout: time.Minute}.Dial(context.Background(), "ws://"+addr+"/ws")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if buffered != nil {
 		conn = &prefixed{Conn: conn, r: buffered}
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
@@ -125,7 +125,7 @@ func (r *receipts) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case <-r.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("%d receipts are missing", r.left.Load())
 	}
 }
@@ -194,6 +194,7 @@ func TestSendManyReachesEveryLoop(t *testing.T) {
 func TestSlowPeerIsClosedWith4004(t *testing.T) {
 	cfg := Default()
 	cfg.QueuedSoftBytes, cfg.QueuedHardBytes = 64<<10, 512<<10
+	cfg.CloseTimeout = time.Minute // this test is slow to read too, on a busy machine
 	h := newCollector()
 	r, addr := serve(t, cfg, h)
 	conn := dial(t, addr)

@@ -25,7 +25,7 @@ func (streaming) Get(*Request) Answer { return Answer{Events: true} }
 // subscribe begins an event stream and returns what reads its lines.
 func subscribe(t testing.TB, addr string) *bufio.Reader {
 	t.Helper()
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + addr + "/sse")
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +204,7 @@ func TestHalfClosedEventStreamEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, "GET /sse HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 func init() { children["posting"] = postingChild }
 
 func mailCrashConfig(dir string) Config {
-	c := crashConfig(dir)
+	c := crashConfig(dir, time.Second)
 	c.LossWindow = 20 * time.Millisecond
 	return c
 }

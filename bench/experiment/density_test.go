@@ -66,7 +66,7 @@ func TestDensityOfANodeThatFails(t *testing.T) {
 		d := smallDensity(program)
 		d.Quiet = time.Minute
 		var node int
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		r, err := d.Fill(ctx, t.TempDir(), nil, nil, func(note string) {
 			if _, rest, ok := strings.Cut(note, "is ready after"); ok {

@@ -47,7 +47,8 @@ func TestArrivalIsTheKernels(t *testing.T) {
 		if _, err := far.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(50 * time.Millisecond)
+		readable(t, fd)
+		time.Sleep(50 * time.Millisecond) // the generator is late
 		lp.syncStamps()
 		n, arrived, errno := lp.stamps.read(fd, buffer)
 		late := lp.clock.Now()
@@ -64,8 +65,24 @@ func TestArrivalIsTheKernels(t *testing.T) {
 		break
 	}
 	far.Close()
-	time.Sleep(10 * time.Millisecond)
+	readable(t, fd)
 	if n, _, errno := lp.stamps.read(fd, buffer); n != 0 || errno != 0 {
 		t.Errorf("at the end: %d bytes, %v", n, errno)
+	}
+}
+
+// readable waits until something can be read, or the end.
+func readable(t *testing.T, fd int) {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, int(time.Minute/time.Millisecond))
+		if err == unix.EINTR {
+			continue
+		}
+		if n != 1 || err != nil {
+			t.Fatalf("nothing came: %v", err)
+		}
+		return
 	}
 }

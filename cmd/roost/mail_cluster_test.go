@@ -137,7 +137,7 @@ func TestMailOfANodeThatLeaves(t *testing.T) {
 // home, which could not hand over, has what it promised when it is back.
 func TestMailWithoutItsHome(t *testing.T) {
 	t.Parallel()
-	nodes := startClusterWith(t, 3, patient)
+	nodes := startClusterWith(t, 3, stuck)
 	n1, n2 := nodes[0], nodes[1]
 	account := n1.accountAt("n3", 0)
 	before := n1.queued(account, "phone", `"before"`)
@@ -169,10 +169,17 @@ func TestMailWithoutItsHome(t *testing.T) {
 	n1.eventually("it is acked", func() bool { return n1.fate(before) == "acked" })
 }
 
-// patient is for machines that are busy: no home is stood in for because it is slow.
+// patient is for machines that are busy: no home is stood in for because it is slow, and who
+// leaves has the time to hand over.
 func patient(c *config.Config) {
 	quickly(c)
 	c.Cluster.Mail.AnswerTimeout = 20 * time.Second
+	c.Cluster.Mail.LeaveTimeout = time.Minute
+}
+
+// stuck is for clusters of which a node cannot hand over, and is not waited for.
+func stuck(c *config.Config) {
+	patient(c)
 	c.Cluster.Mail.LeaveTimeout = time.Second
 }
 
@@ -180,7 +187,7 @@ func patient(c *config.Config) {
 // not answer, nothing is kept for the others alone, and nobody is said to be unknown.
 func TestMailToAnAccountLeavesNobodyOut(t *testing.T) {
 	t.Parallel()
-	nodes := startClusterWith(t, 3, patient)
+	nodes := startClusterWith(t, 3, stuck)
 	n1, n3 := nodes[0], nodes[2]
 	account := n1.accountAt("n1", 0)
 	toAll := func(account string) (int, string) {

@@ -35,7 +35,7 @@ func (c checked) Run() int {
 // leaks looks for longer than goleak does, which is half a second: memberlist does not wait
 // for its probes when it is shut down, and they take up to a second.
 func leaks() (err error) {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if err = goleak.Find(); err == nil {
 			return nil
 		}

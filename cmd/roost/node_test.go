@@ -245,8 +245,9 @@ func TestLifetimeEndsWithGoaway(t *testing.T) {
 }
 
 func TestLeavingTellsEveryDevice(t *testing.T) {
+	t.Parallel()
 	// The grace is the time in which the questions below must be asked and answered.
-	n := startNode(t, func(c *config.Config) { c.Drain.Over, c.Drain.Grace = 0, 3*time.Second })
+	n := startNode(t, func(c *config.Config) { c.Drain.Over, c.Drain.Grace = 0, 10*time.Second })
 	d := n.connect("alice", "phone")
 	left := make(chan error, 1)
 	go func() { left <- n.stop() }()

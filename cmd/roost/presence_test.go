@@ -14,7 +14,7 @@ import (
 
 // graceful makes a device that leaves offline for others after a moment, which is longer
 // than a busy machine needs to tell all nodes of a move.
-func graceful(c *config.Config) { c.Presence.Grace = time.Second }
+func graceful(c *config.Config) { c.Presence.Grace = 4 * time.Second }
 
 // hears reads presence events until it has those, each device's state once, in any order.
 func (d *testDevice) hears(want ...string) {

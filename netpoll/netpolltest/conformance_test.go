@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 // socketWait is how long a server may take to do what it must; a right one
 // never makes anybody wait for it.
-const socketWait = 20 * time.Second
+const socketWait = time.Minute
 
 // TestConformanceSocket runs every case over TCP against -target, or against a
 // reactor in this process: whole, with the handshake in the same piece, and in

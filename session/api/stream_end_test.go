@@ -217,7 +217,7 @@ func TestRefusedStreamHearsAtOnce(t *testing.T) {
 	n := newTestNode(t, func(c *Config) { c.Tokens = []string{"0123456789abcdef"} })
 	c := rawStream(t, n.listen())
 	fmt.Fprintf(c, "%x\r\n%s\r\n", len(pushLine), pushLine) // and more would follow
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("%v %v", resp, err)

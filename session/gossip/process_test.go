@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	// goleak looks for half a second. memberlist does not wait for its probes when it is shut
 	// down, and they take a while on a busy machine.
 	err := goleak.Find()
-	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); {
 		err = goleak.Find()
 	}
 	if code == 0 && err != nil {

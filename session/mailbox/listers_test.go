@@ -60,7 +60,7 @@ func TestSilentDirectory(t *testing.T) {
 			if got != "1 pending" {
 				t.Errorf("%s: %s", what, got)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal(what + " is held up")
 		}
 	}

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -20,7 +22,20 @@ import (
 	"github.com/roostpush/roost/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	// goleak looks for half a second. memberlist does not wait for its probes when it is shut
+	// down, and they take up to a second.
+	err := goleak.Find()
+	for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); {
+		err = goleak.Find()
+	}
+	if code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 var testKeeping = records.Config{QueueBytes: 4 << 20, BatchBytes: 64 << 10, AckTimeout: time.Minute, SettleAfter: time.Second, HandOverFacts: 100, HandOverPause: time.Millisecond}
 
