@@ -57,16 +57,19 @@ func (p *process) accept(devices, atLeast int) map[string]string {
 // ack.
 func TestKillLosesNothingAccepted(t *testing.T) {
 	t.Parallel()
-	const devices = 20
+	devices, each := 20, 500
+	if testing.Short() {
+		devices, each = 5, 50 // the race detector is slow
+	}
 	data := filepath.Join(t.TempDir(), "data")
 	accepted := map[string]string{}
 	for range 3 {
 		p := startProcess(t, 1024, "--data", data)
-		for id, device := range p.accept(devices, 500) {
+		for id, device := range p.accept(devices, each) {
 			accepted[id] = device
 		}
 	}
-	if len(accepted) < 3*500 {
+	if len(accepted) < 3*each {
 		t.Fatalf("%d pushes were accepted", len(accepted))
 	}
 	p := startProcess(t, 1024, "--data", data)

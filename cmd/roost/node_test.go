@@ -97,6 +97,7 @@ func TestDeviceFrames(t *testing.T) {
 			phone.expect(tc.want)
 		})
 	}
+	phone.hears("tablet online") // it has subscribed: this comes with the next tick
 	phone.say(`{"type":"send","id":"s1","to":{"device":"tablet"},"payload":{"from":"me?"}}`)
 	m := tablet.expect(map[string]any{"type": "message"})
 	if fmt.Sprint(m["from"]) != "map[device:phone]" {
