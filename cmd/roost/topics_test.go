@@ -161,7 +161,7 @@ func movingTopic(t *testing.T) string {
 // same, wherever a device asks, and with what was published since; and so is what the new one kept,
 // once it has left.
 func TestTopicsHomeMoves(t *testing.T) {
-	nodes := startCluster(t, 2)
+	nodes := startClusterWith(t, 2, patient)
 	topic := movingTopic(t)
 	watcher := nodes[1].connect("w", "w")
 	watcher.subscribes("", topic)
@@ -171,7 +171,7 @@ func TestTopicsHomeMoves(t *testing.T) {
 	nodes[1].publish(topic, "2")
 	missed := []string{"1", "2"}
 
-	nodes = append(nodes, startClusterNode(t, "n3", []string{nodes[0].node.cluster.GossipAddr()}, nil))
+	nodes = append(nodes, startClusterNode(t, "n3", []string{nodes[0].node.cluster.GossipAddr()}, patient))
 	for _, n := range nodes {
 		n.eventually("the home has moved", func() bool {
 			to, _ := n.node.cluster.TopicHomes().Home(topic)
@@ -224,7 +224,8 @@ func TestTopicsGoWithTheirHome(t *testing.T) {
 	nodes := startClusterWith(t, 1, func(c *config.Config) { c.Topics.Window.TopicBytes, c.Topics.Window.Bytes = 1024, 1024 })
 	join := []string{nodes[0].node.cluster.GossipAddr()}
 	nodes = append(nodes, startClusterNode(t, "n2", join, nil))
-	nodes = append(nodes, startClusterNode(t, "n3", join, func(c *config.Config) { c.Cluster.Mail.LeaveTimeout = 10 * time.Millisecond }))
+	// Its limit is long enough for a busy machine to ask n1 within it.
+	nodes = append(nodes, startClusterNode(t, "n3", join, func(c *config.Config) { c.Cluster.Mail.LeaveTimeout = 3 * time.Second }))
 	for _, n := range nodes {
 		n.eventually("n3 is the home", func() bool {
 			to, here := n.node.cluster.TopicHomes().Home(topic)
