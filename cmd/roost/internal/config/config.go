@@ -135,7 +135,7 @@ type MailConfig struct {
 	MoveBytes     int           `yaml:"move_bytes" doc:"memory for the payloads of those, bytes; half of peer.control_queue_bytes leaves room for the logs"`
 	StraysMax     int           `yaml:"strays_max" doc:"messages of which this node remembers that another one keeps them than their id names, because that has left: the ack goes there. Beyond it the oldest is forgotten, and its ack goes to the home of the account"`
 	KeyTimeout    time.Duration `yaml:"key_timeout" doc:"time that other nodes have to say whether they know an idempotency key, which the home of its account asks those that have not given away all keys that belong elsewhere, as after a change of the members. Then the push is kept, maybe for the second time, and counted (roost_mail_keys_unsure_total). Below answer_timeout, or the node that has sent the push would keep it in place of this one"`
-	LeaveTimeout  time.Duration `yaml:"leave_timeout" doc:"time that a node which leaves may take to hand over the messages it keeps, and the idempotency keys, once its devices are gone; it begins beside their drain. What is left stays on its disk, and is told in the log. With drain.over and the rest it should stay below the 30s of Kubernetes"`
+	LeaveTimeout  time.Duration `yaml:"leave_timeout" doc:"time that a node which leaves may take to hand over the messages it keeps, and the idempotency keys, once its devices are gone; it begins beside their drain. What is left stays on its disk, and is told in the log. What was published to topics is handed over in the same time; what is left of that is gone with the node. With drain.over and the rest it should stay below the 30s of Kubernetes"`
 }
 
 // DefaultMail returns the limits of a node that nobody configured.
