@@ -66,10 +66,24 @@ func (a *array) passLargerWords(i int, key uint64) int {
 	return i + int(n)
 }
 
+// A look-up counts less than that: how many wait for memory at once is how many have room
+// among the instructions that a processor keeps until memory answers, and three of them for
+// each slot of a window that one look-up in eight needs take the room of a look-up more.
+// Of the first slots, which are sorted, it looks at the second, and then at the one that
+// this leaves: near slots are told apart by two.
+const near = 3
+
 // above is n, and one more if the key is larger than that of the hash: if their sum has
 // a carry, which is two instructions on most processors.
 func above(n, key, hash uint64) uint64 {
 	_, carry := bits.Add64(key, hash, 0)
 	n, _ = bits.Add64(n, 0, carry)
+	return n
+}
+
+// twiceAbove is twice n, and one more if the key is larger than that of the hash.
+func twiceAbove(n, key, hash uint64) uint64 {
+	_, carry := bits.Add64(key, hash, 0)
+	n, _ = bits.Add64(n, n, carry)
 	return n
 }
