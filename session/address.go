@@ -53,6 +53,8 @@ func CheckName(what, s string) error {
 		return fmt.Errorf("%s is missing", what)
 	case len(s) > NameBytesMax:
 		return fmt.Errorf("%s is %d bytes long, at most %d are allowed", what, len(s), NameBytesMax)
+	case isPlain(s):
+		return nil
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%s %q is not UTF-8", what, s)
 	}
@@ -62,6 +64,17 @@ func CheckName(what, s string) error {
 		}
 	}
 	return nil
+}
+
+// isPlain says that a name is made of visible ASCII without '/', as nearly all are. A push to
+// another node has its names checked three times: as it comes, before it leaves and there.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '/' {
+			return false
+		}
+	}
+	return true
 }
 
 // CheckNode reports what is wrong with a node id: 1 to 24 of a-z, 0-9 and '-'.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 func TestCheckName(t *testing.T) {
@@ -60,6 +61,31 @@ func TestParseAddress(t *testing.T) {
 				t.Errorf("written again it is %q", a)
 			}
 		})
+	}
+}
+
+// TestCheckNameCharacters holds every character up to U+0800 to the rule in its own words.
+func TestCheckNameCharacters(t *testing.T) {
+	for r := range rune(0x800) {
+		wrong := r == '/' || unicode.IsControl(r) || unicode.IsSpace(r)
+		for _, name := range []string{string(r), "a" + string(r), string(r) + "z", "é" + string(r)} {
+			if err := CheckName("device", name); (err != nil) != wrong {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	}
+	for b := 0x80; b < 0x100; b++ {
+		if CheckName("device", "a"+string([]byte{byte(b)})) == nil {
+			t.Errorf("byte %#x alone is no UTF-8, and is taken", b)
+		}
+	}
+}
+
+func BenchmarkCheckName(b *testing.B) {
+	for b.Loop() {
+		if CheckName("device", "device-123456") != nil {
+			b.Fatal("a plain name is refused")
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // instant are sockets that take everything at once: what remains is the API's, the
@@ -124,10 +125,11 @@ func TestPushAllocations(t *testing.T) {
 	n.Server.node.Pusher = deliver.NewRouter(deliver.Default(), testOrigin, n.reg, instant{n.devices}, nil)
 	sl, done := n.newSlot()
 	line := []byte(strings.TrimSpace(pushLine))
+	var f wire.PushFrame
 	var out []byte
 	now := n.now()
 	got := testing.AllocsPerRun(1000, func() {
-		n.begin(sl, done, line, "", "", false, now)
+		n.begin(sl, &f, done, line, "", "", false, now)
 		<-done
 		a := n.finish(sl, false)
 		if a.status != 200 {

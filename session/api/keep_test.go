@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // said is an answer's outcomes as text.
@@ -97,7 +98,7 @@ func TestKeepNotAcked(t *testing.T) {
 	n := newTestNode(t, nil)
 	n.connect("a", "d", takes)
 	sl, done := n.newSlot()
-	n.begin(sl, done, []byte(`{"to":{"account":"a","device":"d"},"payload":1,"ttl_ms":60000,"wait":"acked"}`), "", "", false, n.now())
+	n.begin(sl, new(wire.PushFrame), done, []byte(`{"to":{"account":"a","device":"d"},"payload":1,"ttl_ms":60000,"wait":"acked"}`), "", "", false, n.now())
 	eventually(t, "it is written", func() bool {
 		sl.mail.mu.Lock()
 		defer sl.mail.mu.Unlock()
@@ -301,7 +302,7 @@ func TestKeepAllocations(t *testing.T) {
 	for _, wait := range []string{"none", "written"} {
 		line := []byte(`{"to":{"account":"a","device":"d"},"payload":{"n":1},"ttl_ms":60000,"wait":"` + wait + `"}`)
 		got := testing.AllocsPerRun(1000, func() {
-			n.begin(sl, done, line, "", "", false, now)
+			n.begin(sl, new(wire.PushFrame), done, line, "", "", false, now)
 			<-done
 			a := n.finish(sl, false)
 			if a.status >= 300 {

@@ -42,7 +42,9 @@ func (s *Server) postMessages(w http.ResponseWriter, r *http.Request) *Problem {
 	if async {
 		w.Header().Set("Preference-Applied", "respond-async") // RFC 7240 section 3
 	}
-	s.begin(sl, done, b.bytes, key, traceOf(r), async, s.now())
+	f := s.frames.Get().(*wire.PushFrame)
+	s.begin(sl, f, done, b.bytes, key, traceOf(r), async, s.now())
+	s.frames.Put(f)
 	b.release() // what is still needed was copied
 	return s.respond(w, sl, done)
 }
@@ -80,7 +82,9 @@ func (s *Server) newSlot() (*slot, oneWaiter) {
 
 // putSlot gives a slot back whose push has been answered.
 func (s *Server) putSlot(sl *slot) {
-	sl.waiter, sl.fixed = nil, answer{}
+	if sl.waiter = nil; sl.refused {
+		sl.fixed = answer{}
+	}
 	if !sl.mail.lost && cap(sl.out) <= keptBytesMax && sl.size <= slotBytesMax {
 		s.slots.Put(sl)
 	}

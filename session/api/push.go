@@ -24,7 +24,6 @@ import (
 type slot struct {
 	delivery deliver.Delivery
 	push     deliver.Push
-	frame    wire.PushFrame
 	mail     promise // of a push with a ttl, instead of the delivery
 	server   *Server
 
@@ -68,12 +67,11 @@ const (
 )
 
 // begin reads one JSON push and sends it on its way. From then on the slot is
-// pending or done; a push that is refused is done at once. raw and header (the
-// Idempotency-Key; may be empty) are borrowed until begin returns. trace is the request's
+// pending or done; a push that is refused is done at once. f is room for what is read: it,
+// raw and header (the Idempotency-Key; may be empty) are borrowed until begin returns. trace is the request's
 // traceparent, for a push that has none of its own. async overrules wait.
-func (s *Server) begin(sl *slot, w waiter, raw []byte, header, trace string, async bool, now time.Time) {
+func (s *Server) begin(sl *slot, f *wire.PushFrame, w waiter, raw []byte, header, trace string, async bool, now time.Time) {
 	sl.reset(w, now)
-	f := &sl.frame
 	if err := wire.ParsePush(raw, f); err != nil {
 		sl.refuse(malformed(err))
 		return

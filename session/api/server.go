@@ -12,6 +12,7 @@ import (
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/deliver"
 	"github.com/roostpush/roost/session/mailbox"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // Pusher takes a push to its devices; deliver.Router is one. Deliver is called from
@@ -89,6 +90,7 @@ type Server struct {
 	memory  *memory
 	metrics *counters
 	slots   sync.Pool // of *slot
+	frames  sync.Pool // of *wire.PushFrame
 	http    *http.Server
 	started time.Time
 	now     func() time.Time
@@ -135,6 +137,7 @@ func New(cfg Config, node Node) (*Server, error) {
 	s.started = s.now()
 	s.sigV4 = sigV4{keys: keys, skew: cfg.AWS.SkewMax, now: func() time.Time { return s.now() }}
 	s.slots.New = func() any { return newSlot(s) }
+	s.frames.New = func() any { return new(wire.PushFrame) }
 	s.metrics = newCounters(s)
 	s.http = s.newHTTP()
 	return s, nil

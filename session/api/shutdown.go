@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/roostpush/roost/netpoll"
 )
 
 // Serve answers what arrives on the listener until Shutdown, then returns nil. It
@@ -19,7 +21,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return fmt.Errorf("api: listener %s is reachable from other machines and no service token is set: set tokens or tokens_file", l.Addr())
 	}
 	s.conns.listen(l)
-	err := s.http.Serve(l)
+	err := s.http.Serve(netpoll.DirectListener(l))
 	select {
 	case <-s.stopping: // closed the listener
 		return nil

@@ -26,7 +26,7 @@ import (
 const routeStream = "stream"
 
 // slotBytesMax is the size of a line whose slot is used again. The buffers of larger
-// ones would add up over a ring.
+// ones would add up over the slots of a window.
 const slotBytesMax = 4 << 10
 
 // stream is one NDJSON request.
@@ -43,7 +43,7 @@ type stream struct {
 	room chan struct{} // to the reader: look again
 	done chan struct{} // the writer has returned
 
-	slots   []*slot       // the ring; entries are made when first needed
+	slots   []*slot       // the ring: of pushes begun and not answered
 	tail    atomic.Uint64 // pushes begun; the reader's
 	head    atomic.Uint64 // pushes answered; changed under mu
 	bytes   atomic.Int64  // lines begun and not answered
@@ -60,6 +60,7 @@ type stream struct {
 	cause   *Problem    // why the stream ends early; nil: it was whole
 
 	// The reader's.
+	frame      wire.PushFrame
 	line       uint64
 	skipping   bool      // in a line that is too long
 	readUntil  time.Time // the read deadline as it is set

@@ -94,7 +94,7 @@ func (st *stream) one(line []byte, now time.Time) *Problem {
 		sl.refuse(problem(http.StatusRequestEntityTooLarge, codeLineTooLong, fmt.Sprintf("the line is longer than %d bytes (api.stream.line_bytes_max)", st.cfg.LineBytesMax)))
 	} else {
 		st.pending.Add(1)
-		st.s.begin(sl, st, line, "", st.trace, false, now)
+		st.s.begin(sl, &st.frame, st, line, "", st.trace, false, now)
 		if sl.refused || sl.repeats() {
 			st.pending.Add(-1) // no delivery that settles
 		}
@@ -118,11 +118,9 @@ func (st *stream) acquire(size int) (*slot, *Problem) {
 		return nil, problem(http.StatusInsufficientStorage, codeResultBufferFull,
 			fmt.Sprintf("%d bytes of results wait for you to read them (api.stream.result_buffer_bytes): the lines after this one were not pushed", st.cfg.ResultBufferBytes))
 	}
-	at := st.tail.Load() % uint64(len(st.slots))
-	if st.slots[at] == nil {
-		st.slots[at] = st.s.slots.Get().(*slot)
-	}
-	return st.slots[at], nil
+	sl := st.s.slots.Get().(*slot)
+	st.slots[st.tail.Load()%uint64(len(st.slots))] = sl
+	return sl, nil
 }
 
 // restWindowMin is the window from which the reader rests; a smaller one has no time for it.

@@ -70,10 +70,9 @@ func (st *stream) answer(written bool) {
 			break
 		}
 		st.answerOneLocked(sl, now)
-		if sl.size > slotBytesMax || sl.mail.lost {
-			st.slots[at] = nil
-		}
+		st.slots[at] = nil
 		st.head.Store(head + 1)
+		st.s.putSlot(sl) // the next push takes it while it is in the processor's cache
 	}
 	signal(st.room)
 }

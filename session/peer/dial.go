@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session"
 	"github.com/roostpush/roost/session/wire"
 )
@@ -84,7 +85,7 @@ func dial(ctx context.Context, cfg *Config, secrets *credentials, mine *wire.Lin
 	if err != nil {
 		return nil, in, nil, fmt.Errorf("peer: %w", err)
 	}
-	socket = direct(socket)
+	socket = netpoll.Direct(socket)
 	_ = socket.SetDeadline(time.Now().Add(cfg.HelloTimeout))
 	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/roostpush/roost/netpoll"
 	"github.com/roostpush/roost/session/wire"
 )
 
@@ -45,7 +46,7 @@ func (p *Pool) Serve(ln net.Listener) error {
 		c, err := ln.Accept()
 		switch {
 		case err == nil:
-			p.take(direct(c))
+			p.take(netpoll.Direct(c))
 		case p.ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):

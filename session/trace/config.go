@@ -17,7 +17,7 @@ const (
 // Config says what is remembered. It is read once, by New.
 type Config struct {
 	Mode   string `yaml:"mode" doc:"which messages leave events: all, traced (those with a traceparent) or off. An event costs some 100 ns, a push has three to six; traced keeps the ring for the messages that somebody looks for, where it would come around in seconds"`
-	Events int    `yaml:"events" doc:"events remembered, count; the oldest make room. Each takes 120 bytes, so 65,536 take 7.5 MiB, from the start on, and reach back over some 15,000 pushes"`
+	Events int    `yaml:"events" doc:"events remembered, count; the oldest make room. Each takes 128 bytes, so 65,536 take 8 MiB, from the start on, and reach back over some 15,000 pushes"`
 
 	OTLP ExportConfig `yaml:"otlp" doc:"export to OpenTelemetry"`
 }

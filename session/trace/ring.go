@@ -16,7 +16,7 @@ const ringShards = 32
 
 // deviceBytesMax is how much of a device's name is remembered; cut says that there is more.
 const (
-	deviceBytesMax = 32
+	deviceBytesMax = 46
 	cut            = "…"
 )
 
@@ -48,25 +48,35 @@ func (r *Ring) AttachExporter(x Exporter) {
 type shard struct {
 	mu    sync.Mutex
 	slots []slot
-	noted uint64 // events ever; the next goes to this modulo len(slots)
-	_     [24]byte
+	noted uint64 // events ever
+	next  int    // slot of the next event: noted modulo len(slots)
+	_     [16]byte
 }
 
 // slot is one event. It holds no pointer, so that the collector has nothing to look at.
+// What a note writes is far away from the processor, as the ring is larger than its caches:
+// so the names stand one behind the other, and those of usual length are in the first of
+// the slot's two cache lines.
 type slot struct {
 	atUS    int64
 	number  session.MessageID
 	epoch   uint64
 	devices uint32
-	node    [session.NodeBytesMax]byte
-	peer    [session.NodeBytesMax]byte
-	device  [deviceBytesMax]byte
 
 	step                        session.Step
 	outcome                     session.Outcome
 	nodeLen, peerLen, deviceLen uint8
 	deviceIsCut                 bool
+
+	names [2*session.NodeBytesMax + deviceBytesMax]byte // node, peer, device
 }
+
+// node returns the name of the message's origin; borrowed, as peer and device.
+func (s *slot) node() []byte { return s.names[:s.nodeLen] }
+
+func (s *slot) peer() []byte { return s.names[s.nodeLen:][:s.peerLen] }
+
+func (s *slot) device() []byte { return s.names[s.nodeLen+s.peerLen:][:s.deviceLen] }
 
 // New returns a ring of valid configuration; nil when that is off. All of its memory is
 // taken at once. nowUS is the node's clock in Unix microseconds, and most of what a note
@@ -94,14 +104,19 @@ func (r *Ring) Note(e session.Event) {
 	atUS := r.nowUS()
 	sh := &r.shards[e.ID.Number%ringShards]
 	sh.mu.Lock()
-	s := &sh.slots[sh.noted%uint64(len(sh.slots))]
+	s := &sh.slots[sh.next]
 	sh.noted++
+	if sh.next++; sh.next == len(sh.slots) {
+		sh.next = 0
+	}
 	s.atUS = atUS
 	s.number, s.epoch, s.devices = e.ID.Number, e.ID.Epoch, e.Devices
 	s.step, s.outcome = e.Step, e.Outcome
-	s.nodeLen = uint8(copy(s.node[:], e.ID.Node))
-	s.peerLen = uint8(copy(s.peer[:], e.Peer))
-	s.deviceLen = uint8(copy(s.device[:], e.Device))
+	n := copy(s.names[:session.NodeBytesMax], e.ID.Node)
+	s.nodeLen = uint8(n)
+	s.peerLen = uint8(copy(s.names[n:n+session.NodeBytesMax], e.Peer))
+	n += int(s.peerLen)
+	s.deviceLen = uint8(copy(s.names[n:n+deviceBytesMax], e.Device))
 	s.deviceIsCut = len(e.Device) > deviceBytesMax
 	sh.mu.Unlock()
 	if e.Traced && r.export != nil {
@@ -129,7 +144,7 @@ func (r *Ring) Events(id session.ID) []Event {
 	n := uint64(len(sh.slots))
 	for i := sh.noted - min(sh.noted, n); i < sh.noted; i++ {
 		s := &sh.slots[i%n]
-		if s.number == id.Number && s.epoch == id.Epoch && string(s.node[:s.nodeLen]) == id.Node {
+		if s.number == id.Number && s.epoch == id.Epoch && string(s.node()) == id.Node {
 			list = append(list, s.event(id))
 		}
 	}
@@ -137,12 +152,12 @@ func (r *Ring) Events(id session.ID) []Event {
 }
 
 func (s *slot) event(id session.ID) Event {
-	device := string(s.device[:s.deviceLen])
+	device := string(s.device())
 	if s.deviceIsCut {
 		device = strings.ToValidUTF8(device, "") + cut // names are UTF-8, but for a rune that was cut
 	}
 	return Event{AtUS: s.atUS, Event: session.Event{
-		ID: id, Step: s.step, Outcome: s.outcome, Devices: s.devices, Device: device, Peer: string(s.peer[:s.peerLen]),
+		ID: id, Step: s.step, Outcome: s.outcome, Devices: s.devices, Device: device, Peer: string(s.peer()),
 	}}
 }
 

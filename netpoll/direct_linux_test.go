@@ -1,4 +1,4 @@
-package peer
+package netpoll
 
 import (
 	"bytes"
@@ -27,8 +27,8 @@ func connected(t *testing.T) (c net.Conn, other *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c = direct(dialed)
-	if _, ok := c.(*socketConn); !ok {
+	c = Direct(dialed)
+	if _, ok := c.(*directConn); !ok {
 		t.Fatalf("it is a %T", c)
 	}
 	t.Cleanup(func() { _, _ = c.Close(), accepted.Close() })
@@ -102,7 +102,38 @@ func TestDirectFails(t *testing.T) {
 			if c.want != syscall.ECONNRESET && !(errors.Is(reading, c.want) && errors.Is(writing, c.want)) {
 				t.Errorf("read: %v; write: %v", reading, writing)
 			}
+			// net/http looks for these: a request whose connection is gone is no bad request.
+			for op, err := range map[string]error{"read": reading, "write": writing} {
+				if e, ok := err.(*net.OpError); !ok && err != io.EOF || ok && e.Op != op {
+					t.Errorf("%s: %#v", op, err)
+				}
+			}
 		})
+	}
+}
+
+func TestDirectListener(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln = DirectListener(ln)
+	dialed, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dialed.Close()
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	if _, ok := accepted.(*directConn); !ok {
+		t.Errorf("it is a %T", accepted)
+	}
+	_ = ln.Close()
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed listener: %v", err)
 	}
 }
 
@@ -124,7 +155,7 @@ func TestDirectAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	}); n > 0 && !raced {
+	}); n > 0 && !raceEnabled {
 		t.Errorf("%v allocations", n)
 	}
 }

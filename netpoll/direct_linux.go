@@ -1,6 +1,6 @@
 // HOT PATH
 
-package peer
+package netpoll
 
 import (
 	"io"
@@ -11,11 +11,13 @@ import (
 	"unsafe"
 )
 
-// socketConn is a TCP connection whose calls go past Go's scheduler, for the reasons that
-// netpoll gives for its own: they never block, and a call that the scheduler is told of
-// wakes the runtime's monitor thread whenever the process had been idle, which is before
-// nearly every message of a quiet link. It waits as any connection of Go's does.
-type socketConn struct {
+// directConn is a TCP connection of package net whose calls go past Go's scheduler, as those
+// of the loops do: they never block, and a call that the scheduler is told of wakes the
+// runtime's monitor thread whenever the process had been idle, which then looks around each
+// 20 µs for a while. That is before nearly every message of a quiet link, and cost a node that
+// takes pushes and hands them to others an eighth of its time. It waits as any connection of
+// Go's does.
+type directConn struct {
 	*net.TCPConn
 	raw     syscall.RawConn
 	in, out transfer
@@ -30,8 +32,10 @@ type transfer struct {
 	try   func(fd uintptr) (over bool)
 }
 
-// direct returns the connection with such calls.
-func direct(c net.Conn) net.Conn {
+// Direct returns a TCP connection with such calls, which is used and closed like c and
+// instead of it: any goroutine may call any method. Another kind of connection is returned as
+// it is.
+func Direct(c net.Conn) net.Conn {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return c
@@ -40,13 +44,13 @@ func direct(c net.Conn) net.Conn {
 	if err != nil {
 		return c // it is closed, and will say so
 	}
-	s := &socketConn{TCPConn: tcp, raw: raw}
+	s := &directConn{TCPConn: tcp, raw: raw}
 	s.in.try, s.out.try = s.in.read, s.out.write
 	return s
 }
 
 // Read reads once, as net.Conn does.
-func (c *socketConn) Read(p []byte) (int, error) {
+func (c *directConn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -54,7 +58,7 @@ func (c *socketConn) Read(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begin(p)
-	err := t.end(c.raw.Read(t.try), "read")
+	err := c.end(t, c.raw.Read(t.try), "read")
 	if err == nil && t.n == 0 {
 		err = io.EOF
 	}
@@ -62,7 +66,7 @@ func (c *socketConn) Read(p []byte) (int, error) {
 }
 
 // Write writes all of p, as net.Conn does.
-func (c *socketConn) Write(p []byte) (int, error) {
+func (c *directConn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -70,19 +74,24 @@ func (c *socketConn) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begin(p)
-	err := t.end(c.raw.Write(t.try), "write")
+	err := c.end(t, c.raw.Write(t.try), "write")
 	return t.n, err
 }
 
 func (t *transfer) begin(p []byte) { t.b, t.n, t.errno = p, 0, 0 }
 
-// end returns what went wrong: with the waiting, or with the call of that name.
-func (t *transfer) end(waiting error, call string) error {
+// end returns what went wrong: with the waiting, or with the call of that name. It is an
+// error as package net's own, by which net/http knows what is no fault of the request's.
+func (c *directConn) end(t *transfer, waiting error, call string) error {
 	t.b = nil
-	if waiting != nil || t.errno == 0 {
+	switch op, ok := waiting.(*net.OpError); {
+	case ok:
+		op.Op = call // not "raw-read"; it was made for this call
+		return op
+	case waiting != nil || t.errno == 0:
 		return waiting
 	}
-	return os.NewSyscallError(call, t.errno)
+	return &net.OpError{Op: call, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(call, t.errno)}
 }
 
 func (t *transfer) read(fd uintptr) (over bool) {
