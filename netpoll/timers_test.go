@@ -170,7 +170,8 @@ func TestWheelAgainstModel(t *testing.T) {
 			now := l.tick + uint32(rapid.IntRange(0, 400).Draw(t, "advance"))
 			for l.tick != now {
 				l.tick++
-				l.turn(l.tick)
+				for l.turn(l.tick) {
+				}
 				for fd := range int32(40) {
 					at, waiting := due[fd]
 					alive := r.table.owned(fd, l) != nil
