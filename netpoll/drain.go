@@ -17,7 +17,7 @@ func (l *loop) beginTurn() { l.exchange.awake.Store(true) }
 // wait for it.
 func (l *loop) endTurn() (more bool) {
 	if l.behind {
-		l.behind = l.turn(l.tick)
+		l.behind = l.turn(l.tick, fireBatch)
 	}
 	for budget := l.cfg.OutboxBatch; budget > 0; {
 		if !l.take(!l.behind) {

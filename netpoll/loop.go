@@ -147,11 +147,23 @@ func (l *loop) chore(fd int) {
 		l.ticker.silence()
 		l.tick = l.reactor.now()
 		l.behind = true // the wheel turns at the turn's end, behind the input that is there
+		l.tell()
 		if l.paused && !tickBefore(l.tick, l.resumeAt) {
 			l.resumeAccept()
 		}
 	case l.listener:
 		l.accept()
+	}
+}
+
+// tell lets the reader of Ticked know of a tick.
+func (l *loop) tell() {
+	if l.index != 0 {
+		return
+	}
+	select {
+	case l.reactor.ticked <- struct{}{}:
+	default:
 	}
 }
 

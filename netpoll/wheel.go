@@ -75,10 +75,10 @@ func (l *loop) unschedule(c *Conn) {
 // notLinked is a prev that no slot and no descriptor has.
 const notLinked = -1 << 31
 
-// turn fires what is due up to the tick now, but no more than a batch; more says that some
-// is left for the next call. A slot is emptied from its head; what is not due for another
+// turn fires what is due up to the tick now, but no more than that many; more says that
+// some is left for the next call. A slot is emptied from its head; what is not due for another
 // round goes back when the slot is done.
-func (l *loop) turn(now uint32) (more bool) {
+func (l *loop) turn(now uint32, most int) (more bool) {
 	w := &l.wheel
 	if behind := now - w.at; behind > wheelSlots {
 		// The process was stopped for longer than a round: each slot once is enough.
@@ -91,7 +91,7 @@ func (l *loop) turn(now uint32) (more bool) {
 		}
 		slot := w.at % wheelSlots
 		for fd := w.slots[slot]; fd >= 0; fd = w.slots[slot] {
-			if fired == fireBatch {
+			if fired == most {
 				return true
 			}
 			c := l.table.at(fd)
