@@ -168,6 +168,11 @@ func TestPingsOfAStepLeaveTogether(t *testing.T) {
 func TestInputBetweenPings(t *testing.T) {
 	d := detached(t, Default(), Echo{})
 	l := d.loop
+	var err error
+	if l.yield, err = newYielder(); err != nil {
+		t.Fatal(err)
+	}
+	defer l.yield.close()
 	const pinged = 3 * fireBatch
 	d.conn.pingTick = l.tick + 1000 // its own is none of them
 	l.schedule(d.conn, d.conn.pingTick)
