@@ -35,13 +35,13 @@ type Config struct {
 	OutboxSends        int `yaml:"outbox_sends" doc:"sends waiting in each loop's outbox, count; beyond it they settle as overloaded"`
 	OutboxBatch        int `yaml:"outbox_batch" doc:"sends taken from the outbox in one turn, count; then input gets its turn"`
 
-	Tick             time.Duration `yaml:"tick" doc:"step of each loop's timing wheel; every timeout below is a multiple of it. Pings of one step leave together, so a shorter one wakes an idle process more often for fewer of them"`
+	Tick             time.Duration `yaml:"tick" doc:"step of each loop's timing wheel; every timeout below is a multiple of it. An idle process wakes once for each"`
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" doc:"time for a request to arrive whole; then 408"`
 	VerifyTimeout    time.Duration `yaml:"verify_timeout" doc:"time for a token to be verified off the loop; then 503"`
 	MessageTimeout   time.Duration `yaml:"message_timeout" doc:"time from a message's first byte to its last, fragments included; then close code 1008. Unfinished messages cost memory"`
 	SlowTimeout      time.Duration `yaml:"slow_timeout" doc:"time a peer may take nothing at all of what waits for it; then close code 4004"`
 	CloseTimeout     time.Duration `yaml:"close_timeout" doc:"time for a peer to answer a close, or to read the last answer; then the connection is cut"`
-	PingInterval     time.Duration `yaml:"ping_interval" doc:"time between two pings of a connection, each at its own phase; 30s keeps the entries of most NATs alive. Two unanswered ones close with 4005. Event streams get a comment instead, and end when the kernel has waited twice as long for the peer's acknowledgement of anything"`
+	PingInterval     time.Duration `yaml:"ping_interval" doc:"time between two pings of a connection, each at one of up to 30 phases, and those of a phase together: an idle process wakes once for all of them. It is cut to a multiple of 30 ticks where it is longer. 30s keeps the entries of most NATs alive. Two unanswered ones close with 4005. Event streams get a comment instead, and end when the kernel has waited twice as long for the peer's acknowledgement of anything"`
 
 	ProxyTrusted []string `yaml:"proxy_trusted" doc:"addresses or prefixes (10.0.0.0/8) whose connections must begin with a PROXY protocol v2 header, as a load balancer in front sends it; default: none"`
 }

@@ -82,7 +82,8 @@ func (d *Detached) Advance(dt time.Duration) {
 			return
 		}
 		d.loop.tick++
-		d.loop.turn(d.loop.tick)
+		for d.loop.turn(d.loop.tick, fireBatch) {
+		}
 	}
 }
 

@@ -5,19 +5,26 @@ package netpoll
 // may sleep. HOT PATH, in order:
 //
 //	beginTurn  nobody need wake the loop from here on
-//	endTurn    takes the outbox and drains it, as much as fits in one turn
+//	endTurn    turns the wheel, then takes the outbox and drains it, as much as fits in one turn
 //	link       a batch's sends are strung together by connection
 //	flush      each connection of the batch gets one write
 
 // beginTurn says that the loop is awake: nobody need ring its bell.
 func (l *loop) beginTurn() { l.exchange.awake.Store(true) }
 
-// endTurn works off what others, and the turn itself, have sent. more says that there is
-// more than fits in one turn: input comes first, and the loop must not wait for it.
+// endTurn fires what is due, and works off what others, and the turn itself, have sent. more
+// says that there is more than fits in one turn: input comes first, and the loop must not
+// wait for it.
 func (l *loop) endTurn() (more bool) {
+	if l.behind {
+		l.behind = l.turn(l.tick, fireBatch)
+	}
 	for budget := l.cfg.OutboxBatch; budget > 0; {
-		if !l.take(true) {
-			return false
+		if !l.take(!l.behind) {
+			if !l.behind {
+				return false
+			}
+			break
 		}
 		budget -= l.drain(budget)
 	}

@@ -39,9 +39,10 @@ type loop struct {
 
 	wheel          wheel
 	tick           uint32 // now, in ticks since the reactor started
-	later          []int32
+	behind         bool   // the wheel has more to fire than fits in a turn
 	ticksPerSecond uint32
 	pingTicks      uint32
+	pingStep       uint32
 	messageTicks   uint32
 	slowTicks      uint32
 	tooBig         string
@@ -75,10 +76,10 @@ func newLoop(r *Reactor, index int) *loop {
 		buf: make([]byte, r.cfg.ReadBufferBytes), reply: make([]byte, 0, 4096), scratch: make([]byte, 0, controlBytesMax+2),
 		inbounds: make([]*inbound, 0, 64), outbounds: make([]*outbound, 0, 64),
 		ticksPerSecond: max(1, uint32(time.Second/r.cfg.Tick)),
-		pingTicks:      ticks(r.cfg.PingInterval, r.cfg.Tick),
 		messageTicks:   ticks(r.cfg.MessageTimeout, r.cfg.Tick), slowTicks: ticks(r.cfg.SlowTimeout, r.cfg.Tick),
 		tooBig: r.reasons.tooBig, slowReason: r.reasons.slow, idleReason: r.reasons.idle,
 	}
+	l.pingTicks, l.pingStep = pingRhythm(r.cfg.PingInterval, r.cfg.Tick)
 	l.wheel.init()
 	l.upgrader = l.newUpgrader()
 	l.handshake.l = l
@@ -145,12 +146,24 @@ func (l *loop) chore(fd int) {
 	case l.ticker.fd():
 		l.ticker.silence()
 		l.tick = l.reactor.now()
-		l.turn(l.tick)
+		l.behind = true // the wheel turns at the turn's end, behind the input that is there
+		l.tell()
 		if l.paused && !tickBefore(l.tick, l.resumeAt) {
 			l.resumeAccept()
 		}
 	case l.listener:
 		l.accept()
+	}
+}
+
+// tell lets the reader of Ticked know of a tick.
+func (l *loop) tell() {
+	if l.index != 0 {
+		return
+	}
+	select {
+	case l.reactor.ticked <- struct{}{}:
+	default:
 	}
 }
 

@@ -36,6 +36,7 @@ type Reactor struct {
 	pausedLoops atomic.Int64
 	pauseNoted  atomic.Bool
 	stopped     sync.Once
+	ticked      chan struct{} // sent to by the first loop, closed once all have ended
 	ended       chan struct{}
 }
 
@@ -66,7 +67,7 @@ func New(cfg Config, handler Handler, log *slog.Logger) (*Reactor, error) {
 		return nil, err
 	}
 	limit = min(limit, descriptorsMax)
-	r := &Reactor{cfg: cfg, handler: handler, log: log, started: time.Now(), ended: make(chan struct{})}
+	r := &Reactor{cfg: cfg, handler: handler, log: log, started: time.Now(), ticked: make(chan struct{}, 1), ended: make(chan struct{})}
 	r.trusted, _ = parseTrusted(cfg.ProxyTrusted)
 	if r.max, err = connectionsMax(&r.cfg, limit); err != nil {
 		return nil, err
@@ -172,9 +173,16 @@ func (r *Reactor) Serve() error {
 		})
 	}
 	wg.Wait()
+	close(r.ticked)
 	close(r.ended)
 	return errors.Join(errs...)
 }
+
+// Ticked gets a value at each tick (Config.Tick) of the first loop, unless the last one was
+// not taken yet, and is closed when Serve returns. It is for one reader that has something to
+// do now and then: the loops wake for their tick anyway, while a timer of its own would wake
+// the process once more, and Go's monitor thread each time.
+func (r *Reactor) Ticked() <-chan struct{} { return r.ticked }
 
 // StopListening closes the listener; connections stay. Any goroutine.
 func (r *Reactor) StopListening() {

@@ -67,7 +67,7 @@ func (t *ticker) fd() int { return t.tfd }
 
 func (t *ticker) silence() {
 	var count [8]byte
-	_, _ = unix.Read(t.tfd, count[:])
+	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(t.tfd), uintptr(unsafe.Pointer(&count)), uintptr(len(count)))
 }
 
 func (t *ticker) close() { _ = unix.Close(t.tfd) }

@@ -132,6 +132,78 @@ func TestPingsAreSpread(t *testing.T) {
 	}
 }
 
+// TestPingsOfAStepLeaveTogether: pings begin at multiples of a step only, and stay there.
+func TestPingsOfAStepLeaveTogether(t *testing.T) {
+	for _, tc := range []struct {
+		interval    time.Duration
+		every, step uint32
+	}{
+		{30 * time.Second, 120, 4},
+		{25 * time.Second, 99, 3},
+		{10 * time.Second, 40, 1},
+		{250 * time.Millisecond, 1, 1},
+	} {
+		t.Run(tc.interval.String(), func(t *testing.T) {
+			cfg := Default()
+			cfg.PingInterval = tc.interval
+			for range 100 {
+				d := detached(t, cfg, Echo{})
+				first := d.conn.pingTick
+				if first%tc.step != 0 || !tickBefore(d.loop.tick, first) || tickBefore(d.loop.tick+tc.every+tc.step, first) {
+					t.Fatalf("the first ping is due at tick %d, at %d now", first, d.loop.tick)
+				}
+				for d.loop.tick != first {
+					d.Advance(cfg.Tick)
+				}
+				if out := d.Output(); !bytes.Equal(out, []byte{0x89, 0}) || d.conn.pingTick != first+tc.every {
+					t.Fatalf("sent %x at tick %d, the next ping at %d", out, first, d.conn.pingTick)
+				}
+			}
+		})
+	}
+}
+
+// TestInputBetweenPings: when more pings are due at once than fit in a turn, a message that
+// came meanwhile is answered before the last of them.
+func TestInputBetweenPings(t *testing.T) {
+	d := detached(t, Default(), Echo{})
+	l := d.loop
+	var err error
+	if l.yield, err = newYielder(); err != nil {
+		t.Fatal(err)
+	}
+	defer l.yield.close()
+	const pinged = 3 * fireBatch
+	d.conn.pingTick = l.tick + 1000 // its own is none of them
+	l.schedule(d.conn, d.conn.pingTick)
+	for fd := range int32(pinged) {
+		c := l.adopt(d.conn.fd + 1 + fd)
+		c.state = stateOpen
+		c.pingTick = l.tick + 1
+		l.schedule(c, c.pingTick)
+	}
+	l.tick++
+	l.behind = true
+	d.Output()
+	for turn := 1; ; turn++ {
+		l.beginTurn()
+		more := l.endTurn()
+		if sent := len(d.Output()) / 2; sent != fireBatch {
+			t.Fatalf("%d pings in turn %d, not %d", sent, turn, fireBatch)
+		}
+		if !more {
+			if turn != pinged/fireBatch {
+				t.Errorf("%d turns", turn)
+			}
+			return
+		}
+		d.Feed(masked(OpText, "hi"))
+		if out := string(d.Output()); out != "\x81\x02hi" {
+			t.Fatalf("answered %q between two turns", out)
+		}
+	}
+}
+
 // TestWheelAgainstModel moves random connections' appointments about and compares when
 // each fires with a map.
 func TestWheelAgainstModel(t *testing.T) {
@@ -143,6 +215,7 @@ func TestWheelAgainstModel(t *testing.T) {
 			l.tick = ^uint32(0) - 100
 			l.wheel.at = l.tick
 		}
+		most := rapid.IntRange(1, 4).Draw(t, "most")
 		due := map[int32]uint32{}
 		l.detached = &Detached{}
 		for fd := range int32(40) {
@@ -160,6 +233,9 @@ func TestWheelAgainstModel(t *testing.T) {
 					delete(due, fd)
 				default:
 					at := l.tick + uint32(rapid.IntRange(0, 3000).Draw(t, "in"))
+					if rapid.Bool().Draw(t, "together") { // with others
+						at = (l.tick/64 + 1 + uint32(rapid.IntRange(0, 40).Draw(t, "step"))) * 64
+					}
 					l.schedule(c, at)
 					if at == l.tick {
 						at++
@@ -170,7 +246,14 @@ func TestWheelAgainstModel(t *testing.T) {
 			now := l.tick + uint32(rapid.IntRange(0, 400).Draw(t, "advance"))
 			for l.tick != now {
 				l.tick++
-				l.turn(l.tick)
+				for l.turn(l.tick, most) {
+					// Input has its turn between two batches, and moves an appointment.
+					fd := int32(rapid.IntRange(0, 39).Draw(t, "moved"))
+					if c := r.table.owned(fd, l); c != nil {
+						due[fd] = l.tick + uint32(rapid.IntRange(1, 1500).Draw(t, "to"))
+						l.schedule(c, due[fd])
+					}
+				}
 				for fd := range int32(40) {
 					at, waiting := due[fd]
 					alive := r.table.owned(fd, l) != nil

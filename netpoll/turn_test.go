@@ -78,6 +78,11 @@ func TestTurnsEnd(t *testing.T) {
 	cfg := Default()
 	cfg.OutboxBatch = 4
 	d := detached(t, cfg, Echo{})
+	var err error
+	if d.loop.yield, err = newYielder(); err != nil { // turns that are full yield, on a slow machine
+		t.Fatal(err)
+	}
+	defer d.loop.yield.close()
 	l := d.loop
 	l.beginTurn()
 	for range 5 {

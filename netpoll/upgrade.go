@@ -275,7 +275,7 @@ func (l *loop) opened(c *Conn) {
 	c.state = stateOpen
 	c.flags |= flagUpgraded
 	c.missed = 0
-	c.pingTick = l.tick + 1 + l.random(l.pingTicks)
+	c.pingTick = l.firstPing()
 	l.schedule(c, l.nextDue(c))
 	l.handler.Open(c)
 }

@@ -11,9 +11,15 @@ import "time"
 const wheelSlots = 1024
 
 type wheel struct {
-	slots [wheelSlots]int32 // fd of the first connection, -1: none
-	at    uint32            // the tick up to which timers have fired
+	slots  [wheelSlots]int32 // fd of the first connection, -1: none
+	at     uint32            // the tick up to which timers have fired
+	within bool              // of at itself some are left to fire
+	later  []int32           // what the slot of at holds for another round, out of it until that is done
 }
+
+// fireBatch is how many appointments fire before input has its turn: some 12 µs each when
+// they are pings.
+const fireBatch = 64
 
 func (w *wheel) init() {
 	for i := range w.slots {
@@ -69,33 +75,44 @@ func (l *loop) unschedule(c *Conn) {
 // notLinked is a prev that no slot and no descriptor has.
 const notLinked = -1 << 31
 
-// turn fires what is due up to the tick now. A slot is emptied from its head; what is
-// not due for another round goes back when the slot is done.
-func (l *loop) turn(now uint32) {
-	if behind := now - l.wheel.at; behind > wheelSlots {
+// turn fires what is due up to the tick now, but no more than that many; more says that
+// some is left for the next call. A slot is emptied from its head; what is not due for another
+// round goes back when the slot is done.
+func (l *loop) turn(now uint32, most int) (more bool) {
+	w := &l.wheel
+	if behind := now - w.at; behind > wheelSlots {
 		// The process was stopped for longer than a round: each slot once is enough.
-		l.wheel.at = now - wheelSlots
+		w.at = now - wheelSlots
 	}
-	for l.wheel.at != now {
-		l.wheel.at++
-		slot := l.wheel.at % wheelSlots
-		for fd := l.wheel.slots[slot]; fd >= 0; fd = l.wheel.slots[slot] {
+	for fired := 0; w.within || w.at != now; {
+		if !w.within {
+			w.at++
+			w.within = true
+		}
+		slot := w.at % wheelSlots
+		for fd := w.slots[slot]; fd >= 0; fd = w.slots[slot] {
+			if fired == most {
+				return true
+			}
 			c := l.table.at(fd)
 			l.unschedule(c)
 			if tickBefore(now, c.dueTick) {
-				l.later = append(l.later, c.fd)
+				w.later = append(w.later, c.fd)
 			} else {
 				l.fire(c)
+				fired++
 			}
 		}
-		for _, fd := range l.later {
+		for _, fd := range w.later {
 			c := l.table.at(fd)
 			if c.owner.Load() == uint32(l.index)+1 && c.prev == notLinked {
 				l.schedule(c, c.dueTick)
 			}
 		}
-		l.later = l.later[:0]
+		w.later = w.later[:0]
+		w.within = false
 	}
+	return false
 }
 
 // fire does what a connection's appointment was for.
@@ -139,10 +156,29 @@ func (l *loop) fireOpen(c *Conn) {
 		}
 		c.pingTick += l.pingTicks
 		if !tickBefore(l.tick, c.pingTick) { // the process was stopped for long
-			c.pingTick = l.tick + 1 + l.random(l.pingTicks)
+			c.pingTick = l.firstPing()
 		}
 	}
 	l.schedule(c, l.nextDue(c))
+}
+
+// Pings go out in pingSteps steps of the interval, not in as many as it has ticks. Those of
+// one step leave together, and their pongs come back together: the more, the fewer wakes of
+// a loop that sleeps, each of which costs about as much as a ping. 30 steps are a second of
+// the default interval, and still spread a million devices' pings well enough.
+const pingSteps = 30
+
+// pingRhythm is the interval between two pings of a connection, in ticks, and the step of
+// it: the interval is cut to whole steps.
+func pingRhythm(interval, tick time.Duration) (every, step uint32) {
+	every = ticks(interval, tick)
+	step = max(1, every/pingSteps)
+	return every - every%step, step
+}
+
+// firstPing is when a connection's pings begin: within an interval, each at its own step.
+func (l *loop) firstPing() uint32 {
+	return l.tick + l.pingStep - l.tick%l.pingStep + l.pingStep*l.random(l.pingTicks/l.pingStep)
 }
 
 // overdue ends a connection that holds memory and does not get on with it.

@@ -168,6 +168,7 @@ func (s *Store) options(lock *pebble.Lock, t *trouble, repair string) *pebble.Op
 		Logger:                     log,
 		EventListener:              s.listener(log, t, repair),
 	}
+	opts.Experimental.CompactionScheduler = newCompacting()
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10) // most questions are about devices that have no record
 	return opts
 }

@@ -128,27 +128,37 @@ func (n *node) replayTopics() {
 
 // tick gives the verbs their clock until the node ends. An idle node wakes for its loops'
 // own ticks and for little else: a wake of a process that sleeps costs about as much as the
-// ping of a device. So presence has its short step only while somebody
-// watches, and the processor its own only where there are queues.
+// ping of a device. So the verbs' steps are the loops' ticks; presence has its short
+// step only while somebody watches, and the processor its own only where there are queues.
+// The loops end before the mailbox has handed over what it keeps: from then on a ticker of
+// its own is the clock.
 func (n *node) tick() {
-	sweep, pace, watch := time.NewTicker(sweepEvery), time.NewTicker(paceEvery), time.NewTicker(tellEvery)
-	defer sweep.Stop()
-	defer pace.Stop()
+	alone, watch := time.NewTicker(sweepEvery), time.NewTicker(tellEvery)
+	defer alone.Stop()
 	defer watch.Stop()
+	alone.Stop()
+	ticked := n.reactor.Ticked()
+	sweep, pace := rhythm{every: sweepEvery}, rhythm{every: paceEvery}
+	step := func() {
+		if now := time.Since(n.began); sweep.due(now) {
+			n.sweep()
+			if pace.due(now) {
+				n.pace()
+			}
+		}
+	}
 	for {
 		select {
 		case <-n.ended:
 			return
-		case <-sweep.C:
-			n.relay.Sweep(n.now().UnixMilli())
-			n.mailbox.Tick(n.steadyMS(), n.now().UnixMilli())
-			if n.sources.none() {
-				n.tickProcessor()
+		case _, runs := <-ticked:
+			if !runs {
+				ticked = nil
+				alone.Reset(sweepEvery)
 			}
-		case <-pace.C:
-			n.setTraceClock()
-			n.router.Tick(n.steadyMS())
-			n.topics.Tick(n.steadyMS())
+			step()
+		case <-alone.C:
+			step()
 		case <-n.presence.First():
 			watch.Reset(tellEvery)
 		case <-watch.C:
@@ -158,6 +168,22 @@ func (n *node) tick() {
 			}
 		}
 	}
+}
+
+// sweep gives their clock to those who end what is over.
+func (n *node) sweep() {
+	n.relay.Sweep(n.now().UnixMilli())
+	n.mailbox.Tick(n.steadyMS(), n.now().UnixMilli())
+	if n.sources.none() {
+		n.tickProcessor()
+	}
+}
+
+// pace gives their clock to those who count by seconds.
+func (n *node) pace() {
+	n.setTraceClock()
+	n.router.Tick(n.steadyMS())
+	n.topics.Tick(n.steadyMS())
 }
 
 // announce says where the node can be reached; public is empty if devices cannot.
