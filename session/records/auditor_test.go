@@ -34,14 +34,12 @@ var (
 
 func newAuditWorld() *auditWorld {
 	w := &auditWorld{table: map[string]bool{"here": true}}
-	for _, f := range []session.Fact{
+	w.records = []session.Fact{
 		{Address: session.Address{Account: "a", Device: "gone1"}, Origin: lossy, OpenedMS: 900},
 		{Address: session.Address{Account: "a", Device: "here"}, Origin: lossy},
 		{Address: session.Address{Account: "a", Device: "closed"}, Origin: lossy, Closed: true},
 		{Address: session.Address{Account: "b", Device: "honest"}, Origin: honest},
 		{Address: session.Address{Account: "b", Device: "gone2"}, Origin: lossy, OpenedMS: 2000},
-	} {
-		w.records = append(w.records, f)
 	}
 	fail := func(n *int, what string) error {
 		if *n == 0 {
