@@ -3,6 +3,7 @@ package disruption
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -19,6 +20,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "4") // they hardly do anything but wait
 	os.Exit(m.Run())
 }
 
