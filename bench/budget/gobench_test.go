@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,13 +63,27 @@ PASS
 `
 
 func TestTheTableIsJudged(t *testing.T) {
+	lookup := func(ns ...float64) Row {
+		var runs []goBench
+		for _, x := range ns {
+			g := parseGoBench([]byte(tableText))
+			g["Lookup/independent/writing"]["cpu-ns/op"] = x
+			runs = append(runs, g)
+		}
+		return lookupRow(runs).judge()
+	}
+	if got := lookup(260, 149.9, 120); got.Verdict != Held || !strings.Contains(got.Figure, "150 ns of CPU (160 ns passed; processes, ns: 120, 150, 260)") {
+		t.Errorf("%+v", got)
+	}
+	if got := lookup(150.1, 260, 120); got.Verdict != Broken {
+		t.Errorf("%+v", got)
+	}
 	for _, row := range tableRows(parseGoBench([]byte(tableText))) {
 		if got := row.judge(); got.Verdict != Held {
 			t.Errorf("%+v", got)
 		}
 	}
 	spoiled := parseGoBench([]byte(tableText))
-	spoiled["Lookup/independent/writing"]["cpu-ns/op"] = 150.1
 	spoiled["Change/together"]["cpu-ns/op"] = 1000.1
 	spoiled["Bytes/indexed=false"]["B/entry"] = 24.1
 	delete(spoiled, "Bytes/indexed=true")
@@ -79,7 +94,7 @@ func TestTheTableIsJudged(t *testing.T) {
 	}
 	allocates := parseGoBench([]byte(tableText))
 	allocates["Lookup/independent/writing"]["allocs/op"] = 1
-	if got := tableRows(allocates)[0].judge(); got.Verdict != Broken {
+	if got := lookupRow([]goBench{allocates}).judge(); got.Verdict != Broken {
 		t.Errorf("%+v", got)
 	}
 }

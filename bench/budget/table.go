@@ -1,11 +1,14 @@
 package budget
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 const (
@@ -29,9 +32,15 @@ const (
 	stormMaxMS     = 200.0
 	joinMaxSeconds = 30.0
 
+	// Where the kernel and its host put a table of some hundred megabytes decides how long its
+	// memory takes to answer, for the life of the process: of a few with the same program one may take
+	// nearly twice as long as the others. So there are several, and the median counts.
+	lookupProcesses = 3
+
 	// Alternatives of their own: a benchmark of fewer levels than its pattern has is not measured.
-	tablePattern = "^BenchmarkLookup$/^(floor|independent|dependent)$/^(independent|dependent|writing)$|^BenchmarkChange$/^together$|^BenchmarkBytes$/^indexed="
-	heldFile     = "route-100m.txt" // written by make bench-route-100m
+	lookupPattern = "^BenchmarkLookup$/^(floor|independent|dependent)$/^(independent|dependent|writing)$"
+	tablePattern  = "^BenchmarkChange$/^together$|^BenchmarkBytes$/^indexed="
+	heldFile      = "route-100m.txt" // written by make bench-route-100m
 )
 
 // runTable runs package route's benchmarks, and reads what it was at 100 million.
@@ -40,26 +49,49 @@ func runTable(ctx context.Context, b *board) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := runGoBench(ctx, b.cfg.RouteBench, tablePattern, b.cfg.GoBenchTime)
+	var runs []goBench
+	for range lookupProcesses {
+		var g goBench
+		if g, err = runGoBench(ctx, b.cfg.RouteBench, lookupPattern, b.cfg.GoBenchTime); err != nil {
+			break
+		}
+		runs = append(runs, g)
+	}
+	var g goBench
+	if err == nil {
+		g, err = runGoBench(ctx, b.cfg.RouteBench, tablePattern, b.cfg.GoBenchTime)
+	}
 	switch {
 	case errors.Is(err, errNotBuilt):
 		return append(notBuilt(whatLookup, whatBytes, whatIndexed, whatChanges), held), nil
 	case err != nil:
 		return nil, err
 	}
-	return append(tableRows(g), held), b.keep("budget-table", g)
+	return append([]Row{lookupRow(runs)}, append(tableRows(g), held)...), errors.Join(b.keep("budget-look-up", runs), b.keep("budget-table", g))
+}
+
+// lookupRow judges the process of some whose look-ups took the median.
+func lookupRow(runs []goBench) Row {
+	lookup := Row{What: whatLookup, Budget: "≤ 150 ns of CPU an independent one, no allocation", Limit: lookupMaxNS}
+	const each, figure = "Lookup/independent/writing", "cpu-ns/op"
+	slices.SortStableFunc(runs, func(a, b goBench) int { return cmp.Compare(a[each][figure], b[each][figure]) })
+	var all []string
+	for _, g := range runs {
+		all = append(all, fmt.Sprintf("%.0f", g.at(&lookup, each, figure)))
+	}
+	g := runs[len(runs)/2]
+	lookup.Value = g[each][figure]
+	lookup.Figure = fmt.Sprintf("%.0f ns of CPU (%.0f ns passed; processes, ns: %s), a dependent one %.0f ns; the writer made %.0f changes a second", lookup.Value,
+		g.at(&lookup, each, "ns/op"), strings.Join(all, ", "), g.at(&lookup, "Lookup/dependent/writing", "cpu-ns/op"), g.at(&lookup, each, "changes/s"))
+	lookup.Floor = fmt.Sprintf("one load from an array of that size: %.0f ns, a dependent one %.0f ns",
+		g.at(&lookup, "Lookup/floor/independent", "cpu-ns/op"), g.at(&lookup, "Lookup/floor/dependent", "cpu-ns/op"))
+	if n := g.at(&lookup, each, "allocs/op"); n > 0 {
+		lookup.Verdict, lookup.Note = Broken, fmt.Sprintf("%.0f allocations", n)
+	}
+	return lookup
 }
 
 func tableRows(g goBench) []Row {
-	lookup := Row{What: whatLookup, Budget: "≤ 150 ns of CPU an independent one, no allocation", Limit: lookupMaxNS}
-	lookup.Value = g.at(&lookup, "Lookup/independent/writing", "cpu-ns/op")
-	lookup.Figure = fmt.Sprintf("%.0f ns of CPU (%.0f ns passed), a dependent one %.0f ns; the writer made %.0f changes a second", lookup.Value,
-		g.at(&lookup, "Lookup/independent/writing", "ns/op"), g.at(&lookup, "Lookup/dependent/writing", "cpu-ns/op"), g.at(&lookup, "Lookup/independent/writing", "changes/s"))
-	lookup.Floor = fmt.Sprintf("one load from an array of that size: %.0f ns, a dependent one %.0f ns",
-		g.at(&lookup, "Lookup/floor/independent", "cpu-ns/op"), g.at(&lookup, "Lookup/floor/dependent", "cpu-ns/op"))
-	if n := g.at(&lookup, "Lookup/independent/writing", "allocs/op"); n > 0 {
-		lookup.Verdict, lookup.Note = Broken, fmt.Sprintf("%.0f allocations", n)
-	}
 	bytes := Row{What: whatBytes, Budget: "≤ 24 B", Limit: bytesMax}
 	bytes.Value = g.at(&bytes, "Bytes/indexed=false", "B/entry")
 	bytes.Figure = fmt.Sprintf("%.1f B, at %.0f entries", bytes.Value, g.at(&bytes, "Bytes/indexed=false", "entries-at-worst"))
@@ -69,7 +101,7 @@ func tableRows(g goBench) []Row {
 	changes := Row{What: whatChanges, Budget: "≥ 1,000,000 a second", Limit: 1e9 / changesMin}
 	changes.Value = g.at(&changes, "Change/together", "cpu-ns/op")
 	changes.Figure = fmt.Sprintf("%.0f a second: %.0f ns of CPU each, %.0f ns passed", 1e9/max(changes.Value, 1), changes.Value, g.at(&changes, "Change/together", "ns/op"))
-	return []Row{lookup, bytes, indexed, changes}
+	return []Row{bytes, indexed, changes}
 }
 
 // heldRow reads what make bench-route-100m printed, if it was run: it takes some minutes
