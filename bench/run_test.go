@@ -4,7 +4,6 @@ package bench
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,9 +26,6 @@ const workerEnv = "ROOST_BENCH_TEST_WORKER"
 func TestMain(m *testing.M) {
 	switch os.Getenv(workerEnv) {
 	case "":
-		// Tests that say they may run beside others wait for what does not come.
-		flag.Parse()
-		_ = flag.Set("test.parallel", "4")
 		goleak.VerifyTestMain(m)
 	case "tenth":
 		// A process that is stopped nine tenths of the time sees what one sees that is

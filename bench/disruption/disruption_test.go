@@ -3,7 +3,6 @@ package disruption
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -20,8 +19,6 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	flag.Parse()
-	_ = flag.Set("test.parallel", "4") // they hardly do anything but wait
 	os.Exit(m.Run())
 }
 
