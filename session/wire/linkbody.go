@@ -68,6 +68,23 @@ func (r *linkBody) byte(what string) byte {
 	return c
 }
 
+// bool reads what boolByte gives.
+func (r *linkBody) bool(what string) bool {
+	c := r.byte(what)
+	if c > 1 {
+		r.fail(CodeValue, fmt.Sprintf("%s is %d", what, c))
+	}
+	return c == 1
+}
+
+// boolByte is a bool in a body: 0 or 1, and nothing else.
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func (r *linkBody) uint64(what string) uint64 {
 	if b := r.take(8, what); b != nil {
 		return binary.BigEndian.Uint64(b)

@@ -181,21 +181,13 @@ func (r *linkBody) time(what string) int64 { return int64(r.bounded(what, 1<<63-
 
 // AppendKept appends the body of a Kept.
 func AppendKept(dst []byte, k *Kept) []byte {
-	refused := byte(0)
-	if k.Refused {
-		refused = 1
-	}
-	return append(binary.BigEndian.AppendUint64(dst, k.Ref), refused)
+	return append(binary.BigEndian.AppendUint64(dst, k.Ref), boolByte(k.Refused))
 }
 
 // ParseKept reads the body of a kept frame. An error is an *Error.
 func ParseKept(b []byte, k *Kept) error {
 	r := linkBody{b: b}
 	k.Ref = r.uint64("ref")
-	refused := r.byte("refused")
-	if refused > 1 {
-		r.fail(CodeValue, fmt.Sprintf("refused is %d", refused))
-	}
-	k.Refused = refused == 1
+	k.Refused = r.bool("refused")
 	return r.end()
 }

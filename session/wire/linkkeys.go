@@ -94,22 +94,14 @@ type MailFiled struct {
 
 // AppendMailFiled appends the body of a MailFiled; a longer reason is cut.
 func AppendMailFiled(dst []byte, m *MailFiled) []byte {
-	filed := byte(0)
-	if m.Filed {
-		filed = 1
-	}
-	return appendText(append(binary.BigEndian.AppendUint64(dst, m.Ref), filed), m.Why[:min(len(m.Why), MailWhyBytesMax)])
+	return appendText(append(binary.BigEndian.AppendUint64(dst, m.Ref), boolByte(m.Filed)), m.Why[:min(len(m.Why), MailWhyBytesMax)])
 }
 
 // ParseMailFiled reads the body of a mail_filed frame. An error is an *Error.
 func ParseMailFiled(b []byte, m *MailFiled) error {
 	r := linkBody{b: b}
 	m.Ref = r.uint64("ref")
-	filed := r.byte("filed")
-	m.Filed, m.Why = filed == 1, Borrow(r.bytes("why", MailWhyBytesMax))
-	if r.err == nil && filed > 1 {
-		r.fail(CodeValue, "keys that are neither filed nor not")
-	}
+	m.Filed, m.Why = r.bool("filed"), Borrow(r.bytes("why", MailWhyBytesMax))
 	return r.end()
 }
 
@@ -123,20 +115,15 @@ type MailSettled struct {
 
 // AppendMailSettled appends the body of a MailSettled.
 func AppendMailSettled(dst []byte, m *MailSettled) []byte {
-	settled := byte(0)
-	if m.Settled {
-		settled = 1
-	}
-	return binary.BigEndian.AppendUint64(append(dst, settled), m.Members)
+	return binary.BigEndian.AppendUint64(append(dst, boolByte(m.Settled)), m.Members)
 }
 
 // ParseMailSettled reads the body of a mail_settled frame. An error is an *Error.
 func ParseMailSettled(b []byte, m *MailSettled) error {
 	r := linkBody{b: b}
-	settled := r.byte("settled")
-	m.Settled, m.Members = settled == 1, r.uint64("members")
-	if r.err == nil && (settled > 1 || settled == 0 && m.Members != 0) {
-		r.fail(CodeValue, "a node that is neither settled nor not")
+	m.Settled, m.Members = r.bool("settled"), r.uint64("members")
+	if r.err == nil && !m.Settled && m.Members != 0 {
+		r.fail(CodeValue, "a node that is not settled, among members")
 	}
 	return r.end()
 }

@@ -101,11 +101,7 @@ func ParseDelta(b []byte, d *Delta) error {
 
 // AppendHeads appends the body of a heads frame.
 func AppendHeads(dst []byte, h *Heads) []byte {
-	answer := byte(0)
-	if h.Answer {
-		answer = 1
-	}
-	dst = append(dst, answer)
+	dst = append(dst, boolByte(h.Answer))
 	dst = binary.AppendUvarint(dst, uint64(h.SentMS))
 	dst = binary.AppendUvarint(dst, uint64(len(h.Heads)))
 	for i := range h.Heads {
@@ -125,11 +121,7 @@ const headBytesMin = 4
 // kept. An error is an *Error.
 func ParseHeads(b []byte, h *Heads) error {
 	r := linkBody{b: b}
-	answer := r.byte("answer")
-	if answer > 1 {
-		r.fail(CodeValue, fmt.Sprintf("answer is %d", answer))
-	}
-	h.Answer = answer == 1
+	h.Answer = r.bool("answer")
 	h.SentMS = int64(r.bounded("sent", sentMax))
 	n := int(r.bounded("heads", HeadsMax))
 	if n*headBytesMin > r.left() {
@@ -162,11 +154,7 @@ func AppendSnapshotChunk(dst []byte, s *SnapshotChunk) []byte {
 	dst = appendOrigin(dst, s.Author)
 	dst = binary.AppendUvarint(dst, s.Seq)
 	dst = binary.AppendUvarint(dst, uint64(s.Index))
-	last := byte(0)
-	if s.Last {
-		last = 1
-	}
-	return appendChanges(append(dst, last), s.Changes)
+	return appendChanges(append(dst, boolByte(s.Last)), s.Changes)
 }
 
 // ParseSnapshotChunk reads the body of a snapshot chunk; Changes is filled again,
@@ -176,11 +164,7 @@ func ParseSnapshotChunk(b []byte, s *SnapshotChunk) error {
 	r.origin(&s.Author)
 	s.Seq = r.uvarint("seq")
 	s.Index = uint32(r.bounded("index", 1<<32-1))
-	last := r.byte("last")
-	if last > 1 {
-		r.fail(CodeValue, fmt.Sprintf("last is %d", last))
-	}
-	s.Last = last == 1
+	s.Last = r.bool("last")
 	s.Changes = r.changes(s.Changes)
 	for i := range s.Changes {
 		if s.Changes[i].Closed {

@@ -84,11 +84,7 @@ type MailMoved struct {
 
 // AppendMailMoved appends the body of a MailMoved; a longer reason is cut.
 func AppendMailMoved(dst []byte, m *MailMoved) []byte {
-	taken := byte(0)
-	if m.Taken {
-		taken = 1
-	}
-	dst = append(binary.BigEndian.AppendUint64(dst, m.Ref), taken, byte(m.Outcome))
+	dst = append(binary.BigEndian.AppendUint64(dst, m.Ref), boolByte(m.Taken), byte(m.Outcome))
 	return appendText(dst, m.Why[:min(len(m.Why), MailWhyBytesMax)])
 }
 
@@ -96,14 +92,9 @@ func AppendMailMoved(dst []byte, m *MailMoved) []byte {
 func ParseMailMoved(b []byte, m *MailMoved) error {
 	r := linkBody{b: b}
 	m.Ref = r.uint64("ref")
-	taken := r.byte("taken")
-	m.Taken, m.Outcome = taken == 1, r.outcome()
+	m.Taken, m.Outcome = r.bool("taken"), r.outcome()
 	m.Why = Borrow(r.bytes("why", MailWhyBytesMax))
-	switch {
-	case r.err != nil:
-	case taken > 1:
-		r.fail(CodeValue, "mail that is neither taken nor not")
-	case m.Taken == (m.Outcome == session.Pending):
+	if r.err == nil && m.Taken == (m.Outcome == session.Pending) {
 		r.fail(CodeValue, "mail that is taken without an outcome, or has one and is not")
 	}
 	return r.end()

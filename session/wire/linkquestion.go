@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/roostpush/roost/session"
 )
@@ -112,12 +111,8 @@ func ParseLinkQuestion(b []byte, q *LinkQuestion) error {
 
 // AppendLinkAnswer appends the body of an answer.
 func AppendLinkAnswer(dst []byte, a *LinkAnswer) []byte {
-	held := byte(0)
-	if a.Held {
-		held = 1
-	}
 	dst = binary.BigEndian.AppendUint64(dst, a.Ref)
-	dst = append(dst, held)
+	dst = append(dst, boolByte(a.Held))
 	dst = binary.AppendUvarint(dst, a.Version)
 	dst = appendText(dst, a.Error[:min(len(a.Error), AnswerErrorBytesMax)])
 	return append(dst, a.Body...)
@@ -127,11 +122,7 @@ func AppendLinkAnswer(dst []byte, a *LinkAnswer) []byte {
 func ParseLinkAnswer(b []byte, a *LinkAnswer) error {
 	r := linkBody{b: b}
 	a.Ref = r.uint64("ref")
-	held := r.byte("held")
-	if held > 1 {
-		r.fail(CodeValue, fmt.Sprintf("held is %d", held))
-	}
-	a.Held = held == 1
+	a.Held = r.bool("held")
 	a.Version = r.uvarint("version")
 	a.Error = Borrow(r.bytes("error", AnswerErrorBytesMax))
 	a.Body = r.take(r.left(), "body")

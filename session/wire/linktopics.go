@@ -121,21 +121,13 @@ const TopicWhyBytesMax = 512
 
 // AppendTopicMoved appends the body of a TopicMoved; a longer reason is cut.
 func AppendTopicMoved(dst []byte, m *TopicMoved) []byte {
-	taken := byte(0)
-	if m.Taken {
-		taken = 1
-	}
-	return appendText(append(binary.BigEndian.AppendUint64(dst, m.Ref), taken), m.Why[:min(len(m.Why), TopicWhyBytesMax)])
+	return appendText(append(binary.BigEndian.AppendUint64(dst, m.Ref), boolByte(m.Taken)), m.Why[:min(len(m.Why), TopicWhyBytesMax)])
 }
 
 // ParseTopicMoved reads the body of a topic_moved frame. An error is an *Error.
 func ParseTopicMoved(b []byte, m *TopicMoved) error {
 	r := linkBody{b: b}
 	m.Ref = r.uint64("ref")
-	taken := r.byte("taken")
-	m.Taken, m.Why = taken == 1, Borrow(r.bytes("why", TopicWhyBytesMax))
-	if r.err == nil && taken > 1 {
-		r.fail(CodeValue, "a window that is neither taken nor not")
-	}
+	m.Taken, m.Why = r.bool("taken"), Borrow(r.bytes("why", TopicWhyBytesMax))
 	return r.end()
 }
