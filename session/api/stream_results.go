@@ -127,8 +127,12 @@ func (st *stream) awaitOldest(token chan struct{}, timer *time.Timer) {
 		// The slot may be answered and begun anew meanwhile, by the other goroutine:
 		// then it leaves a token as well, or this one is woken once too often.
 		st.mu.Lock()
+		if st.head.Load() != head { // then the reader may be writing that place
+			st.mu.Unlock()
+			return
+		}
 		sl := st.slots[head%uint64(len(st.slots))]
-		if st.head.Load() != head || !sl.watch() {
+		if !sl.watch() {
 			st.mu.Unlock()
 			return
 		}
