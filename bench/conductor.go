@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -107,8 +108,9 @@ func (c *conductor) hear(t told) {
 		c.lost(t)
 	case t.news.Tick != nil:
 		c.open[t.news.Tick.Loop] = t.news.Tick.Open
-		c.phase.Tally.Merge(t.news.Tick.Since)
-		c.second.Merge(t.news.Tick.Since)
+		if err := errors.Join(c.phase.Tally.MergeDelta(t.news.Tick.Since), c.second.MergeDelta(t.news.Tick.Since)); err != nil {
+			c.result.Early = fmt.Sprintf("generator process %d: %v", t.from.number, err)
+		}
 	case t.news.PhaseEnd != nil:
 		c.loopEnded(t.news.PhaseEnd)
 	case t.news.Result != nil:

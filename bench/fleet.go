@@ -10,6 +10,7 @@ import (
 	"os/exec"
 
 	"github.com/roostpush/roost/bench/generator"
+	"github.com/roostpush/roost/bench/hostinfo"
 )
 
 // fleet is the workers of a run. The conductor's goroutine gives orders and receives
@@ -101,6 +102,7 @@ func startProcess(command []string) (*crew, io.ReadCloser, error) {
 
 // listen decodes one worker's news until it ends, and waits for the worker.
 func (f *fleet) listen(c *crew, from io.Reader) {
+	defer hostinfo.LetOthersGoFirst()()
 	in := json.NewDecoder(from)
 	for {
 		var n generator.News

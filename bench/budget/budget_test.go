@@ -218,7 +218,16 @@ func TestRelayIsJudgedByItsMedianRound(t *testing.T) {
 		r.Total.Add(tally.Lost, lost)
 		r.AddMetric("relay.arrived.p50", float64(p50), report.Nanos)
 		r.AddMetric("relay.arrived.p99", float64(p99), report.Nanos)
+		r.AddMetric("relay.window.p50", float64(p99), report.Nanos)
 		return r
+	}
+	paused := func(window time.Duration) (rounds []*report.Result) { // p99 5 ms
+		for range 3 {
+			r := round(30*time.Microsecond, 5*time.Millisecond, 0)
+			r.Metrics[len(r.Metrics)-1].Value = float64(window)
+			rounds = append(rounds, r)
+		}
+		return rounds
 	}
 	const us, ms = time.Microsecond, time.Millisecond
 	half, steady := relayBudget{what: whatRelay, p99: relayP99Max}, relayBudget{what: whatRelayRate, p50: relayRateP50Max, p99: relayRateP99Max}
@@ -235,6 +244,10 @@ func TestRelayIsJudgedByItsMedianRound(t *testing.T) {
 		{"held by its median", half, []*report.Result{round(us, 400*us, 0), round(us, 9*ms, 0), round(us, 900*us, 0)}, quick, Held},
 		{"too slow", half, []*report.Result{round(us, 400*us, 0), round(us, ms, 0), round(us, 2*ms, 0)}, quick, Broken},
 		{"too slow, and the floor as well", half, []*report.Result{round(us, 400*us, 0), round(us, ms, 0), round(us, 2*ms, 0)}, slow, Invalid},
+		{"paused, and the floor as well", half, paused(900 * us), paused(900 * us), Held},
+		{"paused, and the floor was not", half, paused(900 * us), quick, Broken},
+		{"slow all the time, and the floor paused", half, paused(ms), paused(900 * us), Broken},
+		{"slow all the time, as the floor is", half, paused(ms), paused(ms), Invalid},
 		{"held although the floor does not", half, []*report.Result{round(us, us, 0), round(us, us, 0), round(us, us, 0)}, slow, Held},
 		{"lost", half, []*report.Result{round(1, 1, 0), round(1, 1, 1), round(1, 1, 0)}, slow, Broken},
 		{"without times of arrival", half, []*report.Result{round(1, 1, 0), {Total: &tally.Tally{}}, round(1, 1, 0)}, quick, Broken},

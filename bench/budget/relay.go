@@ -172,32 +172,38 @@ type relayBudget struct {
 	p99  time.Duration
 }
 
-// relayRow judges the median of the rounds. An error is errDisturbed when the generator was,
-// and errMachine when not even a bare relay holds the budget here and now.
+// relayRow judges the median of the rounds: by all messages, or, where the machine pauses so
+// often that not even a bare relay's are in time, by the median tenth of a second of each round,
+// which such pauses leave alone and a slow server does not. An error is errDisturbed when the
+// generator was, and errMachine when a bare relay does not hold that either.
 func relayRow(all relayRounds, of relayBudget) (row Row, err error) {
-	rounds := func(name string) []float64 { return values(all.Rounds, name) }
+	own := func(name string) float64 { return median(values(all.Rounds, name)) }
 	bare := func(name string) float64 { return median(values(all.Bare, name)) }
-	p99s := rounds("relay.arrived.p99")
-	took := func(name string) string { return report.Duration(time.Duration(median(rounds(name)))) }
+	said := func(ns float64) string { return report.Duration(time.Duration(ns)) }
+	const p50, p99, window = "relay.arrived.p50", "relay.arrived.p99", "relay.window.p50"
+	p99s := values(all.Rounds, p99)
 	row = Row{
-		What: of.what, Budget: fmt.Sprintf("p99 < %s, the servers' share", of.p99), Value: median(p99s), Limit: float64(of.p99) - 1, timed: true,
-		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), p50 %s from the device's write to its peer's kernel; %s of server CPU a message; at %.0f/s",
-			took("relay.arrived.p99"), millis(p99s), took("relay.arrived.p50"), took("server.cpu_per_message"), median(rounds("relay.rate"))),
-		Floor: fmt.Sprintf("a bare relay, the same load in the same rounds: p99 %s (rounds, ms: %s), p50 %s; %s of CPU a message",
-			report.Duration(time.Duration(bare("relay.arrived.p99"))), millis(values(all.Bare, "relay.arrived.p99")),
-			report.Duration(time.Duration(bare("relay.arrived.p50"))), report.Duration(time.Duration(bare("server.cpu_per_message")))),
+		What: of.what, Budget: fmt.Sprintf("p99 < %s, the servers' share", of.p99), Value: own(p99), Limit: float64(of.p99) - 1, timed: true,
+		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), in the median 0.1 s %s, p50 %s from the device's write to its peer's kernel; %s of server CPU a message; at %.0f/s",
+			said(own(p99)), millis(p99s), said(own(window)), said(own(p50)), said(own("server.cpu_per_message")), own("relay.rate")),
+		Floor: fmt.Sprintf("a bare relay, the same load in the same rounds: p99 %s (rounds, ms: %s), in the median 0.1 s %s, p50 %s; %s of CPU a message",
+			said(bare(p99)), millis(values(all.Bare, p99)), said(bare(window)), said(bare(p50)), said(bare("server.cpu_per_message"))),
 		Note: fmt.Sprintf("to the peer's read p99 %s; from the intended send p99 %s, of which the generator's own lateness p99 %s",
-			took("relay.closed.p99"), took("relay.p99"), took("lateness.p99")),
+			said(own("relay.closed.p99")), said(own("relay.p99")), said(own("lateness.p99"))),
 	}
-	slow, slowBare := "", bare("relay.arrived.p99") > row.Limit
+	slow, slowBare := "", false
+	if row.Value > row.Limit && bare(p99) > row.Limit && len(values(all.Rounds, window)) == len(p99s) {
+		row.Value, slowBare = own(window), bare(window) > row.Limit
+		row.Note += fmt.Sprintf("; judged by the median 0.1 s: the machine's pauses keep a bare relay's p99 at %s, too", said(bare(p99)))
+	}
 	if row.Value > row.Limit {
-		slow = fmt.Sprintf("a bare relay of reads and writes takes %s as well", report.Duration(time.Duration(bare("relay.arrived.p99"))))
+		slow = fmt.Sprintf("a bare relay of reads and writes takes %s as well", said(bare(window)))
 	}
 	if of.p50 > 0 {
 		row.Budget = fmt.Sprintf("p50 < %s, p99 < %s, the servers' share", of.p50, of.p99)
-		if p50 := median(rounds("relay.arrived.p50")); slow == "" && p50 >= float64(of.p50) {
-			row.Value, row.Limit = p50, float64(of.p50)-1
-			slow, slowBare = "half of a bare relay's messages take as long", bare("relay.arrived.p50") > row.Limit
+		if half := own(p50); slow == "" && half >= float64(of.p50) {
+			row.Value, row.Limit = half, float64(of.p50)-1
+			slow, slowBare = "half of a bare relay's messages take as long", bare(p50) > row.Limit
 		}
 	}
 	row.doubt(all.Rounds, len(p99s))

@@ -238,7 +238,7 @@ func (l *loop) tick() {
 	l.tickNS = l.nowNS + int64(l.plan.Config.TickInterval)
 	since := l.since
 	l.since = tally.Tally{}
-	l.news <- News{Tick: &Tick{Loop: l.id, AtNS: l.nowNS, Open: l.connected, Since: &since}}
+	l.news <- News{Tick: &Tick{Loop: l.id, AtNS: l.nowNS, Open: l.connected, Since: tally.Delta{Tally: &since}}}
 }
 
 func (l *loop) finish() {

@@ -28,6 +28,7 @@ type relaying struct {
 	unanswered  int64 // results not come
 	filler      []byte
 	frame       []byte
+	window      window
 	roster      roster
 	why         string
 }
@@ -196,7 +197,9 @@ func (p *relaying) received(l *loop, c *conn, payload []byte) {
 	l.since.Record(tally.Relay, now-m.intendedNS)
 	l.since.Record(tally.RelayClosed, now-m.sentNS())
 	if l.arrivedNS != 0 {
-		l.since.Record(tally.RelayArrived, max(l.arrivedNS-m.sentNS(), 0))
+		took := max(l.arrivedNS-m.sentNS(), 0)
+		l.since.Record(tally.RelayArrived, took)
+		p.window.record(&l.since, tally.RelayWindow, took, now)
 	}
 }
 

@@ -176,10 +176,10 @@ type News struct {
 
 // Tick is what one loop counted since its last tick.
 type Tick struct {
-	Loop  int64        `json:"loop"` // number over all workers
-	AtNS  int64        `json:"at_ns"`
-	Open  int64        `json:"open"` // connections open now
-	Since *tally.Tally `json:"since"`
+	Loop  int64       `json:"loop"` // number over all workers
+	AtNS  int64       `json:"at_ns"`
+	Open  int64       `json:"open"` // connections open now
+	Since tally.Delta `json:"since"`
 }
 
 // WhyAllEnded is the reason of a loop whose connections are all gone. Of one loop it is

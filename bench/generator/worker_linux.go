@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostpush/roost/bench/hostinfo"
 )
 
 // Supported reports whether this system can generate load.
@@ -30,6 +33,10 @@ func Run(_ context.Context, orders io.Reader, news io.Writer, onOpened func(inde
 	if err := in.Decode(&w.plan); err != nil {
 		return fmt.Errorf("generator: read the plan: %w", err)
 	}
+	// On a core of its own the process has one of Go's processors, and whoever packs a report
+	// keeps it for up to 10 ms, in which nothing is sent. With one more they are the kernel's
+	// to share out, which lets a loop that wakes go first.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), w.plan.Loops+1))
 	if err := w.start(); err != nil {
 		return errors.Join(err, out.Encode(News{Fatal: err.Error()}))
 	}
@@ -50,6 +57,7 @@ func Run(_ context.Context, orders io.Reader, news io.Writer, onOpened func(inde
 // writeNews writes until the channel is closed. It goes on receiving after an error,
 // so that no loop waits for a parent that is gone.
 func writeNews(out *json.Encoder, news <-chan News) (err error) {
+	defer hostinfo.LetOthersGoFirst()()
 	for n := range news {
 		if err == nil {
 			err = out.Encode(n)

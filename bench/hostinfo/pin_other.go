@@ -18,3 +18,6 @@ func PinSelf(int) (undo func(), err error) { return nil, errPinning }
 
 // ProcessCPU needs Linux.
 func ProcessCPU(int) (time.Duration, bool) { return 0, false }
+
+// LetOthersGoFirst needs Linux, and does nothing elsewhere.
+func LetOthersGoFirst() (undo func()) { return func() {} }

@@ -111,6 +111,7 @@ var timerLabels = []struct {
 	{tally.Relay, "relay to its peer, open"},
 	{tally.RelayClosed, "relay to its peer, closed"},
 	{tally.RelayArrived, "relay to its peer's kernel"},
+	{tally.RelayWindow, "the p99 of each 0.1 s of it"},
 	{tally.Answer, "relay to its result, open"},
 	{tally.AnswerClosed, "relay to its result, closed"},
 	{tally.Return, "reset to back again"},

@@ -1,8 +1,11 @@
 package tally
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -73,6 +76,56 @@ func (h *Histogram) MarshalJSON() ([]byte, error) {
 		return nil, fmt.Errorf("tally: encode histogram: %w", err)
 	}
 	return json.Marshal(string(text))
+}
+
+// appendPacked writes what was recorded in the fewest instructions: for each bucket that is
+// not empty how many were passed over since the last such one, and its count, as varints.
+func (h *Histogram) appendPacked(dst []byte) []byte {
+	next := 0
+	for i, n := range h.hdr.Export().Counts {
+		if n != 0 {
+			dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(i-next)), uint64(n))
+			next = i + 1
+		}
+	}
+	return dst
+}
+
+// mergePacked adds what appendPacked wrote.
+func (h *Histogram) mergePacked(b []byte) error {
+	next := uint64(0)
+	for len(b) > 0 {
+		gap, n1 := binary.Uvarint(b)
+		count, n2 := binary.Uvarint(b[max(n1, 0):])
+		at := next + gap
+		if n1 <= 0 || n2 <= 0 || at < next || at >= buckets || count == 0 || count > math.MaxInt64 {
+			return errors.New("tally: a packed histogram is not one of ours")
+		}
+		if err := h.hdr.RecordValues(valueOf(at), int64(count)); err != nil {
+			return fmt.Errorf("tally: a packed histogram: %w", err)
+		}
+		next, b = at+1, b[n1+n2:]
+	}
+	return nil
+}
+
+// The geometry that HdrHistogram makes of our shape: 2,048 linear buckets of 64 ns, then
+// 1,024 for each doubling, up to that of highestNS.
+const (
+	unitBits    = 6
+	linearBits  = 11
+	doublings   = 24
+	buckets     = (doublings + 1) << (linearBits - 1)
+	halfBuckets = 1 << (linearBits - 1)
+)
+
+// valueOf returns the least value of a bucket.
+func valueOf(bucket uint64) int64 {
+	if bucket < halfBuckets {
+		return int64(bucket) << unitBits
+	}
+	doubling := bucket/halfBuckets - 1
+	return int64(bucket%halfBuckets+halfBuckets) << (doubling + unitBits)
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.

@@ -84,6 +84,7 @@ const (
 	Relay                      // intended send of a device -> payload read by its peer
 	RelayClosed                // write called -> payload read by the peer
 	RelayArrived               // write called -> the peer's kernel has it: the server's share, without the generator's own reading
+	RelayWindow                // the 99th percentile of RelayArrived in each tenth of a second
 	Answer                     // intended send of a device -> the result read by it
 	AnswerClosed               // write called -> the result read
 	Return                     // connection reset on purpose -> 101 of its successor
@@ -93,7 +94,7 @@ const (
 
 var timerNames = [timerCount]string{
 	"connect", "connect.closed", "echo", "echo.closed", "proof", "lateness",
-	"push", "push.closed", "push.arrived", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived",
+	"push", "push.closed", "push.arrived", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived", "relay.window",
 	"answer", "answer.closed", "return", "displace",
 }
 
