@@ -65,7 +65,7 @@ func small(t *testing.T) Config {
 	c.Roost, c.Bench, c.Peers = filepath.Join(built, "roost"), filepath.Join(built, "roost-bench"), filepath.Join(built, "peers")
 	c.Results, c.Tries, c.Settle = t.TempDir(), 1, 20*time.Millisecond
 	c.Slope = slopeSizes{Low: 50, High: 200, Quiet: 100 * time.Millisecond, Idle: 300 * time.Millisecond, PerSecond: 1000, Collections: 2}
-	c.Echo = echoSizes{Few: 20, FewInflight: 2, Many: 100, Payloads: []int{20}, RoundsFew: 1, RoundsMany: 1, TimeFew: 300 * time.Millisecond, TimeMany: 300 * time.Millisecond}
+	c.Echo = echoSizes{Few: 20, Many: 100, Payloads: []int{20}, RoundsFew: 1, RoundsMany: 1, TimeFew: 300 * time.Millisecond, TimeMany: 300 * time.Millisecond}
 	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
 	c.Push = pushSizes{Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, Fanout: 400 * time.Millisecond, FanoutsPS: 20, FloorRuns: 2, Bursts: 2}
 	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond, Rounds: 1, PerSecond: 500}
@@ -438,7 +438,8 @@ func TestBesideTheFloor(t *testing.T) {
 	}{
 		"held":                               {80, 95, Held},
 		"the floor holds it and we do not":   {95, 80, Broken},
-		"the floor does not hold it either":  {95, 95, Invalid},
+		"the floor does not hold it either":  {95, 95, Forbidden},
+		"nor are we near to the floor":       {106, 95, Broken},
 		"held although the floor does not":   {89, 95, Held},
 		"the floor is exactly on the budget": {95, 90, Broken},
 	} {

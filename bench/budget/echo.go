@@ -23,7 +23,6 @@ const echoFloor = "raw"
 
 type echoSizes struct {
 	Few, Many             int64
-	FewInflight           int // messages under way on each of the few
 	Payloads              []int
 	RoundsFew, RoundsMany int
 	TimeFew, TimeMany     time.Duration
@@ -31,7 +30,7 @@ type echoSizes struct {
 
 func defaultEcho() echoSizes {
 	return echoSizes{
-		Few: 200, FewInflight: 8, Many: 10_000, Payloads: []int{20, 1 << 10},
+		Few: 200, Many: 10_000, Payloads: []int{20, 1 << 10},
 		RoundsFew: 9, RoundsMany: 5, TimeFew: 700 * time.Millisecond, TimeMany: time.Second,
 	}
 }
@@ -43,19 +42,20 @@ type echoRival struct {
 }
 
 // runEcho compares our bare echo with the floor and with others, for each number of
-// connections and payload.
+// connections and payload, with one message under way on each connection: the load of
+// make bench-peers.
 func runEcho(ctx context.Context, b *board) ([]Row, error) {
 	z := b.cfg.Echo
 	few := []echoRival{{"poller", echoToPoller}, {"gnet", echoToGnetFew}, {"gws", echoToGWSFew}}
 	many := []echoRival{{"poller", echoToPoller}, {"gws", echoToGWSMany}}
 	var rows []Row
 	for _, payload := range z.Payloads {
-		cell, err := b.echoCell(ctx, z.Few, z.FewInflight, payload, z.RoundsFew, z.TimeFew, few, echoFloor)
+		cell, err := b.echoCell(ctx, z.Few, payload, z.RoundsFew, z.TimeFew, few, echoFloor)
 		if err != nil {
 			return rows, err
 		}
 		rows = append(rows, cell...)
-		if cell, err = b.echoCell(ctx, z.Many, 1, payload, z.RoundsMany, z.TimeMany, many, ""); err != nil {
+		if cell, err = b.echoCell(ctx, z.Many, payload, z.RoundsMany, z.TimeMany, many, ""); err != nil {
 			return rows, err
 		}
 		rows = append(rows, cell...)
@@ -65,9 +65,9 @@ func runEcho(ctx context.Context, b *board) ([]Row, error) {
 
 // echoCell compares our server with rivals, in one run; floor names the peer that
 // no server can be below; empty: none.
-func (b *board) echoCell(ctx context.Context, connections int64, inflight, payload, rounds int, each time.Duration, rivals []echoRival, floor string) ([]Row, error) {
+func (b *board) echoCell(ctx context.Context, connections int64, payload, rounds int, each time.Duration, rivals []echoRival, floor string) ([]Row, error) {
 	plan := compare.Default(compare.DefaultEcho())
-	plan.Load.Connections, plan.Load.Inflight, plan.Load.PayloadBytes = connections, inflight, payload
+	plan.Load.Connections, plan.Load.Inflight, plan.Load.PayloadBytes = connections, 1, payload
 	plan.Load.Duration, plan.Load.Timeout = each, 5*time.Second
 	plan.Rounds, plan.ServerCPU, plan.GeneratorCPU, plan.As.Sources = rounds, b.cfg.ServerCPU, b.cfg.OwnCPU, b.cfg.Sources
 	plan.Targets = []compare.Target{{Name: "roost", Command: []string{b.cfg.Bench, "echo-server", "--listen", "{listen}"}}}
@@ -128,8 +128,5 @@ func (r *Row) beside(result *compare.Result, floor string, rival echoRival) {
 		return
 	}
 	r.Floor += fmt.Sprintf("; %s: %.2f × (%.2f to %.2f)", floor, ratio.Median, ratio.Min, ratio.Max)
-	if r.Verdict == "" && r.Value > r.Limit && ratio.Median > r.Limit {
-		r.Verdict = Invalid
-		r.Note = fmt.Sprintf("forbidden here to any server: %s, which only calls recvfrom(2) and sendto(2), is above the budget, too", floor)
-	}
+	r.forbid(ratio.Median, "recvfrom(2) and sendto(2)")
 }

@@ -79,9 +79,7 @@ func runIdle(ctx context.Context, b *board) ([]Row, error) {
 			Note: fmt.Sprintf("a cycle cost %s of CPU with %s of live heap", report.Duration(r.CycleCPU), report.Size(r.High.HeapLive)),
 		},
 	}
-	if cpu := &rows[1]; cpu.Value > cpu.Limit && bare > cpu.Limit {
-		cpu.Verdict, cpu.Note = Invalid, "forbidden here and now to any server: a bare loop of write(2) and read(2) is above the budget, too"
-	}
+	rows[1].forbid(bare, "a bare loop's write(2) and read(2)")
 	if r.Alive != s.High {
 		rows[0].Verdict, rows[0].Note = Broken, "not all devices were alive"
 	}
