@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/roostpush/roost/session"
@@ -190,6 +191,26 @@ func TestKeepLateWord(t *testing.T) {
 		}
 	}
 	sl.Kept(n.router.NewID(), 1, session.Pending, "") // to nobody: settling would block on done
+}
+
+// TestKeepLateFate: a repeat is told what became of the first push by a worker of the mailbox, which
+// Unwatch does not stop. What it says of an earlier push of the slot must not be looked at while the
+// slot is made another's: for the race detector.
+func TestKeepLateFate(t *testing.T) {
+	n := newTestNode(t, nil)
+	sl, done := n.newSlot()
+	var late sync.WaitGroup
+	for range 500 {
+		n.begin(sl, new(wire.PushFrame), done, []byte(`{"to":{"account":"a","device":"d"},"payload":1,"ttl_ms":60000,"wait":"acked"}`), "", "", false, n.now())
+		late.Wait()
+		<-done
+		a := n.finish(sl, false)
+		if a.status != 202 {
+			t.Fatalf("%d %s", a.status, a.members)
+		}
+		late.Go(func() { sl.Became(a.kept, "d", session.Acked) })
+	}
+	late.Wait()
 }
 
 // TestKeepTimeoutIsRepeated: whoever repeats a push of which nobody knew whether it is kept

@@ -211,14 +211,15 @@ func newSlot(s *Server) *slot {
 // repeats says that the slot waits for the answer of another push, with the same key.
 func (sl *slot) repeats() bool { return sl.entry != nil && !sl.mine }
 
-// reset makes the slot ready for another push.
+// reset makes the slot ready for another push. The mailbox may still be telling it what became
+// of the last one, and reads what follows: not from mail.reset on.
 func (sl *slot) reset(w waiter, now time.Time) {
+	sl.mail.reset()
 	sl.state.Store(slotPending)
 	sl.waiter, sl.began, sl.deadline = w, now, now
 	sl.id, sl.ref, sl.account, sl.device, sl.topic = 0, "", "", "", ""
 	sl.entry, sl.mine, sl.refused, sl.expired = nil, false, false, false
 	sl.out = sl.out[:0]
-	sl.mail.reset()
 }
 
 // keepNames copies what conclude needs, since the frame's slices are borrowed.

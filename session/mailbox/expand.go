@@ -22,8 +22,7 @@ type gate struct {
 // joinLocked has the post wait at its account's gate. It returns the gate if that began
 // with it, which is to be put into the queue then.
 func (s *shard) joinLocked(q *post) (opened *gate) {
-	q.message.Account = strings.Clone(q.message.Account)
-	q.device, q.except = strings.Clone(q.device), strings.Clone(q.except)
+	q.own()
 	g := s.gates[q.message.Account]
 	if g == nil {
 		g = &gate{shard: s, account: q.message.Account}

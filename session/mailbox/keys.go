@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"strings"
 	"sync"
 
 	"github.com/roostpush/roost/session"
@@ -91,8 +90,7 @@ func (ks *keys) claim(q *post) bool {
 	k := &q.message.Key
 	ks.mu.Lock()
 	if !ks.ready {
-		// What is borrowed has to outlive Post.
-		q.message.Account, q.device, q.except = strings.Clone(q.message.Account), strings.Clone(q.device), strings.Clone(q.except)
+		q.own()
 		ks.early = append(ks.early, q)
 		ks.mu.Unlock()
 		return false
@@ -116,6 +114,7 @@ func (ks *keys) claim(q *post) bool {
 		return false
 	case !held.kept:
 		ks.repeated++
+		q.own()
 		ks.repeats[i] = append(ks.repeats[i], q)
 		ks.mu.Unlock()
 		return false

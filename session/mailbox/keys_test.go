@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
 )
 
 // asker is who pushes with a key: it writes down what it hears.
@@ -146,6 +147,27 @@ func TestRefusedPushHasNoKey(t *testing.T) {
 	third.is(t, "kept for 2, d queued, e queued")
 	if s := w.mailbox.KeyStats(); s.Held != 1 || w.mailbox.Stats().Pending != 0 {
 		t.Errorf("%+v, %d pending", s, w.mailbox.Stats().Pending)
+	}
+}
+
+// TestRepeatOwnsItsNames: a repeat that waits for the first push is refused with it long after Post has
+// given back what it had borrowed.
+func TestRepeatOwnsItsNames(t *testing.T) {
+	w := keyedWorld(nil)
+	tr := new(trail)
+	w.mailbox.tracer = tr
+	w.devices = []string{"d"}
+	w.post(Push{}) // to all: the account's later pushes wait behind it
+	w.ask("k", "d", "x", true)
+	device := []byte("d")
+	again := w.ask("k", wire.Borrow(device), "x", true)
+	device[0] = '?'
+	w.store.refuse = errors.New("no room")
+	for w.work() {
+	}
+	again.is(t, "overloaded")
+	if last := tr.text[len(tr.text)-1]; !strings.HasSuffix(last, " refused overloaded d0 false") {
+		t.Errorf("noted %q, last %q", tr.text, last)
 	}
 }
 

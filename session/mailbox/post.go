@@ -102,9 +102,14 @@ func (m *Mailbox) newPost(p *Push, w Watcher, id session.ID) *post {
 		SentMS: p.SentMS, ExpiresMS: p.ExpiresMS, Priority: p.Priority,
 		Collapse: strings.Clone(p.Collapse), First: p.First, Trace: strings.Clone(p.Trace), Key: p.Key,
 	}
-	q.message.Account, q.device, q.except = p.Account, p.Device, p.Except // borrowed, see joinLocked
+	q.message.Account, q.device, q.except = p.Account, p.Device, p.Except // borrowed, see own
 	q.note(session.StepAccepted, session.Pending)
 	return q
+}
+
+// own makes names that are borrowed until Post returns the post's own: it is to outlive that.
+func (q *post) own() {
+	q.message.Account, q.device, q.except = strings.Clone(q.message.Account), strings.Clone(q.device), strings.Clone(q.except)
 }
 
 // admit counts the push in, unless there is no time or no room for it.

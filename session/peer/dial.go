@@ -88,11 +88,11 @@ func dial(ctx context.Context, cfg *Config, secrets *credentials, mine *wire.Lin
 	socket = netpoll.Direct(socket)
 	_ = socket.SetDeadline(time.Now().Add(cfg.HelloTimeout))
 	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	c = socket
 	if secrets != nil {
 		config, err := secrets.client()
 		if err != nil {
+			stop()
 			_ = c.Close()
 			return nil, in, nil, err
 		}
@@ -108,6 +108,9 @@ func dial(ctx context.Context, cfg *Config, secrets *credentials, mine *wire.Lin
 	}
 	if err != nil && !errors.As(err, &o) {
 		err = fmt.Errorf("peer: hello with %s: %w", addr, err)
+	}
+	if !stop() && err == nil { // its deadline is about to pass, also if the link is up by then
+		err = fmt.Errorf("peer: hello with %s: %w", addr, ctx.Err())
 	}
 	if err == nil && theirs.Major == wire.LinkMajor && (theirs.Channel != mine.Channel || theirs.Pair != mine.Pair) {
 		err = fmt.Errorf("peer: hello with %s: the answer is to another hello", addr)

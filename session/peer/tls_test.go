@@ -150,6 +150,8 @@ func TestTLSRefused(t *testing.T) {
 type tap struct {
 	mu    sync.Mutex
 	tapes []*bytes.Buffer // of each connection, in order
+
+	recording sync.WaitGroup
 }
 
 // listen passes connections on to addr and returns where.
@@ -175,8 +177,10 @@ func (p *tap) listen(t *testing.T, addr string) string {
 			tape := new(bytes.Buffer)
 			p.mu.Lock()
 			p.tapes = append(p.tapes, tape)
+			p.recording.Add(1)
 			p.mu.Unlock()
 			running.Go(func() {
+				defer p.recording.Done()
 				_, _ = io.Copy(io.MultiWriter(to, locked{&p.mu, tape}), from)
 				to.Close()
 			})
@@ -217,6 +221,7 @@ func TestReplayedTLS(t *testing.T) {
 	p.mu.Lock()
 	tapes := p.tapes
 	p.mu.Unlock()
+	p.recording.Wait() // b has what it was sent before the tape has
 	if len(tapes) != 2 || tapes[1].Len() == 0 {
 		t.Fatalf("%d connections were recorded", len(tapes))
 	}

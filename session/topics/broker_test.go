@@ -3,9 +3,11 @@ package topics
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/roostpush/roost/session"
+	"github.com/roostpush/roost/session/wire"
 )
 
 func TestCovers(t *testing.T) {
@@ -248,5 +250,34 @@ func TestPublishAllocatesNothing(t *testing.T) {
 		}
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// TestForgottenByAnotherLoop: a session that is displaced is forgotten by the loop of the newer one, while
+// its own still takes frames from it. Whatever comes between, each member of a topic is known.
+func TestForgottenByAnotherLoop(t *testing.T) {
+	n := newNode(true, nil, nil)
+	old, other := n.open("old"), n.open("other")
+	topics := &wire.DeviceFrame{Topics: [][]byte{[]byte("news")}}
+	n.Subscribe(nil, other, topics)
+	var both sync.WaitGroup
+	for range 2000 {
+		n.Subscribe(nil, old, topics)
+		both.Go(func() { n.Forget(old) })
+		both.Go(func() {
+			n.Unsubscribe(nil, old, topics)
+			n.Subscribe(nil, old, topics)
+		})
+		both.Wait()
+		n.subs.mu.Lock()
+		for _, e := range n.subs.entries {
+			for _, s := range e.members {
+				if n.subs.holders[s] == nil {
+					t.Fatalf("%s is a member of %s, and nobody knows", s.Device, e.pattern)
+				}
+			}
+		}
+		n.subs.mu.Unlock()
+		n.Forget(old)
 	}
 }

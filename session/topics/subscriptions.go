@@ -165,6 +165,9 @@ func (x *subscriptions) forget(s *session.Session) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if h = x.holders[s]; h == nil { // of a session that is displaced its own loop may have another by now
+		return
+	}
 	for i := len(h.places) - 1; i >= 0; i-- {
 		x.removeLocked(h, i)
 	}

@@ -315,8 +315,7 @@ func (c *Cluster) seek() {
 			return
 		case <-c.node.Router.Sought():
 		}
-		for c.node.Router.LookAgain(c.settings.SteadyMS()) > 0 {
-			time.Sleep(seekEvery)
+		for c.node.Router.LookAgain(c.settings.SteadyMS()) > 0 && c.waitFor(seekEvery, nil) {
 		}
 	}
 }

@@ -65,7 +65,7 @@ func start(t *testing.T, node string, join ...string) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box := mailbox.New(mailbox.Default(), mailbox.Ports{NewID: func() session.ID { return session.ID{Origin: self} }, Now: s.SteadyMS, Hash: c.Hash}) // nothing waits in it
+	box := mailbox.New(mailbox.Default(), mailbox.Ports{NewID: func() session.ID { return session.ID{Origin: self} }, Now: s.SteadyMS, Hash: c.Hash, Keys: unreadKeys{}}) // nothing waits in it
 	c.Homes(mailbox.HomesConfig{}, box)
 	c.Attach(Node{Router: deliver.NewRouter(deliver.Default(), self, c.Sessions(), nil, c), Store: openStore(t, node), Topics: topics.New(topics.Default(), true, nil, c.TopicHomes())})
 	if err := c.Start(context.Background(), "127.0.0.1:8081", "127.0.0.1:8080"); err != nil {

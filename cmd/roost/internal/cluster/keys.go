@@ -17,7 +17,9 @@ func (c *Cluster) askKey(nodes []string, hash [16]byte) (found []wire.MailKey, s
 	var wait sync.WaitGroup
 	for _, node := range nodes {
 		if !c.pool.Speaks(node, wire.LinkTypeMailKeys) {
+			mu.Lock() // others may answer already
 			silent++
+			mu.Unlock()
 			continue
 		}
 		wait.Add(1)
