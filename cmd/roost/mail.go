@@ -140,4 +140,4 @@ func (r relayed) Keep(m *session.Kept, w relay.Watcher) {
 }
 
 // Unwatch ends the telling.
-func (r relayed) Unwatch(id session.ID) { r.keeper.Unwatch(id) }
+func (r relayed) Unwatch(id session.ID, w relay.Watcher) { r.keeper.Unwatch(id, w) }

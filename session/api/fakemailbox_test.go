@@ -112,10 +112,12 @@ func (b *fakeMailbox) ack(device string) {
 	b.became(id, device, session.Acked)
 }
 
-func (b *fakeMailbox) Unwatch(id session.ID) {
+func (b *fakeMailbox) Unwatch(id session.ID, w mailbox.Watcher) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.watched, id)
+	if b.watched[id] == w {
+		delete(b.watched, id)
+	}
 }
 
 func (b *fakeMailbox) watching() int {
@@ -157,4 +159,4 @@ func (b instantMailbox) Post(p *mailbox.Push, w mailbox.Watcher) {
 	w.Became(id, p.Device, session.Written)
 }
 
-func (instantMailbox) Unwatch(session.ID) {}
+func (instantMailbox) Unwatch(session.ID, mailbox.Watcher) {}

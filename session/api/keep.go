@@ -113,7 +113,7 @@ func (sl *slot) rememberLate() {
 		sl.server.memory.settle(sl.entry, a)
 	}
 	if watched {
-		go sl.server.node.Keeper.Unwatch(a.kept) // the mailbox is calling, so it cannot be called
+		go sl.server.node.Keeper.Unwatch(a.kept, sl) // the mailbox is calling, so it cannot be called
 	}
 }
 
@@ -195,7 +195,7 @@ func (s *Server) concludeKept(sl *slot, brief bool) answer {
 	a, watched := sl.answerKept(brief)
 	m.mu.Unlock()
 	if watched {
-		s.node.Keeper.Unwatch(a.kept) // not under mu: it may be telling the slot something
+		s.node.Keeper.Unwatch(a.kept, sl) // not under mu: it may be telling the slot something
 	}
 	return a
 }

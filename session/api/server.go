@@ -27,7 +27,7 @@ type Pusher interface {
 // id of which nothing is known.
 type Keeper interface {
 	Post(p *mailbox.Push, w mailbox.Watcher)
-	Unwatch(id session.ID)
+	Unwatch(id session.ID, w mailbox.Watcher)
 	Fates(id session.ID) (list []mailbox.Fate, found bool, err error)
 	Cancel(id session.ID) (list []mailbox.Fate, found bool, err error)
 }

@@ -297,7 +297,7 @@ func TestUnwatch(t *testing.T) {
 	w.work()
 	w.postAll(Push{Device: "d"})
 	id := session.ID{Origin: session.Origin{Node: "n1", Epoch: 1}, Number: 2}
-	w.mailbox.Unwatch(id)
+	w.mailbox.Unwatch(id, w)
 	if n := w.mailbox.Stats().Watched; n != 0 {
 		t.Errorf("%d are watched", n)
 	}

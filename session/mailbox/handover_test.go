@@ -279,7 +279,7 @@ func TestWatchesEnd(t *testing.T) {
 			}
 			switch how {
 			case "unwatch":
-				a.homes.Unwatch(e.id)
+				a.homes.Unwatch(e.id, e)
 				w.work()
 			case "link":
 				a.homes.Unlinked("h")

@@ -72,7 +72,8 @@ func (m *Homes) Mailed(a *wire.Mailed) {
 	f.watcher.Kept(a.ID, a.Devices, a.Refused, string([]byte(a.Why)))
 	if a.Refused == session.Pending && !f.push.Brief {
 		left := max(f.push.ExpiresMS-m.ports.NowMS(), 0)
-		m.watched[a.ID] = watchedMail{watcher: f.watcher, node: f.node, left: a.Devices, unheedMS: m.ports.SteadyMS() + left + m.cfg.AnswerTimeout.Milliseconds()}
+		m.watched[a.ID] = &watchedMail{watcher: f.watcher, node: f.node, left: a.Devices, unheedMS: m.ports.SteadyMS() + left + m.cfg.AnswerTimeout.Milliseconds(),
+			before: m.watched[a.ID]}
 	}
 }
 
@@ -80,21 +81,15 @@ func (m *Homes) Mailed(a *wire.Mailed) {
 func (m *Homes) Fate(f *wire.MailFate) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w, ok := m.watched[f.ID]
-	if !ok || slices.Contains(w.ended, f.Device) {
+	w := m.watched[f.ID]
+	if w == nil {
 		return
 	}
-	device := string([]byte(f.Device))
-	w.watcher.Became(f.ID, device, f.Outcome)
-	if f.Outcome == session.Queued || f.Outcome == session.Written || f.Outcome == session.Overloaded {
-		return
-	}
-	if w.left--; w.left <= 0 {
+	if left := w.tell(f.ID, string([]byte(f.Device)), f.Outcome); left == nil {
 		delete(m.watched, f.ID)
-		return
+	} else if left != w {
+		m.watched[f.ID] = left
 	}
-	w.ended = append(w.ended, device)
-	m.watched[f.ID] = w
 }
 
 // Fates asks whoever keeps a message what has become of it. It waits for a disk.

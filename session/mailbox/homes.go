@@ -112,10 +112,10 @@ type Homes struct {
 	mu      sync.Mutex
 	ref     uint64
 	flights map[uint64]*homeFlight
-	bytes   int                        // of their payloads
-	watched map[session.ID]watchedMail // kept elsewhere, and somebody here wants to hear of them
-	acks    map[string][]wire.MailAck  // by the keeper there is no link to
-	held    int                        // acks in all
+	bytes   int                         // of their payloads
+	watched map[session.ID]*watchedMail // kept elsewhere, and somebody here wants to hear of them; the newest of them
+	acks    map[string][]wire.MailAck   // by the keeper there is no link to
+	held    int                         // acks in all
 
 	lookedMS int64 // when Tick looked after everybody last; of its goroutine
 	sweptMS  int64 // when it looked for watched messages that have expired; the same
@@ -138,7 +138,7 @@ type homeFlight struct {
 func NewHomes(cfg HomesConfig, box *Mailbox, p HomesPorts) *Homes {
 	m := &Homes{
 		cfg: cfg, box: box, ports: p,
-		flights: map[uint64]*homeFlight{}, watched: map[session.ID]watchedMail{}, acks: map[string][]wire.MailAck{},
+		flights: map[uint64]*homeFlight{}, watched: map[session.ID]*watchedMail{}, acks: map[string][]wire.MailAck{},
 		strays: strays{max: cfg.StraysMax, of: map[session.ID]string{}},
 	}
 	m.departure.init(m)
@@ -227,19 +227,24 @@ func (m *Homes) standIn(p *Push, w Watcher, why standing) {
 	m.box.Post(p, w)
 }
 
-// Unwatch ends the watching of a message. When it has returned, the watcher is not called any
-// more. A watcher must not call it.
-func (m *Homes) Unwatch(id session.ID) {
+// Unwatch ends the watching of a message by w; the rules of Mailbox's Unwatch hold.
+func (m *Homes) Unwatch(id session.ID, w Watcher) {
 	if id.Node == m.ports.Self {
-		m.box.Unwatch(id)
+		m.box.Unwatch(id, w)
 		return
 	}
 	m.mu.Lock()
-	w, ok := m.watched[id]
-	delete(m.watched, id)
+	of := m.watched[id]
+	left := of.without(w)
+	switch {
+	case left == nil:
+		delete(m.watched, id)
+	case left != of:
+		m.watched[id] = left
+	}
 	m.mu.Unlock()
-	if ok {
-		m.unwatchThere(w.node, id)
+	if of != nil && left == nil {
+		m.unwatchThere(of.node, id)
 	}
 }
 

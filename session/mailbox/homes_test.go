@@ -314,12 +314,58 @@ func TestHomesUnwatchAndBrief(t *testing.T) {
 	whole := w.push("a", Push{Device: "tv", Payload: []byte("y")})
 	w.work()
 	brief.want(t, "kept 1 pending ")
-	w.nodes["a"].homes.Unwatch(whole.id)
+	w.nodes["a"].homes.Unwatch(whole.id, whole)
 	if list, _, err := w.nodes["a"].homes.Cancel(whole.id); err != nil || len(list) != 1 || list[0].Outcome != session.Cancelled {
 		t.Errorf("%v %v", list, err)
 	}
 	w.work()
 	whole.want(t, "kept 1 pending ", "tv queued")
+}
+
+// TestHomesTellsAllWhoWait: two at one node push the same with one key, to another's home. Each hears
+// what becomes of the message, until it waits no more.
+func TestHomesTellsAllWhoWait(t *testing.T) {
+	w := newTown(t, homesTest, "a", "h")
+	a, h := w.nodes["a"].homes, w.nodes["h"]
+	p := Push{Device: "tv", Payload: []byte("x"), Key: session.NewKey("", "k", &session.Kept{Address: session.Address{Account: "alice", Device: "tv"}, Payload: []byte("x")})}
+	wants := func(e *ear, want ...string) {
+		t.Helper()
+		e.said = slices.Compact(e.said) // what one of them is told because it has come again, all hear
+		e.want(t, want...)
+	}
+	var all []*ear
+	for range 3 {
+		all = append(all, w.push("a", p))
+		w.work()
+	}
+	for _, e := range all {
+		wants(e, "kept 1 pending ", "tv queued")
+		if e.id != all[0].id {
+			t.Fatalf("ids %s and %s", all[0].id.Text(), e.id.Text())
+		}
+	}
+	for _, e := range all[1:] {
+		a.Unwatch(e.id, e)
+		w.work()
+		if h.box.Stats().Watched != 1 || a.Stats().Watched != 1 {
+			t.Error("nobody watches any more")
+		}
+	}
+	all = append(all, w.push("a", p))
+	w.work()
+	if _, _, err := a.Cancel(all[0].id); err != nil {
+		t.Error(err)
+	}
+	w.work()
+	for _, e := range all[1:3] {
+		wants(e, "kept 1 pending ", "tv queued")
+	}
+	for _, e := range []*ear{all[0], all[3]} {
+		wants(e, "kept 1 pending ", "tv queued", "tv cancelled")
+	}
+	if n := a.Stats().Watched; n != 0 {
+		t.Errorf("%d are watched", n)
+	}
 }
 
 // TestHomesStandsIn for a home without a link, one that loses its link, one that is slow, and

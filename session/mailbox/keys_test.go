@@ -115,6 +115,27 @@ func TestRepeatIsTheFirstOne(t *testing.T) {
 	w.check(t)
 }
 
+// TestUnwatchedRepeat: whose push was the first one's again, and who waits no more, does not take the
+// outcome from the first one, who waits on.
+func TestUnwatchedRepeat(t *testing.T) {
+	w := keyedWorld(nil)
+	first := w.ask("k", "d", "x", false)
+	w.store.sync()
+	again := w.ask("k", "d", "x", false)
+	for w.work() {
+	}
+	if again.id != first.id {
+		t.Fatalf("ids %s and %s", first.id.Text(), again.id.Text())
+	}
+	w.mailbox.Unwatch(again.id, again)
+	w.open("d")
+	w.order("d")
+	first.is(t, "kept for 1, d queued, d written, d acked")
+	if n := w.mailbox.Stats().Watched; n != 0 {
+		t.Errorf("%d are watched", n)
+	}
+}
+
 // TestKeyOfAnotherMessage is refused, on its way and afterwards, and changes nothing.
 func TestKeyOfAnotherMessage(t *testing.T) {
 	w := keyedWorld(nil)

@@ -130,9 +130,13 @@ func (m *Mailbox) Run(ctx context.Context) {
 	workers.Wait()
 }
 
-// Unwatch ends the watching of a message. When it has returned, the watcher is not called
-// any more. A watcher must not call it.
-func (m *Mailbox) Unwatch(id session.ID) { m.watches.remove(id) }
+// Unwatch ends the watching of a message by w; others who wait for the same one, of a push that came
+// again, wait on. When it has returned, w is not called any more, but for one whose push had an
+// idempotency key: that may just now be told what the first push with it has come to. A watcher must
+// not call it.
+func (m *Mailbox) Unwatch(id session.ID, w Watcher) {
+	m.watches.removeOf(id, func(of Watcher) bool { return of == w })
+}
 
 func (m *Mailbox) shard(account string) *shard {
 	if m.hash != nil {

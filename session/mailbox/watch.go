@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/roostpush/roost/session"
@@ -57,7 +58,8 @@ func (ws *watches) tell(id session.ID, device string, o session.Outcome, final b
 	}
 }
 
-// removeOf is remove if the watcher is so, and reports whether there was such a one.
+// removeOf ends the watching of a message if its watcher is so, and reports whether it was: when
+// removeOf has returned, tell does not call it any more.
 func (ws *watches) removeOf(id session.ID, which func(Watcher) bool) bool {
 	s := &ws.shards[id.Number%watchShards]
 	s.mu.Lock()
@@ -69,12 +71,9 @@ func (ws *watches) removeOf(id session.ID, which func(Watcher) bool) bool {
 	return ok
 }
 
-// remove ends it: when remove has returned, the watcher is not called any more.
+// remove ends it, whoever the watcher is.
 func (ws *watches) remove(id session.ID) {
-	s := &ws.shards[id.Number%watchShards]
-	s.mu.Lock()
-	delete(s.of, id)
-	s.mu.Unlock()
+	ws.removeOf(id, func(Watcher) bool { return true })
 }
 
 // removeAll ends the watching by all watchers that are so, and returns of how many messages.
@@ -107,10 +106,44 @@ func (ws *watches) count() (n int) {
 // watchedMail is a message that another node keeps and somebody here waits for the outcome of.
 type watchedMail struct {
 	watcher  Watcher
-	node     string   // that keeps it
-	left     int      // devices without a final outcome
-	ended    []string // the others: of a push that came again two watches tell the same
-	unheedMS int64    // from when on nothing more can come, by SteadyMS: it has expired, and that was told or lost
+	node     string       // that keeps it
+	left     int          // devices without a final outcome
+	ended    []string     // the others: of a push that came again two watches tell the same
+	unheedMS int64        // from when on nothing more can come, by SteadyMS: it has expired, and that was told or lost
+	before   *watchedMail // who waits for the same message since before, of a push that came again; nil: nobody
+}
+
+// tell tells those who wait what the message is now for a device, and returns those who wait on; nil
+// when nobody does.
+func (w *watchedMail) tell(id session.ID, device string, o session.Outcome) *watchedMail {
+	if w == nil {
+		return nil
+	}
+	w.before = w.before.tell(id, device, o)
+	if slices.Contains(w.ended, device) {
+		return w
+	}
+	w.watcher.Became(id, device, o)
+	if o == session.Queued || o == session.Written || o == session.Overloaded {
+		return w
+	}
+	if w.left--; w.left <= 0 {
+		return w.before
+	}
+	w.ended = append(w.ended, device)
+	return w
+}
+
+// without returns those who wait but for one; nil when nobody else does.
+func (w *watchedMail) without(watcher Watcher) *watchedMail {
+	switch {
+	case w == nil:
+		return nil
+	case w.watcher == watcher:
+		return w.before
+	}
+	w.before = w.before.without(watcher)
+	return w
 }
 
 // unwatchThere tells the keeper of a message that nobody here listens any more. Without a link
@@ -134,7 +167,7 @@ func (m *Homes) Unwatched(from string, u *wire.MailUnwatch) {
 func (m *Homes) unwatchAll(node string) {
 	n := m.box.watches.removeAll(func(w Watcher) bool { t, ok := w.(*teller); return ok && t.node == node })
 	m.count.unwatched.Add(uint64(n))
-	m.endWatches(func(w watchedMail) bool { return w.node == node })
+	m.endWatches(func(w *watchedMail) bool { return w.node == node })
 }
 
 // unwatchOld forgets messages that have expired and whose last word was lost.
@@ -143,13 +176,13 @@ func (m *Homes) unwatchOld(steadyMS int64) {
 		return
 	}
 	m.sweptMS = steadyMS
-	m.endWatches(func(w watchedMail) bool { return w.unheedMS <= steadyMS })
+	m.endWatches(func(w *watchedMail) bool { return w.unheedMS <= steadyMS })
 }
 
 // watchSweepMS is the time between two looks for such messages.
 const watchSweepMS = 1000
 
-func (m *Homes) endWatches(which func(watchedMail) bool) {
+func (m *Homes) endWatches(which func(*watchedMail) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, w := range m.watched {

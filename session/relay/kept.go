@@ -29,7 +29,7 @@ type Keeper interface {
 	// it as long as it is kept.
 	Keep(m *session.Kept, w Watcher)
 	// Unwatch ends that.
-	Unwatch(id session.ID)
+	Unwatch(id session.ID, w Watcher)
 }
 
 // Watcher hears of one kept message: Kept once, then Became as often as a device's outcome
@@ -49,8 +49,14 @@ type promises struct {
 	waiting *atomic.Int64 // messages of either kind whose senders await results
 
 	mu      sync.Mutex
-	list    []*promise   // those that wait, and what was answered since the last sweep
-	leaving []session.ID // need not be watched any more
+	list    []*promise // those that wait, and what was answered since the last sweep
+	leaving []departing
+}
+
+// departing is one of them that need not hear of its message any more.
+type departing struct {
+	id      session.ID
+	promise *promise
 }
 
 // promise is one of them. Whoever answers it holds its mutex.
@@ -125,16 +131,16 @@ func (s *promises) sweep(nowMS int64) {
 	leaving := s.leaving
 	s.leaving = nil
 	s.mu.Unlock()
-	for _, id := range leaving {
-		s.keeper.Unwatch(id)
+	for _, d := range leaving {
+		s.keeper.Unwatch(d.id, d.promise)
 	}
 }
 
-// leave notes that a message need not be watched any more; the mailbox cannot be told now,
+// leave notes that one need not hear of its message any more; the mailbox cannot be told now,
 // since it may be calling.
-func (s *promises) leave(id session.ID) {
+func (s *promises) leave(id session.ID, p *promise) {
 	s.mu.Lock()
-	s.leaving = append(s.leaving, id)
+	s.leaving = append(s.leaving, departing{id, p})
 	s.mu.Unlock()
 }
 
@@ -149,7 +155,7 @@ func (p *promise) Kept(id session.ID, devices int, refused session.Outcome, why 
 		p.of.count.notKept.Add(1)
 		p.answer(wire.AppendError(nil, p.ref, refused.String(), why))
 	case p.answered.Load(): // too late for the sender, and nobody listens
-		p.of.leave(id)
+		p.of.leave(id, p)
 	default:
 		p.id, p.devices, p.lacks = id, devices, why != ""
 		p.settle()
@@ -215,7 +221,7 @@ func (p *promise) answer(frame []byte) {
 	}
 	p.of.waiting.Add(-1)
 	if p.devices > 0 {
-		p.of.leave(p.id)
+		p.of.leave(p.id, p)
 	}
 	if len(frame) > 0 {
 		p.of.sockets.Send(p.conn, netpoll.OpText, frame, nil, 0)

@@ -24,7 +24,12 @@ func (m *mailbox) Keep(k *session.Kept, w relay.Watcher) {
 	m.posts, m.watchers = append(m.posts, kept), append(m.watchers, w)
 }
 
-func (m *mailbox) Unwatch(id session.ID) { m.unwatched = append(m.unwatched, id) }
+func (m *mailbox) Unwatch(id session.ID, w relay.Watcher) {
+	if !slices.Contains(m.watchers, w) {
+		panic("of a watcher that nobody knows")
+	}
+	m.unwatched = append(m.unwatched, id)
+}
 
 // event is what the mailbox says: of a device, or, without one, that it keeps the message
 // for so many or has refused it.
