@@ -149,6 +149,7 @@ func TestRawDevice(t *testing.T) {
 		_, body := n.push(`{"to":{"account":"alice","device":"raw"},"payload":7,"wait":"acked"}`)
 		acked <- body
 		n.push(`{"to":{"account":"alice","device":"raw"},"payload":8}`)
+		close(acked)
 	}()
 	if got, _, err := raw.frame(); err != nil || string(got) != "7" {
 		t.Fatalf("%q %v", got, err)
@@ -159,6 +160,7 @@ func TestRawDevice(t *testing.T) {
 	if body := <-acked; !strings.Contains(body, `"outcome":"acked"`) {
 		t.Fatal(body)
 	}
+	<-acked // the last push has its answer, before the node is stopped
 }
 
 func TestRefusedUpgrades(t *testing.T) {

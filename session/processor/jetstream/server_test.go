@@ -52,7 +52,7 @@ func newServer(t *testing.T, change ...func(*natsserver.Options)) *server {
 
 func (s *server) start() {
 	s.t.Helper()
-	running, err := natsserver.NewServer(s.options)
+	running, err := natsserver.NewServer(s.options.Clone()) // a server writes to its options while it runs
 	if err != nil {
 		s.t.Fatal(err)
 	}
