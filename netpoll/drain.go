@@ -7,7 +7,7 @@ package netpoll
 //	beginTurn  nobody need wake the loop from here on
 //	endTurn    turns the wheel, then takes the outbox and drains it, as much as fits in one turn
 //	link       a batch's sends are strung together by connection
-//	flush      each connection of the batch gets one write
+//	flush      each connection of the batch gets one write, many of them in one call of the kernel
 
 // beginTurn says that the loop is awake: nobody need ring its bell.
 func (l *loop) beginTurn() { l.exchange.awake.Store(true) }
@@ -46,8 +46,15 @@ func (l *loop) drain(most int) int {
 		batch = batch[:most]
 	}
 	l.link(batch)
-	for _, c := range l.dirty {
-		l.flush(c, batch)
+	for dirty := l.dirty; len(dirty) > 0; {
+		n := min(len(dirty), togetherMax)
+		if l.together == nil || n < togetherMin {
+			n = 1
+			l.flush(dirty[0], batch)
+		} else {
+			l.flushTogether(dirty[:n], batch)
+		}
+		dirty = dirty[n:]
 	}
 	l.dirty = l.dirty[:0]
 	l.drained += len(batch)
@@ -116,14 +123,17 @@ func (l *loop) link(batch []send) {
 	}
 }
 
+// takes says that a send is the usual case: one message, and nothing waits before it.
+func (c *Conn) takes(s *send) bool {
+	return s.next == 0 && s.close == 0 && c.out == nil && c.state == stateOpen && c.flags&flagBroken == 0
+}
+
 // flush gives one connection its sends of this batch.
 func (l *loop) flush(c *Conn, batch []send) {
 	head := c.turnHead
 	c.turnHead, c.turnTail = 0, 0
 	l.enter(c)
-	s := &batch[head-1]
-	if s.next == 0 && s.close == 0 && c.out == nil && c.state == stateOpen && c.flags&flagBroken == 0 {
-		// The usual case: one message, nothing waiting.
+	if s := &batch[head-1]; c.takes(s) {
 		frame := l.draining.arena[s.from:s.to]
 		n, broken := l.write(c, frame)
 		l.wrote(c, s, frame, n, broken)

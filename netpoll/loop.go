@@ -23,6 +23,7 @@ type loop struct {
 	bell     *bell
 	ticker   *ticker
 	yield    *yielder
+	together *together     // nil: each call of the kernel is made by itself
 	yielded  time.Duration // when others last had a turn, since the reactor started
 	work     int           // since the last breath
 	listener int           // descriptor, -1: none
@@ -105,6 +106,11 @@ func (l *loop) open() (err error) {
 	if l.yield, err = newYielder(); err != nil {
 		return err
 	}
+	if l.cfg.IOURing {
+		if l.together, err = newTogether(l.cfg.ReadBufferBytes); err != nil {
+			l.reactor.log.Info("reads and writes are calls of their own, since the kernel lets this process make no many at once", "loop", l.index, "err", err)
+		}
+	}
 	if err = l.poller.add(l.bell.fd()); err != nil {
 		return err
 	}
@@ -171,11 +177,16 @@ func (l *loop) tell() {
 // back after the others had their turn.
 func (l *loop) readable(c *Conn) {
 	n, err := readSocket(c.fd, l.buf)
+	l.arrived(c, l.buf, n, err)
+}
+
+// arrived takes what reading has brought: n bytes in buf, none at the end, or an error.
+func (l *loop) arrived(c *Conn, buf []byte, n int, err error) {
 	switch {
 	case n > 0:
 		l.stats.BytesIn += uint64(n)
 		c.missed = 0
-		l.feed(c, l.buf[:n])
+		l.feed(c, buf[:n])
 	case n == 0 && err == nil:
 		// A half-closed WebSocket is over: the other side can answer nothing. Of an event
 		// stream it is the only way to say goodbye.
@@ -212,6 +223,11 @@ func (l *loop) enter(c *Conn) {
 // ends here and nowhere else.
 func (l *loop) leave(c *Conn) {
 	l.writeReply(c)
+	l.left(c)
+}
+
+// left is leave once the answer is with the kernel, or waits for it.
+func (l *loop) left(c *Conn) {
 	l.current = nil
 	switch {
 	case c.flags&flagBroken != 0:
@@ -314,6 +330,9 @@ func (l *loop) end() {
 	}
 	l.ticker.close()
 	l.yield.close()
+	if l.together != nil {
+		l.together.uring.close()
+	}
 	l.poller.close()
 	// The bell stays open while anybody can ring it: its number must not become somebody
 	// else's descriptor under a late sender.

@@ -80,12 +80,33 @@ func (p *poller) run(l *loop) error {
 			return os.NewSyscallError("epoll_pwait", syscall.Errno(-p.ready))
 		}
 		l.beginTurn()
-		for i := 0; i < p.ready && !l.stopping; i++ {
-			e := &p.events[i]
-			l.event(int(e.Fd), e.Events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) != 0, e.Events&unix.EPOLLOUT != 0)
+		for i := 0; i < p.ready && !l.stopping; {
+			i += l.events(p.events[i:p.ready])
 		}
 	}
 	return nil
+}
+
+// events handles the next events of a turn and returns how many: one, or, if they are all input
+// of open connections, as many as are read together.
+func (l *loop) events(list []unix.EpollEvent) int {
+	if l.together != nil && len(list) >= togetherMin {
+		conns := l.together.conns[:0]
+		for i := range list[:min(len(list), togetherMax)] {
+			c := l.table.owned(list[i].Fd, l)
+			if list[i].Events != unix.EPOLLIN || !c.isReader() {
+				break
+			}
+			conns = append(conns, c)
+		}
+		if l.together.conns = conns; len(conns) >= togetherMin {
+			l.readTogether()
+			return len(conns)
+		}
+	}
+	e := &list[0]
+	l.event(int(e.Fd), e.Events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) != 0, e.Events&unix.EPOLLOUT != 0)
+	return 1
 }
 
 // add watches a descriptor for input.

@@ -28,6 +28,7 @@ type loopStats struct {
 	MessagesIn        uint64 `metric:"roost_messages_in_total" doc:"whole messages received"`
 	MessagesOut       uint64 `metric:"roost_messages_out_total" doc:"messages written or queued for writing"`
 	MessageBytesPeak  uint64 `metric:"roost_message_bytes_peak" doc:"largest fragmented or piecewise message received"`
+	Together          uint64 `metric:"roost_calls_together_total" doc:"reads and writes that the kernel was given together with others (io_uring)"`
 	Pings             uint64 `metric:"roost_pings_total" doc:"pings sent, and comments in their place on event streams"`
 	Idle              uint64 `metric:"roost_idle_total" doc:"connections closed with 4005 because two pings went unanswered"`
 	Failed            uint64 `metric:"roost_protocol_failures_total" doc:"connections failed for breaking RFC 6455 or a limit"`
@@ -115,6 +116,7 @@ func (s *loopStats) add(o *loopStats) {
 	s.MessagesIn += o.MessagesIn
 	s.MessagesOut += o.MessagesOut
 	s.MessageBytesPeak = max(s.MessageBytesPeak, o.MessageBytesPeak)
+	s.Together += o.Together
 	s.Pings += o.Pings
 	s.Idle += o.Idle
 	s.Failed += o.Failed

@@ -77,21 +77,24 @@ func (l *loop) writeAll(c *Conn, pieces [][]byte) (n int, broken bool) {
 
 // writeReply gives the connection what this event answered.
 func (l *loop) writeReply(c *Conn) {
-	p := l.reply
-	if len(p) == 0 {
+	if len(l.reply) == 0 {
 		return
 	}
-	if c.flags&flagBroken == 0 {
-		n := 0
-		if c.out == nil {
-			var broken bool
-			if n, broken = l.write(c, p); broken {
-				l.breakOff(c)
-			}
-		}
-		if n < len(p) && c.flags&flagBroken == 0 {
-			l.queue(c, p[n:], n, nil, 0)
-		}
+	n, broken := 0, false
+	if c.out == nil && c.flags&flagBroken == 0 {
+		n, broken = l.write(c, l.reply)
+	}
+	l.replied(c, n, broken)
+}
+
+// replied keeps what the kernel did not take of the answer.
+func (l *loop) replied(c *Conn, n int, broken bool) {
+	p := l.reply
+	if broken {
+		l.breakOff(c)
+	}
+	if n < len(p) && c.flags&flagBroken == 0 {
+		l.queue(c, p[n:], n, nil, 0)
 	}
 	l.reply = p[:0]
 	if cap(p) > replyKeptBytes {
