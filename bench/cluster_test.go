@@ -51,8 +51,10 @@ func TestPushesGoToTheirNodes(t *testing.T) {
 			if a.pushes != 500 || b.pushes != 500 {
 				t.Errorf("%d and %d pushes", a.pushes, b.pushes)
 			}
-			if arrived := r.Total.Timings[tally.PushArrived]; (arrived == nil) != c.crossed || arrived != nil && arrived.Count() != 1000 {
-				t.Errorf("times of arrival: %v", arrived)
+			// The kernel begins to stamp some time after it was asked to (net_enable_timestamp defers
+			// it to a worker), so the first few may have no time.
+			if arrived := r.Total.Timings[tally.PushArrived]; (arrived == nil) != c.crossed || arrived != nil && arrived.Count() > 1000 {
+				t.Errorf("times of arrival: %+v", arrived)
 			}
 		})
 	}
