@@ -108,7 +108,7 @@ func (l *loop) open() (err error) {
 	}
 	if l.cfg.IOURing {
 		if l.together, err = newTogether(l.cfg.ReadBufferBytes); err != nil {
-			l.reactor.log.Info("reads and writes are calls of their own, since the kernel lets this process make no many at once", "loop", l.index, "err", err)
+			l.reactor.log.Info("each read and write is a call of its own: the kernel does not let this process use io_uring", "loop", l.index, "err", err)
 		}
 	}
 	if err = l.poller.add(l.bell.fd()); err != nil {
