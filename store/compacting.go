@@ -16,6 +16,9 @@ import (
 // Whoever ends a compaction keeps its place while it asks the database for the next one.
 // Who asks for the place meanwhile is refused, and Pebble does not come back by itself: so
 // a refusal is remembered, and the database is asked once more.
+//
+// A new one has the place itself until begin: a node that was killed finds much to compact,
+// and is to be up first.
 type compacting struct {
 	db pebble.DBForCompaction // set by Register, before all other calls
 
@@ -25,6 +28,7 @@ type compacting struct {
 	asking  bool // a call of the database is under way
 	ended   bool // by Unregister
 	asked   sync.Cond
+	begun   sync.Once
 }
 
 var (
@@ -33,10 +37,14 @@ var (
 )
 
 func newCompacting() *compacting {
-	c := &compacting{}
+	c := &compacting{running: true}
 	c.asked.L = &c.mu
 	return c
 }
+
+// begin lets compactions run. Any goroutine may call it, with no mutex of the database, once
+// that is registered; the first call counts.
+func (c *compacting) begin() { c.begun.Do(c.Done) }
 
 // Register names the database. Pebble calls it once, when it opens.
 func (c *compacting) Register(_ int, db pebble.DBForCompaction) { c.db = db }

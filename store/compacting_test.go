@@ -1,9 +1,12 @@
 package store
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // waitingDB is a database of which the test says what waits.
@@ -32,6 +35,7 @@ func (d *waitingDB) Schedule(h pebble.CompactionGrantHandle) bool {
 func newWaiting() (*compacting, *waitingDB) {
 	c, d := newCompacting(), &waitingDB{accepts: true, waiting: func() bool { return false }}
 	c.Register(2, d)
+	c.begin()
 	return c, d
 }
 
@@ -43,6 +47,27 @@ func take(t *testing.T, c *compacting) pebble.CompactionGrantHandle {
 		t.Fatal("refused, though nothing runs")
 	}
 	return h
+}
+
+// TestCompactingWaitsForTheStart: none runs while a database opens, and who was refused then
+// is not forgotten.
+func TestCompactingWaitsForTheStart(t *testing.T) {
+	c, d := newCompacting(), &waitingDB{accepts: true}
+	c.Register(2, d)
+	if ok, _ := c.TrySchedule(); ok {
+		t.Fatal("a compaction was let in before begin")
+	}
+	d.waiting = func() bool { return d.granted == 0 }
+	c.begin()
+	if d.granted != 1 {
+		t.Fatalf("begin granted %d times to the one that waits, not once", d.granted)
+	}
+	c.begin()
+	if ok, _ := c.TrySchedule(); ok {
+		t.Fatal("a second begin gave away the place of the compaction that runs")
+	}
+	d.accepted.Done()
+	take(t, c)
 }
 
 func TestCompactingOneAtATime(t *testing.T) {
@@ -134,5 +159,35 @@ func TestCompactingUnregisterWaits(t *testing.T) {
 	<-closed
 	if early {
 		t.Error("Unregister returned while the database was being asked")
+	}
+}
+
+// TestCompactsWhenWritesWait: writes that wait for a compaction do not wait for the quiet
+// after the start to end.
+func TestCompactsWhenWritesWait(t *testing.T) {
+	s := mustOpen(t, testConfig("d"), newClock().now, vfs.NewMem())
+	s.quiet.Stop()
+	for _, db := range []*pebble.DB{s.db, s.mail.db} {
+		done := make(chan error, 1)
+		go func() {
+			for range 40 { // tables of level 0, of which 32 stop writes
+				if err := errors.Join(db.Set([]byte{keyEpoch + 100}, []byte("v"), pebble.NoSync), db.Flush()); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("writes wait for compactions that are not let begin")
+		}
+		if db.Metrics().Compact.Count == 0 {
+			t.Error("nothing was compacted: the test shows nothing")
+		}
 	}
 }

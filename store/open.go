@@ -130,6 +130,7 @@ const mailDirectory = "mail"
 func (s *Store) mailOptions() *pebble.Options {
 	opts := s.options(nil, &s.health.messages, "it holds messages that wait: stop the node and bring the directory back from a copy")
 	opts.Merger = nil
+	opts.Experimental.CompactionScheduler = s.compacting[1]
 	opts.MemTableSize = uint64(s.cfg.MailMemTableBytes)
 	opts.CacheSize = int64(s.cfg.MailCacheBytes)
 	// A new table is read once, by the compaction that ends it: to press it costs more than its
@@ -138,7 +139,10 @@ func (s *Store) mailOptions() *pebble.Options {
 	opts.Levels[1].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	listener := *opts.EventListener
 	// The commit in progress says how long messages are stalled.
-	listener.WriteStallBegin = func(pebble.WriteStallBeginInfo) { s.counts.stalls.Add(1) }
+	listener.WriteStallBegin = func(pebble.WriteStallBeginInfo) {
+		s.counts.stalls.Add(1)
+		go s.compacting[1].begin() // Pebble holds a mutex that it takes
+	}
 	listener.WriteStallEnd = func() {}
 	opts.EventListener = &listener
 	return opts
@@ -168,7 +172,7 @@ func (s *Store) options(lock *pebble.Lock, t *trouble, repair string) *pebble.Op
 		Logger:                     log,
 		EventListener:              s.listener(log, t, repair),
 	}
-	opts.Experimental.CompactionScheduler = newCompacting()
+	opts.Experimental.CompactionScheduler = s.compacting[0]
 	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10) // most questions are about devices that have no record
 	return opts
 }

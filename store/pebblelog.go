@@ -69,6 +69,7 @@ func (s *Store) listener(log *pebbleLog, t *trouble, repair string) *pebble.Even
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			s.counts.stalls.Add(1)
 			s.health.note(func(h *health) { h.stall, h.stallSince = info.Reason, time.Now() })
+			go s.compacting[0].begin() // Pebble holds a mutex that it takes
 		},
 		PossibleAPIMisuse: func(info pebble.PossibleAPIMisuseInfo) {
 			if info.Kind == pebble.NondeterministicSingleDelete {
