@@ -35,6 +35,14 @@ func TestCrossLatencyIsJudgedByItsMedianRound(t *testing.T) {
 		return r
 	}
 	const ms = time.Millisecond
+	paused := func(window time.Duration) (rounds []*report.Result) { // p99 9 ms
+		for range 3 {
+			r := round(9*ms, 0)
+			r.AddMetric("push.window.p50", float64(window), report.Nanos)
+			rounds = append(rounds, r)
+		}
+		return rounds
+	}
 	quick := []*report.Result{round(ms, 0), round(9*ms, 0), round(ms, 0)}
 	for _, c := range []struct {
 		rounds []*report.Result
@@ -44,6 +52,10 @@ func TestCrossLatencyIsJudgedByItsMedianRound(t *testing.T) {
 		{[]*report.Result{round(ms, 0), round(9*ms, 0), round(3*ms, 0)}, quick, Held},
 		{[]*report.Result{round(ms, 0), round(9*ms, 0), round(4*ms, 0)}, quick, Broken},
 		{[]*report.Result{round(ms, 0), round(9*ms, 0), round(4*ms, 0)}, []*report.Result{round(5*ms, 0)}, Invalid},
+		{paused(3 * ms), paused(3 * ms), Held},
+		{paused(3 * ms), quick, Broken},
+		{paused(4 * ms), paused(3 * ms), Broken},
+		{paused(4 * ms), paused(4 * ms), Invalid},
 		{[]*report.Result{round(ms, 0), round(ms, 1), round(ms, 0)}, quick, Broken},
 		{[]*report.Result{round(ms, 0), {Total: &tally.Tally{}}, round(ms, 0)}, quick, Broken},
 	} {

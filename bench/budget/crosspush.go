@@ -39,7 +39,7 @@ type crossSizes struct {
 func defaultCross() crossSizes {
 	return crossSizes{
 		Devices: 10_000, Payload: 128, Window: 1_000, Rounds: 5, Push: 2 * time.Second, FloorRuns: 6,
-		Few: 4_000, Start: 8_000, Step: 2 * time.Second, Half: 2 * time.Second,
+		Few: 4_000, Start: 8_000, Step: 2 * time.Second, Half: 4 * time.Second,
 	}
 }
 
@@ -206,30 +206,36 @@ func halfOf(ramp *report.Result) (float64, error) {
 	return 0, fmt.Errorf("budget: %s: not even the lowest rate held: %v", ramp.Scenario, ramp.Steps)
 }
 
-// crossLatencyRow judges the median of the rounds. An error is errDisturbed when the
-// generator was, and errMachine when the same load within one node takes too long as well,
-// so that it is not the way between nodes.
+// crossLatencyRow judges the median of the rounds: by all messages, or, where the same load
+// within one node is not in time either, by the median tenth of a second of each round, as
+// relayRow does. An error is errDisturbed when the generator was, and errMachine when the load
+// within one node takes too long there as well, so that it is not the way between nodes.
 func crossLatencyRow(all crossLatencies) (row Row, err error) {
-	const arrived = "push.arrived.p99"
+	const arrived, window = "push.arrived.p99", "push.window.p50"
 	p99s, own, rate := values(all.Cross, arrived), values(all.Own, arrived), value(all.Ramp, "ramp.rate")
 	took := func(runs []*report.Result, name string) string {
 		return report.Duration(time.Duration(median(values(runs, name))))
 	}
 	row = Row{
 		What: whatCrossLatency, Budget: "p99 < 4 ms, the servers' share", Value: median(p99s), Limit: float64(crossP99Max) - 1, timed: true,
-		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), p50 %s from the line's write to the device's kernel, at %.0f/s of %.0f/s; %s of CPU a message, both servers",
-			took(all.Cross, arrived), millis(p99s), took(all.Cross, "push.arrived.p50"), rate/2, rate, took(all.Cross, "server.cpu_per_message")),
-		Floor: fmt.Sprintf("the same load through the devices' own node: p99 %s (rounds, ms: %s), p50 %s; %s of CPU a message",
-			took(all.Own, arrived), millis(own), took(all.Own, "push.arrived.p50"), took(all.Own, "server.cpu_per_message")),
+		Figure: fmt.Sprintf("p99 %s (rounds, ms: %s), in the median 0.1 s %s, p50 %s from the line's write to the device's kernel, at %.0f/s of %.0f/s; %s of CPU a message, both servers",
+			took(all.Cross, arrived), millis(p99s), took(all.Cross, window), took(all.Cross, "push.arrived.p50"), rate/2, rate, took(all.Cross, "server.cpu_per_message")),
+		Floor: fmt.Sprintf("the same load through the devices' own node: p99 %s (rounds, ms: %s), in the median 0.1 s %s, p50 %s; %s of CPU a message",
+			took(all.Own, arrived), millis(own), took(all.Own, window), took(all.Own, "push.arrived.p50"), took(all.Own, "server.cpu_per_message")),
 		Note: fmt.Sprintf("to the result's read p99 %s; from the intended push p99 %s, of which the generator's own lateness p99 %s",
 			took(all.Cross, "outcome.closed.p99"), took(all.Cross, "push.p99"), took(all.Cross, "lateness.p99")),
+	}
+	slow := median(own) > row.Limit
+	if slow && row.Value > row.Limit && len(values(all.Cross, window)) == len(p99s) {
+		row.Value, slow = median(values(all.Cross, window)), median(values(all.Own, window)) > row.Limit
+		row.Note += fmt.Sprintf("; judged by the median 0.1 s: the machine's pauses keep the p99 of pushes within one node at %s, too", took(all.Own, arrived))
 	}
 	row.doubtRamp(all.Ramp)
 	row.doubt(all.Cross, len(p99s))
 	if err := disturbed(all.Cross); err != nil {
 		return row, err
 	}
-	if row.Verdict == "" && row.Value > row.Limit && median(own) > row.Limit {
+	if row.Verdict == "" && row.Value > row.Limit && slow {
 		err = row.excuse(fmt.Sprintf("pushes within one node take %s as well", took(all.Own, arrived)))
 	}
 	return row, err

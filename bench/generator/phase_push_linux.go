@@ -30,6 +30,7 @@ type pushing struct {
 	tail        string // of a line, behind the payload
 	line        []byte
 	roster      roster
+	arrivals    window
 	why         string
 }
 
@@ -265,7 +266,9 @@ func (p *pushing) received(l *loop, c *conn, payload []byte) {
 	if p.spec.PerSecond > 0 {
 		l.since.Record(tally.Push, now-m.intendedNS)
 		if l.arrivedNS != 0 {
-			l.since.Record(tally.PushArrived, max(l.arrivedNS-m.sentNS(), 0))
+			took := max(l.arrivedNS-m.sentNS(), 0)
+			l.since.Record(tally.PushArrived, took)
+			p.arrivals.record(&l.since, tally.PushWindow, took, now)
 		}
 	}
 	l.since.Record(tally.PushClosed, now-m.sentNS())

@@ -77,6 +77,7 @@ const (
 	Push                       // intended start of a push -> its payload read by the device
 	PushClosed                 // line handed to the API's socket -> payload read by the device
 	PushArrived                // line handed to the API's socket -> the device's kernel has the payload: the server's share
+	PushWindow                 // the 99th percentile of PushArrived in each tenth of a second
 	Outcome                    // intended start of a push -> its result read
 	OutcomeClosed              // line handed to the API's socket -> its result read
 	Fanout                     // intended start of a fan-out -> read by one device, each of them
@@ -94,7 +95,7 @@ const (
 
 var timerNames = [timerCount]string{
 	"connect", "connect.closed", "echo", "echo.closed", "proof", "lateness",
-	"push", "push.closed", "push.arrived", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived", "relay.window",
+	"push", "push.closed", "push.arrived", "push.window", "outcome", "outcome.closed", "fanout", "fanout.last", "relay", "relay.closed", "relay.arrived", "relay.window",
 	"answer", "answer.closed", "return", "displace",
 }
 
