@@ -116,6 +116,11 @@ func TestHomeIsKilled(t *testing.T) {
 	eventually(t, "it is on the disk of its home", func() bool { // more: a fact that was answered late is sent again
 		return metricIn(t, p[0].get("/metrics"), "roost_keep_queued_bytes") == 0 && metricIn(t, p[2].get("/metrics"), "roost_keep_received_total") >= 2
 	})
+	// And n2 has heard that n3 holds nothing of others: a fact that n3 sends says so as well.
+	eventually(t, "n3 has nothing to hand over", func() bool { return metricIn(t, p[2].get("/metrics"), "roost_keep_hand_over_pending") == 0 })
+	received := metricIn(t, p[1].get("/metrics"), "roost_keep_received_total")
+	visitAs(p[2], elsewhere, "early")
+	eventually(t, "n2 hears of n3", func() bool { return metricIn(t, p[1].get("/metrics"), "roost_keep_received_total") > received })
 	visit(p[0], "last") // some of its facts are under way when the home dies
 	if err := p[2].cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)

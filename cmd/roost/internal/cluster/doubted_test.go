@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -135,9 +136,16 @@ func TestNodesThatAreForgottenAtOnce(t *testing.T) {
 	t.Run("it said goodbye", func(t *testing.T) {
 		a, b, memberA := pair(t)
 		defer a.Close()
+		if asked := b.appendMembers(nil); !slices.Equal(asked, []string{"a"}) || b.homes.isMissing(0, time.Hour) {
+			t.Errorf("it is a member: asked is %v", asked)
+		}
 		members{b}.Left(memberA, gossip.Left)
 		if b.Locate("alice", "phone").State != deliver.Nowhere {
 			t.Errorf("%+v", b.Locate("alice", "phone"))
+		}
+		// Gossip's list is another: here it has the node still, and mostly it loses it earlier.
+		if asked := b.appendMembers(nil); len(asked) > 0 || !b.homes.isMissing(b.settings.SteadyMS(), time.Hour) {
+			t.Errorf("it is gone: asked is %v", asked)
 		}
 	})
 	t.Run("no link", func(t *testing.T) {

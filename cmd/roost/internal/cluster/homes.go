@@ -63,6 +63,16 @@ func (h *homes) knows(node string) bool {
 	return member || absent
 }
 
+// appendOthers appends the names of all members but this one.
+func (h *homes) appendOthers(dst []string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for node := range h.others {
+		dst = append(dst, node)
+	}
+	return dst
+}
+
 // update takes a member as it is now. It returns the processes of all others and whether
 // homes have moved.
 func (h *homes) update(m gossip.Member, nowMS int64) (living []session.Origin, moved bool) {

@@ -77,18 +77,16 @@ func (c *Cluster) AppendNodes(dst []string, account string) []string {
 	return c.appendUnnamed(dst)
 }
 
+// appendMembers appends the other members, as homes knows them: one that is not asked because
+// it is gone is also one that is missed. Gossip's own list loses it some time earlier, in which
+// what it may know would be taken for what is not.
 func (c *Cluster) appendMembers(dst []string) []string {
 	select {
 	case <-c.ready:
+		return c.homes.appendOthers(dst)
 	default:
 		return dst
 	}
-	for _, m := range c.members() {
-		if m.Node != c.self.Node {
-			dst = append(dst, m.Node)
-		}
-	}
-	return dst
 }
 
 // Forward takes a message to a node (deliver.Cluster).
