@@ -25,10 +25,16 @@ func (r heapReader) read() lifecycle.HeapState {
 	return lifecycle.HeapState{Allocated: r[0].Value.Uint64(), Objects: r[1].Value.Uint64(), Live: r[2].Value.Uint64(), Free: r[3].Value.Uint64()}
 }
 
-// giveBackWhenQuiet has lifecycle look at the heap until quit is closed.
-func giveBackWhenQuiet(quit <-chan struct{}) {
+// giveBackWhenQuiet has lifecycle look at the heap and the messages until the node ends.
+func (n *node) giveBackWhenQuiet() {
 	tick := time.NewTicker(lifecycle.QuietLook)
 	defer tick.Stop()
+	heap := newHeapReader()
+	look := func() lifecycle.HeapState {
+		h, sockets, router := heap.read(), n.reactor.Stats(), n.router.Stats()
+		h.Messages = sockets.MessagesIn + sockets.MessagesOut + router.Messages + router.Taken
+		return h
+	}
 	var quiet lifecycle.QuietHeap
-	quiet.Run(quit, tick.C, newHeapReader().read, debug.FreeOSMemory)
+	quiet.Run(n.ended, tick.C, look, debug.FreeOSMemory)
 }

@@ -95,7 +95,7 @@ func (n *node) start(internal net.Listener) <-chan error {
 	n.running.Go(n.runMailbox)
 	n.running.Go(n.runProcessor)
 	n.running.Go(n.export)
-	n.running.Go(func() { giveBackWhenQuiet(n.ended) })
+	n.running.Go(n.giveBackWhenQuiet)
 	return failed
 }
 

@@ -79,11 +79,27 @@ func TestMemoryIsGivenBackWhenQuiet(t *testing.T) {
 			allocated := uint64(0)
 			for i, l := range looks {
 				allocated += l.allocated
-				if got := q.Worth(HeapState{allocated, l.objects, l.live, l.free}); got != l.worth {
+				if got := q.Worth(HeapState{Allocated: allocated, Objects: l.objects, Live: l.live, Free: l.free}); got != l.worth {
 					t.Fatalf("look %d: worth a collection: %v, want %v", i, got, l.worth)
 				}
 			}
 		})
+	}
+}
+
+// TestMemoryIsNotGivenBackUnderLoad: messages allocate nothing, but they would wait.
+func TestMemoryIsNotGivenBackUnderLoad(t *testing.T) {
+	var q QuietHeap
+	h := HeapState{Objects: 30 << 20, Live: 16 << 20}
+	for i := range 10 {
+		if h.Messages += 101; q.Worth(h) {
+			t.Fatalf("look %d: worth a collection at 101 messages a second", i)
+		}
+	}
+	for i := range 3 {
+		if h.Messages += 100; q.Worth(h) != (i == 2) {
+			t.Fatalf("look %d at 100 messages a second: worth a collection: %v", i, i != 2)
+		}
 	}
 }
 
