@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -91,5 +92,51 @@ func TestShutdownAnswersWhatWasAccepted(t *testing.T) {
 		if err := <-down; err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// lateListener is one whose end is noticed only when it is closed a second time.
+type lateListener struct {
+	net.Listener
+	closes atomic.Int32
+	again  chan struct{}
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.again
+	}
+	return c, err
+}
+
+func (l *lateListener) Close() error {
+	if l.closes.Add(1) == 2 {
+		close(l.again)
+	}
+	return l.Listener.Close()
+}
+
+// TestShutdownBeforeServeNotices: that net/http closes the listener once more cuts nobody.
+func TestShutdownBeforeServeNotices(t *testing.T) {
+	n := newTestNode(t, nil)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lateListener{Listener: inner, again: make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- n.Serve(l) }()
+	answer, err := http.Get("http://" + inner.Addr().String() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if err := n.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }

@@ -53,7 +53,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopping) })
 	s.conns.stop()
 	s.conns.await(ctx)
-	if err := s.http.Shutdown(ctx); err != nil {
+	// It closes the listener once more when Serve has not noticed yet, and says so at the end.
+	if err := s.http.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		s.http.Close()
 		return fmt.Errorf("api: requests were cut at shutdown: %w", err)
 	}
