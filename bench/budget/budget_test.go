@@ -68,10 +68,11 @@ func small(t *testing.T) Config {
 	c.Echo = echoSizes{Few: 20, Many: 100, Payloads: []int{20}, RoundsFew: 1, RoundsMany: 1, TimeFew: 300 * time.Millisecond, TimeMany: 300 * time.Millisecond}
 	c.Upgrade = upgradeSizes{PerSecond: 200, Duration: 300 * time.Millisecond, Hold: 10 * time.Millisecond, Rounds: 1}
 	c.Push = pushSizes{Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, Fanout: 400 * time.Millisecond, FanoutsPS: 20, FloorRuns: 2, Bursts: 2}
-	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond, Rounds: 1, PerSecond: 500}
+	// Long enough for the kernel to begin to stamp arrivals, which it does some time after it is asked.
+	c.Relay = relaySizes{Devices: 100, Payload: 128, Start: 1000, Step: 200 * time.Millisecond, Half: time.Second, Rounds: 1, PerSecond: 500}
 	c.Cross = crossSizes{
 		Devices: 100, Payload: 128, Window: 50, Rounds: 1, Push: 300 * time.Millisecond, FloorRuns: 2,
-		Few: 50, Start: 1000, Step: 200 * time.Millisecond, Half: 300 * time.Millisecond,
+		Few: 50, Start: 1000, Step: 200 * time.Millisecond, Half: time.Second,
 	}
 	c.ClusterIdle = clusterIdleSizes{Watch: 1500 * time.Millisecond, Low: 50, High: 200, Quiet: 100 * time.Millisecond, PerSecond: 1000}
 	c.Delay = delaySizes{PerSecond: 30, Changes: time.Second, Hold: 10 * time.Millisecond, Movers: 10, Moves: time.Second}
