@@ -44,7 +44,7 @@ type Config struct {
 	OutcomeRetention  time.Duration `yaml:"outcome_retention" doc:"how long the outcome of a kept message can be asked for once it is final"`
 	OutcomeBytesMax   int           `yaml:"outcome_bytes_max" doc:"bytes that such outcomes may take of the disk; beyond it the oldest eighth of outcome_retention is forgotten. About 45 bytes each"`
 
-	MemTableBytes int `yaml:"mem_table_bytes" doc:"size of one of Pebble's write buffers in bytes; two stay in memory when idle and their pages count as the memory of devices, so it is as small as Pebble's first one"`
+	MemTableBytes int `yaml:"mem_table_bytes" doc:"size of one of Pebble's write buffers in bytes; two stay in memory when idle and their pages count as the memory of devices, while smaller ones make more tables to compact when devices come and go"`
 	MemTablesMax  int `yaml:"mem_tables_max" doc:"write buffers that may wait to be written before commits stall; absorbs a reconnect storm"`
 	CacheBytes    int `yaml:"cache_bytes" doc:"Pebble's block cache in bytes; write buffers are taken out of it"`
 	OpenFilesMax  int `yaml:"open_files_max" doc:"descriptors that Pebble may use; 74 is the least it honours"`
@@ -86,7 +86,7 @@ func Default() Config {
 		MailFreeBytesMin:  256 << 20,
 		OutcomeRetention:  time.Hour,
 		OutcomeBytesMax:   1 << 30,
-		MemTableBytes:     256 << 10,
+		MemTableBytes:     512 << 10,
 		MemTablesMax:      16,
 		CacheBytes:        4 << 20,
 		OpenFilesMax:      74,

@@ -132,6 +132,7 @@ func (s *Store) mailOptions() *pebble.Options {
 	opts.Merger = nil
 	opts.Experimental.CompactionScheduler = s.compacting[1]
 	opts.MemTableSize = uint64(s.cfg.MailMemTableBytes)
+	opts.L0CompactionThreshold = 8 // of larger tables
 	opts.CacheSize = int64(s.cfg.MailCacheBytes)
 	// A new table is read once, by the compaction that ends it: to press it costs more than its
 	// bytes do. What stays is pressed.
@@ -160,9 +161,9 @@ func (s *Store) options(lock *pebble.Lock, t *trouble, repair string) *pebble.Op
 		MemTableStopWritesThreshold: s.cfg.MemTablesMax,
 		CacheSize:                   int64(s.cfg.CacheBytes),
 		MaxOpenFiles:                s.cfg.OpenFilesMax,
-		// Small write buffers make small tables; taking eight of them at once into
+		// Small write buffers make small tables; taking sixteen of them at once into
 		// a small base level keeps rewriting low.
-		L0CompactionThreshold:      8,
+		L0CompactionThreshold:      16,
 		L0StopWritesThreshold:      32,
 		LBaseMaxBytes:              16 << 20,
 		MaxManifestFileSize:        1 << 20,

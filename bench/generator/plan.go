@@ -70,6 +70,11 @@ func (p Phase) NeedsAPI() bool {
 	return p.Kind == Push || p.Kind == Fanout || slices.ContainsFunc(p.Parts, Phase.NeedsAPI)
 }
 
+// stamps says whether a phase asks the kernel when its messages arrived.
+func (p Phase) stamps() bool {
+	return p.Kind == Relay || p.Kind == Push && p.PerSecond > 0 || slices.ContainsFunc(p.Parts, Phase.stamps)
+}
+
 // API is where pushes are given to the server: Roost's internal listener, of one node or
 // of several. The pushes of device i go to node i modulo their number.
 type API struct {

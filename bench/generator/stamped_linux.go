@@ -22,6 +22,21 @@ type stamps struct {
 	control  [64]byte
 }
 
+// holdStamps has the kernel stamp from now on until hold is closed: it begins some time
+// after the first socket asks for it (net_enable_timestamp in net/core/dev.c leaves that to
+// a work queue), and what arrives before has no time. A kernel that refuses gives -1.
+func holdStamps() (hold int) {
+	hold, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	if unix.SetsockoptInt(hold, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) != nil {
+		_ = unix.Close(hold)
+		return -1
+	}
+	return hold
+}
+
 // stampArrivals asks for the time of arrival on the given connections until the phase
 // ends. A kernel that refuses leaves arrivedNS at 0.
 func (l *loop) stampArrivals(connections []ref) {

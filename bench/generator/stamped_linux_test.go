@@ -71,6 +71,32 @@ func TestArrivalIsTheKernels(t *testing.T) {
 	}
 }
 
+// Who will ask for times of arrival asks from the beginning.
+func TestStampsAreHeld(t *testing.T) {
+	for _, c := range []struct {
+		phase Phase
+		held  bool
+	}{
+		{Phase{Kind: Echo, PerSecond: 10}, false},
+		{Phase{Kind: Push, Window: 10}, false},
+		{Phase{Kind: Push, PerSecond: 10}, true},
+		{Phase{Kind: Relay, PerSecond: 10}, true},
+		{Phase{Kind: Mix, Parts: []Phase{{Kind: Echo}, {Kind: Push, PerSecond: 10}}}, true},
+	} {
+		if got := c.phase.stamps(); got != c.held {
+			t.Errorf("%+v: %v", c.phase, got)
+		}
+	}
+	hold := holdStamps()
+	if hold < 0 {
+		t.Skip("this kernel does not stamp")
+	}
+	defer unix.Close(hold)
+	if on, err := unix.GetsockoptInt(hold, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS); on == 0 || err != nil {
+		t.Errorf("asked for: %d, %v", on, err)
+	}
+}
+
 // readable waits until something can be read, or the end.
 func readable(t *testing.T, fd int) {
 	t.Helper()

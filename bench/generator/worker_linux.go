@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,18 +75,21 @@ type worker struct {
 	running  sync.WaitGroup
 	news     chan News
 	onOpened func(index, atNS int64)
+	hold     int // of holdStamps, -1: none
 }
 
 func (w *worker) start() error {
 	if err := w.plan.Validate(); err != nil {
 		return err
 	}
+	w.hold = -1
+	if slices.ContainsFunc(w.plan.Phases, Phase.stamps) {
+		w.hold = holdStamps()
+	}
 	for i := range w.plan.Loops {
 		l, err := w.newLoop(i)
 		if err != nil {
-			for _, l := range w.loops {
-				l.poll.close()
-			}
+			w.close()
 			return err
 		}
 		w.loops = append(w.loops, l)
@@ -153,10 +157,19 @@ func (w *worker) obey(in *json.Decoder) error {
 
 func (w *worker) wait() error {
 	w.running.Wait()
-	for _, l := range w.loops { // not by the loop itself: obey wakes it until the end
+	w.close()
+	return errors.Join(w.errs...)
+}
+
+// close gives back what no loop uses any more; not by a loop itself: obey wakes it until
+// the end.
+func (w *worker) close() {
+	for _, l := range w.loops {
 		l.poll.close()
 	}
-	return errors.Join(w.errs...)
+	if w.hold >= 0 {
+		_ = unix.Close(w.hold)
+	}
 }
 
 // peakRSS returns the most memory this process ever had resident, in bytes.
