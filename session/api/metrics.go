@@ -30,6 +30,8 @@ const (
 	MetricStreams = "roost_api_streams"
 	// MetricStreamLines counts lines read from streams, malformed ones included.
 	MetricStreamLines = "roost_api_stream_lines_total"
+	// MetricStreamWaits counts how often a stream's reader waited for room in its window.
+	MetricStreamWaits = "roost_api_stream_waits_total"
 	// MetricStreamLineErrors counts lines that were answered with an error.
 	MetricStreamLineErrors = "roost_api_stream_line_errors_total"
 	// MetricProblems counts requests and lines of streams that were answered with a problem,
@@ -58,6 +60,7 @@ type counters struct {
 	panics    *metrics.Counter
 	push      *metrics.PrometheusHistogram
 	lines     *metrics.Counter
+	waits     *metrics.Counter
 	lineErrs  *metrics.Counter
 	replays   *metrics.Counter
 	mu        sync.Mutex
@@ -83,6 +86,7 @@ func newCounters(s *Server) *counters {
 		panics:    set.NewCounter(MetricPanics),
 		push:      set.NewPrometheusHistogramExt(MetricPushSeconds, secondsBuckets),
 		lines:     set.NewCounter(MetricStreamLines),
+		waits:     set.NewCounter(MetricStreamWaits),
 		lineErrs:  set.NewCounter(MetricStreamLineErrors),
 		replays:   set.NewCounter(MetricIdempotencyReplays),
 		streamCut: map[string]*metrics.Counter{},

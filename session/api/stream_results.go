@@ -62,7 +62,7 @@ func (st *stream) answer(written bool) {
 	if head == tail {
 		return
 	}
-	now := st.s.now()
+	now, before := st.s.now(), head
 	for ; head != tail; head++ {
 		at := head % uint64(len(st.slots))
 		sl := st.slots[at]
@@ -74,7 +74,9 @@ func (st *stream) answer(written bool) {
 		st.head.Store(head + 1)
 		st.s.putSlot(sl) // the next push takes it while it is in the processor's cache
 	}
-	signal(st.room)
+	if head != before { // or a reader that looks would wake itself, for as long as nothing is done
+		signal(st.room)
+	}
 }
 
 // isDone says whether a slot can be answered. One whose deadline has passed is told

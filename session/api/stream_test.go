@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/roostpush/roost/session"
 )
@@ -200,6 +201,35 @@ func TestStreamOrder(t *testing.T) {
 	}
 	if a := nextResult(t, results); a.Outcomes[0].Outcome != "written" {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestFullWindowWaits: a reader whose window is full waits for a push to settle, instead of
+// waking itself until one has, which took a core.
+func TestFullWindowWaits(t *testing.T) {
+	n := newTestNode(t, func(c *Config) { c.Stream.Window = 8 })
+	slow := n.connect("a", "slow", takes)
+	in, results := openStream(t, n.listen(), "HTTP/1")
+	const line = `{"to":{"account":"a","device":"slow"},"payload":1,"wait":"acked","timeout_ms":60000}` + "\n"
+	io.WriteString(in, strings.Repeat(line, 9))
+	eventually(t, "the window is full", func() bool { return n.devices.count(slow) == 8 })
+	eventually(t, "the reader waits", func() bool { return n.metrics.waits.Get() > 0 })
+	before := n.metrics.waits.Get()
+	time.Sleep(50 * time.Millisecond)
+	// What is still told of the last writes may wake it.
+	if got := n.metrics.waits.Get() - before; got > 10 {
+		t.Errorf("the reader waited %d times while nothing settled", got)
+	}
+	_, frame := n.devices.last(slow)
+	_, last, _ := session.ParseID(decode[pushAnswer](t, []byte(frame)).ID)
+	for i := last - 7; i <= last+1; i++ {
+		if i > last {
+			eventually(t, "the ninth push", func() bool { return n.devices.count(slow) == 9 })
+		}
+		n.router.Ack(slow, testOrigin, session.MessageID(i))
+		if a := nextResult(t, results); a.Outcomes[0].Outcome != "acked" {
+			t.Errorf("%+v", a)
+		}
 	}
 }
 
