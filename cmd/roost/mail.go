@@ -19,7 +19,7 @@ func (n *node) newMailbox() {
 		Canceller: n.router,
 		Turns:     n.processor,
 		NewID:     n.router.NewID,
-		Now:       func() int64 { return n.now().UnixMilli() },
+		Now:       func() int64 { return n.wallUS() / 1000 },
 		SteadyMS:  n.steadyMS,
 		Seed:      uint64(n.now().UnixNano()),
 	}

@@ -49,7 +49,7 @@ type node struct {
 	presence *presence.Presence
 	trace    *trace.Ring    // nil: off
 	exporter *otlp.Exporter // nil: nothing is exported
-	aheadUS  atomic.Int64   // of the time since began, the node's clock; see traceUS
+	aheadUS  atomic.Int64   // of the time since began, the node's clock; see wallUS
 	api      *api.Server
 	running  sync.WaitGroup
 	ended    chan struct{}
@@ -66,12 +66,13 @@ type node struct {
 // steadyMS is a clock for how long something takes: nobody sets it.
 func (n *node) steadyMS() int64 { return time.Since(n.began).Milliseconds() + 1 }
 
-// traceUS is the node's clock for events, in Unix microseconds. To ask for how long
-// something takes costs half of what the time of day does, and an event costs little more.
-func (n *node) traceUS() int64 { return n.aheadUS.Load() + time.Since(n.began).Microseconds() }
+// wallUS is the node's clock for what happens with every message, in Unix microseconds. To
+// ask for how long something takes costs half of what the time of day does, and an event
+// costs little more.
+func (n *node) wallUS() int64 { return n.aheadUS.Load() + time.Since(n.began).Microseconds() }
 
-// setTraceClock follows a clock that was set. Call it about once a second.
-func (n *node) setTraceClock() {
+// setWallUS follows a clock that was set. Call it about once a second.
+func (n *node) setWallUS() {
 	n.aheadUS.Store(n.now().UnixMicro() - time.Since(n.began).Microseconds())
 }
 
@@ -87,8 +88,8 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger, now func(
 	if err = n.openStores(ctx); err != nil {
 		return nil, err
 	}
-	n.setTraceClock()
-	n.trace = trace.New(cfg.Trace, n.traceUS)
+	n.setWallUS()
+	n.trace = trace.New(cfg.Trace, n.wallUS)
 	n.newExporter()
 	if err = n.newCluster(); err != nil {
 		n.closeStores()

@@ -181,7 +181,7 @@ func (n *node) sweep() {
 
 // pace gives their clock to those who count by seconds.
 func (n *node) pace() {
-	n.setTraceClock()
+	n.setWallUS()
 	n.router.Tick(n.steadyMS())
 	n.topics.Tick(n.steadyMS())
 }

@@ -76,18 +76,18 @@ func appendError(dst []byte, code, detail string) []byte {
 // is 404 (no record of it) or 410 (known).
 func (s *Server) conclude(sl *slot, brief bool) answer {
 	sl.appendIDs(session.ID{Origin: s.node.Origin, Number: sl.id})
-	counts, total := sl.delivery.Counts(), sl.delivery.Total()
+	counts, total := sl.delivery.Sum()
 	all := sl.push.To.All || sl.push.To.Topic != ""
 	switch {
 	case total == 0 && !all:
 		return s.concludeNobody(sl)
 	case sl.device != "" && counts[session.Offline] == 1:
-		sl.appendOutcomes()
+		sl.appendOutcomes(total)
 		return s.concludeOffline(sl)
 	case sl.push.Wait == session.WaitNone && (counts[session.Pending] > 0 || total == 0):
 		// What becomes of it nobody will know.
 		return answer{status: http.StatusAccepted, members: sl.out}
-	case all || brief || !sl.appendOutcomes():
+	case all || brief || !sl.appendOutcomes(total):
 		sl.appendCounts(&counts, total)
 	}
 	return answer{status: http.StatusOK, members: sl.out}
@@ -150,8 +150,8 @@ func (sl *slot) appendIDs(id session.ID) {
 }
 
 // appendOutcomes lists every device; false, and nothing is appended, when the
-// delivery lists fewer than there are.
-func (sl *slot) appendOutcomes() bool {
+// delivery lists fewer than the total that there are.
+func (sl *slot) appendOutcomes(total int) bool {
 	out := append(sl.out, `,"outcomes":[`...)
 	n := 0
 	sl.delivery.Outcomes(func(device, node string, o session.Outcome) {
@@ -161,7 +161,7 @@ func (sl *slot) appendOutcomes() bool {
 		n++
 		out = appendOutcome(out, device, o, node)
 	})
-	if n < sl.delivery.Total() {
+	if n < total {
 		return false
 	}
 	sl.out = append(out, ']')

@@ -48,12 +48,7 @@ func (r *Router) Attempt(m *session.Kept, mark uint64, heard func(session.Outcom
 // attempted tells who waits and keeps a for the next one. heard may begin that: a is not
 // used after it.
 func (r *Router) attempted(a *attempt) {
-	outcome := session.Lost
-	for o, n := range a.delivery.Counts() {
-		if n > 0 {
-			outcome = session.Outcome(o)
-		}
-	}
+	outcome, _, _ := a.delivery.ofOne()
 	heard := a.heard
 	a.heard, a.push = nil, Push{}
 	r.attempts.Put(a)

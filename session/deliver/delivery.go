@@ -210,18 +210,23 @@ func (d *Delivery) Outcomes(yield func(device, node string, o session.Outcome)) 
 // Counts returns how many addressees have each outcome. With WaitNone, Pending
 // counts those to whom it was sent without asking what became of it.
 func (d *Delivery) Counts() [session.OutcomeCount]int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	counts := d.counts
-	counts[session.Pending] += d.open
+	counts, _ := d.Sum()
 	return counts
 }
 
 // Total returns the number of addressees.
 func (d *Delivery) Total() int {
+	_, total := d.Sum()
+	return total
+}
+
+// Sum returns Counts and Total of one moment.
+func (d *Delivery) Sum() (counts [session.OutcomeCount]int, total int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.total
+	counts = d.counts
+	counts[session.Pending] += d.open
+	return counts, d.total
 }
 
 // begin starts a use: it locks the delivery, holds it, and copies what may be

@@ -54,13 +54,9 @@ func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS
 		r.takeCancel(session.ID{Origin: from, Number: f.ID}, f.Account, f.Device)
 		return
 	}
-	p := Push{
-		To:   To{Account: f.Account, Device: f.Device, Except: f.Except, All: f.All, Topic: f.Topic},
-		Kind: f.Kind, Payload: f.Payload, Wait: f.Wait, From: f.From, SentMS: f.SentMS, TimeoutMS: f.TimeoutMS,
-		AcksFirst: f.First, Trace: f.Trace, ack: f.Ack, local: true, link: link, origin: from,
-	}
-	if p.Wait == session.WaitNone {
-		p.Wait = session.WaitWritten // whoever forwards wants to know if it went astray
+	wait := f.Wait
+	if wait == session.WaitNone {
+		wait = session.WaitWritten // whoever forwards wants to know if it went astray
 	}
 	if r.busy.Add(1) > int64(r.cfg.TakenMax) {
 		r.busy.Add(-1)
@@ -71,10 +67,14 @@ func (r *Router) Take(from session.Origin, f *wire.Forward, reply Replier, nowMS
 	t := r.taken.Get().(*taken)
 	t.reply, t.ref = reply, f.Ref
 	d := &t.delivery
-	d.Reset(p.Wait, t.call)
-	t.push = p
+	d.Reset(wait, t.call)
+	t.push = Push{
+		To:   To{Account: f.Account, Device: f.Device, Except: f.Except, All: f.All, Topic: f.Topic},
+		Kind: f.Kind, Payload: f.Payload, Wait: wait, From: f.From, SentMS: f.SentMS, TimeoutMS: f.TimeoutMS,
+		AcksFirst: f.First, Trace: f.Trace, ack: f.Ack, local: true, link: link, origin: from,
+	}
 	one := f.Device != "" && !f.All
-	if p.Wait == session.WaitAcked {
+	if wait == session.WaitAcked {
 		r.limit(d, one, nowMS, cmp.Or(int64(f.TimeoutMS), takenTimeoutMS))
 	}
 	if one {
@@ -105,18 +105,13 @@ func (r *Router) limit(d *Delivery, one bool, nowMS, timeoutMS int64) {
 func (r *Router) settled(t *taken) {
 	o := &t.outcomes
 	*o = wire.Outcomes{Ref: t.ref, Final: true, Devices: o.Devices[:0]}
-	d := &t.delivery
-	if total := d.Total(); total <= min(r.cfg.OutcomesListedMax, wire.OutcomesListedMax) && !d.isBroadcast() {
-		d.Outcomes(t.yield)
+	if one, collision, is := t.delivery.ofOne(); is {
+		o.Devices, o.Collision = append(o.Devices, wire.DeviceOutcome{Outcome: one}), collision // they know its name
+	} else if counts, total := t.delivery.Sum(); total <= min(r.cfg.OutcomesListedMax, wire.OutcomesListedMax) && !t.push.To.isBroadcast() {
+		t.delivery.Outcomes(t.yield)
 	} else {
-		for i, n := range d.Counts() {
+		for i, n := range counts {
 			o.Counts[i] = uint32(n)
-		}
-	}
-	if len(o.Devices) == 1 {
-		var one bool
-		if one, o.Collision = d.isToOne(); one {
-			o.Devices[0].Device = "" // they know
 		}
 	}
 	t.reply.Outcomes(o)
@@ -126,18 +121,15 @@ func (r *Router) settled(t *taken) {
 	r.taken.Put(t)
 }
 
-func (d *Delivery) isBroadcast() bool {
+// ofOne returns the outcome of a message to one device, and whether that is misrouted because
+// another one has its hash; is is false when it is to many.
+func (d *Delivery) ofOne() (o session.Outcome, collision, is bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.to.isBroadcast()
-}
-
-// isToOne says whether the message is to one device, and whether that is misrouted because
-// another one has its hash.
-func (d *Delivery) isToOne() (one, collision bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.to.Device != "", d.collision
+	if d.to.Device == "" || d.to.All {
+		return o, false, false
+	}
+	return d.targets[0].outcome, d.collision, true
 }
 
 // timed are deliveries on behalf of other nodes that wait for acks.
