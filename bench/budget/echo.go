@@ -31,7 +31,8 @@ type echoSizes struct {
 func defaultEcho() echoSizes {
 	return echoSizes{
 		Few: 200, Many: 10_000, Payloads: []int{20, 1 << 10},
-		RoundsFew: 9, RoundsMany: 5, TimeFew: 700 * time.Millisecond, TimeMany: time.Second,
+		// The machine has phases in which one server is disturbed and the next is not: many short rounds.
+		RoundsFew: 17, RoundsMany: 5, TimeFew: 700 * time.Millisecond, TimeMany: time.Second,
 	}
 }
 
