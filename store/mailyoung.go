@@ -69,10 +69,7 @@ func (m *mail) postYoungLocked(g *mailGroup, k *session.Kept) bool {
 	b = appendID(appendMailboxKey(b, k.Address), k.ID)
 	end := len(b)
 	hash := maphash.Bytes(addressSeed, b[key:end]) & m.hashMask
-	// To look first whether it is taken would cost as much once more, and it hardly ever is.
-	n := len(m.index)
-	if m.index[hash] = (youngRef{g, len(g.entries)}); len(m.index) == n {
-		m.index[hash] = m.youngRefLocked(hash)
+	if _, taken := m.index[hash]; taken {
 		g.young = b[:start]
 		return false
 	}
@@ -81,6 +78,7 @@ func (m *mail) postYoungLocked(g *mailGroup, k *session.Kept) bool {
 	b = binary.AppendUvarint(b, uint64(len(head)+len(k.Payload)))
 	value := len(b)
 	g.young = append(append(b, head...), k.Payload...)
+	m.index[hash] = youngRef{g, len(g.entries)}
 	g.entries = append(g.entries, youngEntry{
 		address: maphash.Bytes(addressSeed, g.young[key:key+mailbox]), hash: hash, number: k.Number,
 		key: uint32(key), id: uint32(key + mailbox), end: uint32(end), value: uint32(value), valueEnd: uint32(len(g.young)),
@@ -88,20 +86,6 @@ func (m *mail) postYoungLocked(g *mailGroup, k *session.Kept) bool {
 	g.live++
 	g.posted++
 	return true
-}
-
-// youngRefLocked finds by its hash a message that the index has, or had.
-func (m *mail) youngRefLocked(hash uint64) youngRef {
-	for _, groups := range [...][]*mailGroup{m.waiting, m.writing, m.young} {
-		for _, g := range groups {
-			for i := range g.entries {
-				if e := &g.entries[i]; e.hash == hash && !e.settled {
-					return youngRef{g, i}
-				}
-			}
-		}
-	}
-	panic("store: a young message is in the index and in no group")
 }
 
 // settleYoungLocked takes the message with a key off the index and notes in g that it
