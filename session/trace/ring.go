@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -10,9 +11,11 @@ import (
 	"github.com/roostpush/roost/session"
 )
 
-// ringShards spreads messages over rings, so that loops do not wait for one another. Ids
-// are counted up: their lowest bits spread evenly.
-const ringShards = 32
+// ringShardsMax bounds the shards. Messages are spread over them so that loops do not wait for
+// one another; ids are counted up: their lowest bits spread evenly. There are no more than
+// there are processors, or up to twice as many, because each is written from its begin to its
+// end, which a processor sees coming only of a few.
+const ringShardsMax = 32
 
 // deviceBytesMax is how much of a device's name is remembered; cut says that there is more.
 const (
@@ -26,7 +29,7 @@ type Ring struct {
 	mode   string
 	nowUS  func() int64
 	export Exporter // nil: there is none
-	shards [ringShards]shard
+	shards []shard  // a power of two
 }
 
 // Exporter is told of the events of traced messages as well; package otlp's is one. Note is
@@ -85,11 +88,24 @@ func New(cfg Config, nowUS func() int64) *Ring {
 	if cfg.Mode == ModeOff {
 		return nil
 	}
-	r := &Ring{mode: cfg.Mode, nowUS: nowUS}
+	n := 1
+	for n < min(runtime.GOMAXPROCS(0), ringShardsMax) {
+		n *= 2
+	}
+	return newRing(cfg, nowUS, n)
+}
+
+func newRing(cfg Config, nowUS func() int64, n int) *Ring {
+	r := &Ring{mode: cfg.Mode, nowUS: nowUS, shards: make([]shard, n)}
 	for i := range r.shards {
-		r.shards[i].slots = make([]slot, (cfg.Events+ringShards-1)/ringShards)
+		r.shards[i].slots = make([]slot, (cfg.Events+n-1)/n)
 	}
 	return r
+}
+
+// shard returns the shard of a message.
+func (r *Ring) shard(n session.MessageID) *shard {
+	return &r.shards[int(n)&(len(r.shards)-1)]
 }
 
 // NowUS is the clock of the events, Unix microseconds. The ring is not nil.
@@ -102,7 +118,7 @@ func (r *Ring) Note(e session.Event) {
 		return
 	}
 	atUS := r.nowUS()
-	sh := &r.shards[e.ID.Number%ringShards]
+	sh := r.shard(e.ID.Number)
 	sh.mu.Lock()
 	s := &sh.slots[sh.next]
 	sh.noted++
@@ -130,25 +146,39 @@ type Event struct {
 	AtUS int64 // Unix microseconds, by this node's clock
 }
 
+// lookMax is how many slots are looked at with the lock held that notes wait for, some ten
+// microseconds.
+const lookMax = 2048
+
 // Events returns what is remembered of a message, in the order in which it was noted. It
-// looks through a part of the ring with a lock held that notes wait for: for a person, some
-// ten microseconds of a ring of the default size.
+// looks through a whole shard, piece by piece: what is forgotten meanwhile may be missing.
 func (r *Ring) Events(id session.ID) []Event {
 	if r == nil {
 		return nil
 	}
 	var list []Event
-	sh := &r.shards[id.Number%ringShards]
+	sh := r.shard(id.Number)
+	for i, more := uint64(0), true; more; {
+		list, i, more = sh.appendEvents(list, id, i)
+	}
+	return list
+}
+
+// appendEvents looks at the next slots from the i-th event on, and returns which is next, if
+// there are more.
+func (sh *shard) appendEvents(list []Event, id session.ID, i uint64) (all []Event, next uint64, more bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	n := uint64(len(sh.slots))
-	for i := sh.noted - min(sh.noted, n); i < sh.noted; i++ {
+	i = max(i, sh.noted-min(sh.noted, n))
+	end := min(i+lookMax, sh.noted)
+	for ; i < end; i++ {
 		s := &sh.slots[i%n]
 		if s.number == id.Number && s.epoch == id.Epoch && string(s.node()) == id.Node {
 			list = append(list, s.event(id))
 		}
 	}
-	return list
+	return list, end, end < sh.noted
 }
 
 func (s *slot) event(id session.ID) Event {

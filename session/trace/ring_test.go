@@ -20,10 +20,19 @@ func id(node string, n session.MessageID) session.ID {
 // they were noted, and all of what was said of them.
 func TestRingModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cfg := Config{Mode: ModeAll, Events: ringShards * rapid.IntRange(1, 5).Draw(t, "size")}
+		shards := session.MessageID(rapid.SampledFrom([]int{1, 2, 8, ringShardsMax}).Draw(t, "shards"))
+		size := rapid.SampledFrom([]int{1, 2, 3, 5, lookMax - 1, lookMax, lookMax + 1}).Draw(t, "size")
 		now := int64(1000)
-		r := New(cfg, func() int64 { return now })
+		r := newRing(Config{Mode: ModeAll, Events: int(shards) * size}, func() int64 { return now }, int(shards))
 		all := map[session.MessageID][]Event{} // by shard
+		if size > 100 {                        // nobody asks for these
+			for n := range shards {
+				for range size - 20 {
+					r.Note(session.Event{ID: id("z", 100*shards+n)})
+					all[n] = append(all[n], Event{session.Event{ID: id("z", 100*shards+n)}, now})
+				}
+			}
+		}
 		for range rapid.IntRange(0, 60).Draw(t, "events") {
 			now += rapid.Int64Range(-2, 9).Draw(t, "passed")
 			e := session.Event{
@@ -35,15 +44,15 @@ func TestRingModel(t *testing.T) {
 				Peer:    rapid.SampledFrom([]string{"", "b", strings.Repeat("p", session.NodeBytesMax)}).Draw(t, "peer"),
 			}
 			r.Note(e)
-			shard := e.ID.Number % ringShards
+			shard := e.ID.Number % shards
 			all[shard] = append(all[shard], Event{e, now})
-			if extra := len(all[shard]) - cfg.Events/ringShards; extra > 0 {
+			if extra := len(all[shard]) - size; extra > 0 {
 				all[shard] = all[shard][extra:]
 			}
 		}
 		for _, node := range []string{"a", "b", strings.Repeat("n", session.NodeBytesMax)} {
 			for n := session.MessageID(1); n <= 40; n++ {
-				want := slices.DeleteFunc(slices.Clone(all[n%ringShards]), func(e Event) bool { return e.ID != id(node, n) })
+				want := slices.DeleteFunc(slices.Clone(all[n%shards]), func(e Event) bool { return e.ID != id(node, n) })
 				if got := r.Events(id(node, n)); !slices.Equal(got, want) {
 					t.Fatalf("of %s.%d\n%+v, want\n%+v", node, n, got, want)
 				}
@@ -80,12 +89,13 @@ func TestModes(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	now := int64(1_000_000)
-	r := New(Config{Mode: ModeAll, Events: eventsMin}, func() int64 { return now })
-	for range eventsMin/ringShards + 3 { // all in one shard
-		r.Note(session.Event{ID: id("a", ringShards)})
+	const shards = 8
+	r := newRing(Config{Mode: ModeAll, Events: eventsMin}, func() int64 { return now }, shards)
+	for range eventsMin/shards + 3 { // all in one shard
+		r.Note(session.Event{ID: id("a", shards)})
 		now += 1000
 	}
-	if got, want := r.Stats(), (Stats{Noted: eventsMin/ringShards + 3, Forgotten: 3, ReachMS: eventsMin / ringShards}); got != want {
+	if got, want := r.Stats(), (Stats{Noted: eventsMin/shards + 3, Forgotten: 3, ReachMS: eventsMin / shards}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
