@@ -29,12 +29,12 @@ type queueSizes struct {
 	Window    int // pushes that have not arrived at one time
 	TTL       time.Duration
 	Rounds    int
-	Push      time.Duration
+	Push      time.Duration // long enough for a node that was quiet, and gave memory back, to be as it is under load
 	FloorRuns int
 }
 
 func defaultQueue() queueSizes {
-	return queueSizes{Devices: 10_000, Payload: 128, Window: 2_000, TTL: time.Minute, Rounds: 5, Push: 3 * time.Second, FloorRuns: 6}
+	return queueSizes{Devices: 10_000, Payload: 128, Window: 2_000, TTL: time.Minute, Rounds: 5, Push: 8 * time.Second, FloorRuns: 6}
 }
 
 // queueRounds is what the rounds found: CPU of the server for each, nanoseconds.
