@@ -7,9 +7,11 @@ import (
 	"strconv"
 )
 
-// The limits of what is taken from an API.
+// The limits of what is taken from an API. What is too long is refused in whatever
+// pieces it comes: a line that is whole in one read as much as one that is held.
 const (
 	answerHeadBytesMax = 16 << 10
+	answerSizeBytesMax = 256     // a chunk's size and its extensions
 	answerLineBytesMax = 1 << 20 // a push to an account lists a thousand devices
 	answerBodyShown    = 300     // bytes of a refusal that an error quotes
 )
@@ -82,8 +84,8 @@ func (a *answerStream) head(data []byte) (rest []byte, err error) {
 	a.held = append(a.held, data...)
 	end := bytes.Index(a.held, []byte("\r\n\r\n"))
 	switch {
-	case end < 0 && len(a.held) > answerHeadBytesMax:
-		return nil, errors.New("the API's answer has no end of its head")
+	case end > answerHeadBytesMax-4, end < 0 && len(a.held) > answerHeadBytesMax:
+		return nil, fmt.Errorf("the API's answer has no end of its head within %d bytes", answerHeadBytesMax)
 	case end < 0:
 		return nil, nil
 	}
@@ -117,11 +119,15 @@ func (a *answerStream) refusal() error {
 // size reads one line with a chunk's size; extensions are ignored.
 func (a *answerStream) size(data []byte) (rest []byte, err error) {
 	end := bytes.IndexByte(data, '\n')
+	length := end
+	if end < 0 {
+		length = len(data)
+	}
+	if len(a.held)+length > answerSizeBytesMax {
+		return nil, fmt.Errorf("the API's answer has a chunk whose size takes more than %d bytes", answerSizeBytesMax)
+	}
 	if end < 0 {
 		a.held = append(a.held, data...)
-		if len(a.held) > 64 {
-			return nil, errors.New("the API's answer has a chunk without a size")
-		}
 		return nil, nil
 	}
 	text := data[:end]
@@ -159,10 +165,14 @@ func parseHex(text []byte) (int64, error) {
 func (a *answerStream) lines(data []byte, each func(line []byte)) error {
 	for len(data) > 0 {
 		end := bytes.IndexByte(data, '\n')
+		length := end
 		if end < 0 {
-			if len(a.line)+len(data) > answerLineBytesMax {
-				return errors.New("the API's answer has a line that is too long")
-			}
+			length = len(data)
+		}
+		if len(a.line)+length > answerLineBytesMax {
+			return fmt.Errorf("the API's answer has a line that is too long: more than %d bytes", answerLineBytesMax)
+		}
+		if end < 0 {
 			a.line = append(a.line, data...)
 			return nil
 		}

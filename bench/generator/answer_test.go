@@ -57,9 +57,12 @@ func TestAnswersThatAreNone(t *testing.T) {
 		{chunked() + "zz\r\n", "chunk of size"},
 		{chunked() + "\r\n", "without a size"},
 		{chunked() + "fffffffffffffffff\r\n", "chunk of size"},
-		{chunked() + strings.Repeat("0", 80), "without a size"},
+		{chunked() + strings.Repeat("0", answerSizeBytesMax+1), "size takes more than"},
+		{chunked() + "1;" + strings.Repeat("x", answerSizeBytesMax) + "\r\n", "size takes more than"},
 		{"HTTP/1.1 200 OK\r\n" + strings.Repeat("x: y\r\n", 4000), "no end of its head"},
+		{chunked()[:17] + strings.Repeat("x: y\r\n", 4000) + "\r\n", "no end of its head"},
 		{chunked(strings.Repeat("x", answerLineBytesMax), "x"), "too long"},
+		{chunked(strings.Repeat("x", answerLineBytesMax+1) + "\n"), "too long"},
 		{chunked("a\n") + "0\r\n\r\n", errAnswerEnd.Error()},
 	} {
 		var a answerStream
@@ -73,6 +76,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 func FuzzAnswerStream(f *testing.F) {
 	f.Add([]byte(chunked("one\ntwo\n")), 5)
 	f.Add([]byte("HTTP/1.1 503 Busy\r\n\r\nno"), 3)
+	// A size that is too long is so whole as well as in two pieces.
+	long := chunked() + "1;" + strings.Repeat("x", answerSizeBytesMax) + "\r\n"
+	f.Add([]byte(long), len(long)-2)
 	f.Fuzz(func(t *testing.T, data []byte, at int) {
 		run := func(pieces ...[]byte) (lines []string, err error) {
 			var a answerStream
