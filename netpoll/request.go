@@ -126,6 +126,9 @@ func (r *Request) parseLine(line []byte) *Answer {
 		target = target[slash:]
 	}
 	r.Path, r.Query, _ = bytes.Cut(target, []byte("?"))
+	if !isEscaped(r.Path) {
+		return refusal(400, "request target has a '%%' in its path without two hexadecimal digits behind it")
+	}
 	return nil
 }
 
@@ -310,6 +313,22 @@ func isTarget(p []byte) bool {
 	}
 	return true
 }
+
+// isEscaped reports whether each '%' in p begins a percent-encoding (RFC 3986 section 2.1).
+func isEscaped(p []byte) bool {
+	for {
+		i := bytes.IndexByte(p, '%')
+		if i < 0 {
+			return true
+		}
+		if len(p) < i+3 || !isHex(p[i+1]) || !isHex(p[i+2]) {
+			return false
+		}
+		p = p[i+3:]
+	}
+}
+
+func isHex(b byte) bool { return isDigit(b) || 'a' <= b|0x20 && b|0x20 <= 'f' }
 
 // equalFold compares with a lower-case ASCII word.
 func equalFold(p []byte, lower string) bool {
