@@ -40,14 +40,14 @@ type mail struct {
 	spills chan chan struct{} // Mailboxes asks the writer that nothing be young
 
 	mu         sync.Mutex
-	waiting    []*mailGroup        // in order; the last one is being filled
-	writing    []*mailGroup        // with Pebble
-	young      []*mailGroup        // on disk, with messages that are young, in order
-	leaving    []*mailGroup        // of those the ones whose messages are being filed
-	index      map[uint64]youngRef // where a young message is, by the hash of its key
-	youngBytes int                 // in young
-	hashMask   uint64              // of the index: all ones, but in tests
-	seq        uint64              // of the newest group
+	waiting    []*mailGroup // in order; the last one is being filled
+	writing    []*mailGroup // with Pebble
+	young      []*mailGroup // on disk, with messages that are young, in order
+	leaving    []*mailGroup // of those the ones whose messages are being filed
+	index      youngIndex   // where a young message is
+	youngBytes int          // in young
+	hashMask   uint64       // of the index: all ones, but in tests
+	seq        uint64       // of the newest group
 	free       []*mailGroup
 	batches    []*pebble.Batch
 	since      time.Time // begin of the commit that is in progress; zero: none
@@ -239,7 +239,7 @@ func (s *Store) settle(a session.Address, id session.ID, o session.Outcome, atMS
 	switch key := g.settle(a, id, o, atMS); {
 	case !kept:
 		g.noted++
-	case !m.settleYoungLocked(g, key):
+	case !m.settleYoungLocked(g, id.Number, key):
 		g.remove(a, id, s.isOwn(id))
 	}
 	m.queued += g.bytes() - before

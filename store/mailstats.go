@@ -35,7 +35,7 @@ func (s *Store) MailStats() MailStats {
 		Repeated: c.repeated.Load(), Filed: c.filed.Load(),
 	}
 	m.mu.Lock()
-	st.Messages, st.QueueBytes, st.Young = max(m.messages, 0), m.queued, len(m.index)
+	st.Messages, st.QueueBytes, st.Young = max(m.messages, 0), m.queued, m.index.count
 	m.mu.Unlock()
 	return st
 }

@@ -53,12 +53,6 @@ type youngEntry struct {
 	settled         bool
 }
 
-// youngRef is where a young message is.
-type youngRef struct {
-	group *mailGroup
-	at    int
-}
-
 // postYoungLocked adds a message to a group; false: it has to be filed, since another has
 // the hash of its key.
 func (m *mail) postYoungLocked(g *mailGroup, k *session.Kept) bool {
@@ -69,7 +63,7 @@ func (m *mail) postYoungLocked(g *mailGroup, k *session.Kept) bool {
 	b = appendID(appendMailboxKey(b, k.Address), k.ID)
 	end := len(b)
 	hash := maphash.Bytes(addressSeed, b[key:end]) & m.hashMask
-	if _, taken := m.index[hash]; taken {
+	if !m.index.add(k.Number, hash, youngRef{g, len(g.entries)}) {
 		g.young = b[:start]
 		return false
 	}
@@ -78,7 +72,6 @@ func (m *mail) postYoungLocked(g *mailGroup, k *session.Kept) bool {
 	b = binary.AppendUvarint(b, uint64(len(head)+len(k.Payload)))
 	value := len(b)
 	g.young = append(append(b, head...), k.Payload...)
-	m.index[hash] = youngRef{g, len(g.entries)}
 	g.entries = append(g.entries, youngEntry{
 		address: maphash.Bytes(addressSeed, g.young[key:key+mailbox]), hash: hash, number: k.Number,
 		key: uint32(key), id: uint32(key + mailbox), end: uint32(end), value: uint32(value), valueEnd: uint32(len(g.young)),
@@ -90,17 +83,17 @@ func (m *mail) postYoungLocked(g *mailGroup, k *session.Kept) bool {
 
 // settleYoungLocked takes the message with a key off the index and notes in g that it
 // ended; false: it is not young.
-func (m *mail) settleYoungLocked(g *mailGroup, key []byte) bool {
+func (m *mail) settleYoungLocked(g *mailGroup, n session.MessageID, key []byte) bool {
 	hash := maphash.Bytes(addressSeed, key) & m.hashMask
-	ref, ok := m.index[hash]
+	ref, ok := m.index.find(n, hash)
 	if !ok {
 		return false
 	}
-	e := &ref.group.entries[ref.at]
+	e := ref.entry()
 	if !bytes.Equal(ref.group.young[e.key:e.end], key) {
 		return false
 	}
-	delete(m.index, hash)
+	m.index.remove(n, hash)
 	e.settled = true
 	ref.group.live--
 	g.ends = binary.AppendUvarint(g.ends, g.seq-ref.group.seq)
@@ -137,7 +130,7 @@ func (m *mail) ageLocked(now time.Time, age time.Duration, bytesMax int, gone []
 			m.leaving = append(m.leaving, g)
 			for i := range g.entries {
 				if e := &g.entries[i]; !e.settled {
-					delete(m.index, e.hash)
+					m.index.remove(e.number, e.hash)
 				}
 			}
 		default:

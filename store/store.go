@@ -99,7 +99,7 @@ func open(cfg Config, node string, log *slog.Logger, now func() time.Time, fs vf
 	s.mail.promised, s.mail.noted = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.mail.inherited = make(chan struct{})
 	s.mail.ended, s.mail.spills = make(chan struct{}), make(chan chan struct{})
-	s.mail.index, s.mail.hashMask = make(map[uint64]youngRef), 1<<64-1
+	s.mail.hashMask = 1<<64 - 1
 	s.mail.tooSlow = fmt.Errorf("%w: a commit takes longer than stall_after (%v)", ErrStalled, cfg.StallAfter)
 	s.mail.tooMany = fmt.Errorf("%w: mail_messages_max (%d) messages wait for their devices", ErrFull, cfg.MailMessagesMax)
 	s.mail.tooMuch = fmt.Errorf("%w: mail_queue_bytes_max (%d) bytes of messages wait for the disk", ErrFull, cfg.MailQueueBytesMax)

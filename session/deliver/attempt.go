@@ -34,6 +34,10 @@ func (r *Router) NewID() session.ID {
 // returns, and nothing is allocated.
 func (r *Router) Attempt(m *session.Kept, mark uint64, heard func(session.Outcome)) {
 	r.count.attempts.Add(1)
+	if s := r.meant(m, mark); s != nil {
+		r.attemptHere(m, s, heard)
+		return
+	}
 	a := r.attempts.Get().(*attempt)
 	a.heard = heard
 	a.push = Push{

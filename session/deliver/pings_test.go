@@ -23,10 +23,10 @@ func TestPongStandsForThoseBefore(t *testing.T) {
 	for i := range 5 {
 		m := keptFor("alice", "phone", older)
 		m.Number = session.MessageID(i)
-		n.attempt(m)
+		n.attempt(m, 0)
 		n.sockets.settle(netpoll.ResultWritten)
 	}
-	n.attempt(keptFor("alice", "tv", older))
+	n.attempt(keptFor("alice", "tv", older), 0)
 	n.sockets.settle(netpoll.ResultCut) // was never written
 	for _, tc := range []struct {
 		conn   uint64
@@ -52,12 +52,12 @@ func TestPingsAreBounded(t *testing.T) {
 	for i := range pingsMax + 3 {
 		m := keptFor("alice", "phone", older)
 		m.Number = session.MessageID(i)
-		n.attempt(m)
+		n.attempt(m, 0)
 	}
 	if got := len(n.Ponged(nil, phone.Conn, session.ID{Origin: older, Number: pingsMax + 2})); got != pingsMax || n.Stats().PingsForgotten != 3 {
 		t.Errorf("%d are remembered, %d forgotten", got, n.Stats().PingsForgotten)
 	}
-	n.attempt(keptFor("alice", "phone", older))
+	n.attempt(keptFor("alice", "phone", older), 0)
 	n.ForgetPings(phone.Conn)
 	if got := fmt.Sprint(n.pings.shards[phone.Conn%pingShards].of); got != "map[]" {
 		t.Errorf("after the connection's end there is %s", got)

@@ -58,31 +58,32 @@ type Push struct {
 // Router delivers messages to the devices connected to this node. Any goroutine
 // may call any method; none blocks or touches a store.
 type Router struct {
-	cfg      Config
-	origin   session.Origin
-	reg      *session.Registry
-	sockets  Sockets
-	cluster  Cluster
-	topics   Topics
-	tracer   Tracer // nil: nobody wants to know
-	seeking  seeking
-	_        [64]byte      // what every push writes does not share a cache line with what none does
-	newest   atomic.Uint64 // message id
-	acks     acks
-	paced    paced
-	fanned   atomic.Int64 // sends of pushes to topics and everybody that may be on their way
-	count    counters
-	_        [64]byte
-	scratch  sync.Pool // of *[]byte: frames whose sender does not wait
-	spare    sync.Pool // of *Delivery: pushes to many whose sender does not wait
-	recycle  func(*Delivery)
-	taken    sync.Pool // of *taken
-	attempts sync.Pool // of *attempt
-	pings    pings
-	forwards sync.Pool    // of *wire.Forward
-	busy     atomic.Int64 // messages taken and not settled
-	timed    timed        // of those, the ones to a device that await its ack
-	listing  timed        // and to many
+	cfg          Config
+	origin       session.Origin
+	reg          *session.Registry
+	sockets      Sockets
+	cluster      Cluster
+	topics       Topics
+	tracer       Tracer // nil: nobody wants to know
+	seeking      seeking
+	_            [64]byte      // what every push writes does not share a cache line with what none does
+	newest       atomic.Uint64 // message id
+	acks         acks
+	paced        paced
+	fanned       atomic.Int64 // sends of pushes to topics and everybody that may be on their way
+	count        counters
+	_            [64]byte
+	scratch      sync.Pool // of *[]byte: frames whose sender does not wait
+	spare        sync.Pool // of *Delivery: pushes to many whose sender does not wait
+	recycle      func(*Delivery)
+	taken        sync.Pool // of *taken
+	attempts     sync.Pool // of *attempt
+	attemptsHere sync.Pool // of *attemptHere
+	pings        pings
+	forwards     sync.Pool    // of *wire.Forward
+	busy         atomic.Int64 // messages taken and not settled
+	timed        timed        // of those, the ones to a device that await its ack
+	listing      timed        // and to many
 }
 
 // NewRouter returns a router of valid configuration. Message ids are made in the
@@ -97,6 +98,7 @@ func NewRouter(cfg Config, origin session.Origin, reg *session.Registry, sockets
 	r.taken.New = func() any { return newTaken(r) }
 	r.pings.spare.New = func() any { return &ping{router: r} }
 	r.attempts.New = func() any { return newAttempt(r) }
+	r.attemptsHere.New = func() any { return &attemptHere{router: r} }
 	r.acks.init(cfg.AcksMax)
 	r.paced.max = cfg.PacedMax
 	r.scratch.New = func() any { return new([]byte) }
@@ -208,9 +210,7 @@ func (r *Router) tell(id session.MessageID, p *Push, d *Delivery) {
 			*b = appendEvent(*b, r.origin, id, *b)
 			r.sockets.Send(netpoll.ConnID(s.Conn), netpoll.OpEvent, (*b)[n:], nil, 0)
 		}
-		if cap(*b) <= keptBytesMax {
-			r.scratch.Put(b)
-		}
+		r.keepScratch(b)
 	}
 	if r.tracer != nil {
 		r.noteTold(id, p, o)
@@ -226,6 +226,13 @@ func (r *Router) tell(id session.MessageID, p *Push, d *Delivery) {
 		d.address(s)
 		d.untracked(1, o)
 		d.end()
+	}
+}
+
+// keepScratch keeps a buffer for the next frame, unless it grew out of proportion.
+func (r *Router) keepScratch(b *[]byte) {
+	if cap(*b) <= keptBytesMax {
+		r.scratch.Put(b)
 	}
 }
 

@@ -40,34 +40,34 @@ type box struct {
 	contents
 }
 
-// contents is what changes of a box.
+// contents is what changes of a box. What every message needs comes first: with shard it is
+// two lines of the processor's cache, which knows none of a box when it is needed.
 type contents struct {
-	address session.Address
-	hash    uint64 // of the address, if there is a Hasher
 	items   []item // in the order of ids
+	version uint64 // of the session the device is believed to have; 0: of none
+	bytes   int    // payloads of items and of pending
 	life    uint32 // counts how often the box began anew for a device
+	unsent  int32  // items that have not gone to that session
+	pending int32  // messages that are being stored
+	known   bool   // items is all that the store holds, and all of each; see learn.go
+	working bool   // a worker reads for it, or it waits for one or for its turn
+	due     bool   // Tick is about to look at it
+	tries   uint8  // attempts in a row that failed although the device was there
 
-	version       uint64 // of the session the device is believed to have; 0: of none
-	unsent        int32  // items that have not gone to that session
-	inFlight      int32  // items that have, and count against the window
-	inFlightBytes int    // and their payloads
-	patienceMS    int64  // no item passes before that, by the steady clock; 0: none can be said to
+	newest        session.MessageID // no item comes after this one, which may be gone
+	newestOrigin  uint32            // number of its maker
+	inFlight      int32             // items that have gone to that session, and count against the window
+	inFlightBytes int               // and their payloads
+	patienceMS    int64             // no item passes before that, by the steady clock; 0: none can be said to
+	retryMS       int64             // until when nothing is sent after failed attempts, by the steady clock; 0: no such pause
+	dueMS         int64             // when to look at it next, by the steady clock; see wheel.go
+	slot          **box
+	prev, next    *box
 
-	bytes   int   // payloads of items and of pending
-	pending int32 // messages that are being stored
-	known   bool  // items is all that the store holds, and all of each; see learn.go
-	working bool  // a worker reads for it, or it waits for one or for its turn
-	due     bool  // Tick is about to look at it
-
-	tries   uint8 // attempts in a row that failed although the device was there
-	retryMS int64 // until when nothing is sent after those, by the steady clock; 0: no such pause
-
-	done   func()  // ends its turn
-	unread *unread // nil once known, and before there is need
-
-	dueMS      int64 // when to look at it next, by the steady clock; see wheel.go
-	slot       **box
-	prev, next *box
+	address session.Address
+	hash    uint64  // of the address, if there is a Hasher
+	done    func()  // ends its turn
+	unread  *unread // nil once known, and before there is need
 }
 
 // unread is what is remembered of messages that may be in the store and are not known yet.
@@ -110,14 +110,17 @@ func (b *box) id(it *item) session.ID {
 
 // find returns the place of the message, or where it would be.
 func (b *box) find(id session.ID) (i int, ok bool) {
-	if n := len(b.items); n > 0 { // most that come are the newest
-		if c := compareIDs(b.id(&b.items[n-1]), id); c < 0 {
-			return n, false
-		} else if c == 0 {
-			return n - 1, true
-		}
+	n := len(b.items)
+	if n == 0 {
+		return 0, false
 	}
 	all := b.shard.mailbox.origins.all()
+	if compareIDs(session.ID{Origin: all[b.newestOrigin], Number: b.newest}, id) < 0 {
+		return n, false // nearly all that come, and no item had to be looked at
+	}
+	if b.id(&b.items[n-1]) == id {
+		return n - 1, true
+	}
 	return slices.BinarySearchFunc(b.items, id, func(it item, id session.ID) int {
 		return compareIDs(session.ID{Origin: all[it.origin], Number: it.number}, id)
 	})
@@ -128,6 +131,9 @@ func (b *box) has(it *item) bool { return b.version != 0 && it.sentOn == b.versi
 
 // add puts an item that was never sent at its place.
 func (b *box) add(i int, it item) {
+	if i == len(b.items) {
+		b.newest, b.newestOrigin = it.number, it.origin
+	}
 	b.items = slices.Insert(b.items, i, it)
 	b.unsent++
 }
