@@ -7,7 +7,7 @@ import "github.com/roostpush/roost/session"
 // youngIndex finds young messages. Numbers are counted up, and messages are settled about in
 // the order in which they came: so messages whose numbers are neighbours stand together, and what
 // is in use is in the processor's cache. In one map of all of them each would stand at a place of
-// its own, which took a kept message half a microsecond more.
+// its own, which took a kept message a microsecond more (of 20, one core).
 type youngIndex struct {
 	blocks map[session.MessageID]*youngBlock // by number / youngBlockSize
 	others map[uint64]youngRef               // by the hash of the key: another young message has the number

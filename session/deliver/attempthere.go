@@ -11,7 +11,7 @@ import (
 // attemptHere is an attempt on the very session that the keeper means, connected to this
 // node. Nearly all are. Nothing is looked for when its connection turns out to be gone,
 // because the keeper asks who is online then, so nothing of the message need be remembered: a
-// Delivery would take three times as long. It is used again and again.
+// Delivery would take twice as long. It is used again and again.
 type attemptHere struct {
 	router *Router
 	heard  func(session.Outcome)

@@ -104,7 +104,7 @@ func (c *connection) take(op netpoll.Op, body []byte) {
 	d, w := c.device, c.device.w
 	if op == netpoll.OpPing { // behind a message to a roost.raw device: its pong is the ack
 		if origin, number, ok := session.ParseID(string(body)); ok {
-			d.ack(c, origin, session.MessageID(number))
+			d.ack(c, origin, session.MessageID(number), "")
 		} else {
 			w.fail("%v on %s is pinged with %q", d.name, c.at.name, body)
 		}
@@ -125,12 +125,13 @@ func (c *connection) take(op netpoll.Op, body []byte) {
 	}
 	w.took(c, f.Payload, string(f.ID))
 	if origin, number, ok := session.ParseID(string(f.ID)); ok && f.Ack {
-		d.ack(c, origin, session.MessageID(number))
+		d.ack(c, origin, session.MessageID(number), string(f.Payload))
 	}
 }
 
-// ack says soon, by the same connection, that the device has the message.
-func (d *device) ack(c *connection, origin session.Origin, id session.MessageID) {
+// ack says soon, by the same connection, that the device has the message. payload is empty
+// when a ping came, which does not tell.
+func (d *device) ack(c *connection, origin session.Origin, id session.MessageID, payload string) {
 	w := d.w
 	if w.chance(w.weather.unacked) {
 		return
@@ -142,7 +143,7 @@ func (d *device) ack(c *connection, origin session.Origin, id session.MessageID)
 	}
 	w.after(pause, func() {
 		if d.current == c && !c.closed && c.at.up {
-			w.acked(d, origin, id)
+			w.acked(d, origin, id, payload)
 			if !c.at.router.Ack(c.session, origin, id) {
 				c.at.keeping.homes.Acked(d.name, session.ID{Origin: origin, Number: id})
 			}

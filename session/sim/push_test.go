@@ -224,20 +224,25 @@ func (w *world) took(c *connection, payload []byte, id string) {
 	w.count.written++
 }
 
-// acked notes that a device says it has a message.
-func (w *world) acked(d *device, origin session.Origin, id session.MessageID) {
-	if p := w.byID[messageID{origin, id}]; p != nil {
-		p.acked = append(p.acked, d)
-		return
+// acked notes that a device says it has a message. There may be two of one id: of a node that lost
+// its disk, and died before anybody had heard of its epoch, so that it has the same one again.
+// The payload says which it is, unless it is empty.
+func (w *world) acked(d *device, origin session.Origin, id session.MessageID, payload string) {
+	p, letters := w.byID[messageID{origin, id}], w.copies(session.ID{Origin: origin, Number: id}, d.name)
+	if number, err := strconv.Atoi(payload); w.promiseOf([]byte(payload)) != nil {
+		p = nil
+	} else if err == nil {
+		p, letters = w.pushes[number], nil
 	}
-	letters := w.copies(session.ID{Origin: origin, Number: id}, d.name)
+	if p != nil {
+		p.acked = append(p.acked, d)
+	}
 	for _, l := range letters {
 		l.acked = true
 	}
-	if len(letters) > 0 {
-		return
+	if p == nil && len(letters) == 0 {
+		w.fail("%v acks a message that nobody sent", d.name)
 	}
-	w.fail("%v acks a message that nobody sent", d.name)
 }
 
 // checkHop holds DESIGN.md decision 5: who forwards a message accepted it, and a message to
