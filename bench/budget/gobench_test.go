@@ -54,7 +54,7 @@ func TestGoBenches(t *testing.T) {
 
 const tableText = `BenchmarkLookup/floor/independent-2      50000000   21 ns/op   20 cpu-ns/op   0 B/op   0 allocs/op
 BenchmarkLookup/floor/dependent-2         9000000   101 ns/op   100 cpu-ns/op   0 B/op   0 allocs/op
-BenchmarkLookup/independent/writing-2     7300000   160 ns/op   1000000 changes/s   150 cpu-ns/op   0 B/op   0 allocs/op
+BenchmarkLookup/independent/writing-2     7300000   160 ns/op   1000000 changes/s   155 cpu-ns/op   50.0 quiet-%   900000 quiet-changes/s   34.0 quiet-floor-ns   150 quiet-ns/op   0 B/op   0 allocs/op
 BenchmarkLookup/dependent/writing-2       2500000   400 ns/op   1000000 changes/s   390 cpu-ns/op   0 B/op   0 allocs/op
 BenchmarkChange/together-2                1400000   1010 ns/op   990000 changes/s   1000 cpu-ns/op   0 B/op   0 allocs/op
 BenchmarkBytes/indexed=false-2   1   24.00 B/entry   5000000 entries-at-worst   100 B/op   3 allocs/op
@@ -63,20 +63,45 @@ PASS
 `
 
 func TestTheTableIsJudged(t *testing.T) {
-	lookup := func(ns ...float64) Row {
+	const each = "Lookup/independent/writing"
+	type process struct{ ns, floor float64 }
+	lookup := func(all ...process) (Row, bool) {
 		var runs []goBench
-		for _, x := range ns {
+		for _, x := range all {
 			g := parseGoBench([]byte(tableText))
-			g["Lookup/independent/writing"]["cpu-ns/op"] = x
+			g[each]["quiet-ns/op"], g[each]["quiet-floor-ns"] = x.ns, x.floor
+			if x == (process{}) {
+				delete(g[each], "quiet-ns/op")
+				delete(g[each], "quiet-floor-ns")
+			}
 			runs = append(runs, g)
 		}
-		return lookupRow(runs).judge()
+		row, err := lookupRow(runs)
+		if (row.Verdict == Invalid) != errors.Is(err, errMachine) {
+			t.Errorf("%+v: %v", row, err)
+		}
+		return row.judge(), lookupKnown(runs)
 	}
-	if got := lookup(260, 149.9, 120); got.Verdict != Held || !strings.Contains(got.Figure, "150 ns of CPU (160 ns passed; processes, ns: 120, 150, 260)") {
-		t.Errorf("%+v", got)
-	}
-	if got := lookup(150.1, 260, 120); got.Verdict != Broken {
-		t.Errorf("%+v", got)
+	for _, c := range []struct {
+		name  string
+		all   []process
+		want  Verdict
+		known bool
+		text  string
+	}{
+		{"the median holds", []process{{260, 34}, {149.9, 34}, {120, 34}}, Held, true, "150 ns of CPU while nobody disturbs the floor, the median of 3 processes (each, ns: 260, 150, 120; with what others do to this core: 155, 155, 155; quiet, %: 50, 50, 50)"},
+		{"the median is above", []process{{150.1, 34}, {260, 34}, {120, 34}}, Broken, false, ""},
+		{"cheap look-ups are no excuse for the floor of their process", []process{{170, 34}, {100, 40}, {160, 34}, {165, 34}}, Broken, false, "median of 3 processes"},
+		{"two were never quiet: more are measured", []process{{260, 40}, {120, 34}, {260, 56}}, Held, false, "median of 1 processes"},
+		{"what is just quiet counts", []process{{100, 39}, {120, 34}, {149, 34.5}}, Held, true, "120 ns"},
+		{"too few were quiet", []process{{170, 34}, {260, 40}, {260, 56}}, Invalid, false, ""},
+		{"one has no quiet slice", []process{{}, {120, 34}, {149, 34.5}, {100, 34}}, Held, true, "each, ns: none, 120, 149, 100"},
+		{"none has a quiet slice", []process{{}, {}, {}}, Invalid, false, "in all slices, ns: 155, 155, 155"},
+		{"the floor is the same in all", []process{{170, 56}, {165, 56}, {160, 57}}, Broken, false, ""},
+	} {
+		if got, known := lookup(c.all...); got.Verdict != c.want || known != c.known || !strings.Contains(got.Figure, c.text) {
+			t.Errorf("%s: %+v, known: %v", c.name, got, known)
+		}
 	}
 	for _, row := range tableRows(parseGoBench([]byte(tableText))) {
 		if got := row.judge(); got.Verdict != Held {
@@ -93,8 +118,8 @@ func TestTheTableIsJudged(t *testing.T) {
 		}
 	}
 	allocates := parseGoBench([]byte(tableText))
-	allocates["Lookup/independent/writing"]["allocs/op"] = 1
-	if got := lookupRow([]goBench{allocates}).judge(); got.Verdict != Broken {
+	allocates[each]["allocs/op"] = 1
+	if got, _ := lookupRow([]goBench{allocates}); got.Verdict != Broken {
 		t.Errorf("%+v", got)
 	}
 }

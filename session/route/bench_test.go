@@ -62,10 +62,10 @@ func filledTable(b *testing.B) (*Table, []Author) {
 }
 
 // churn opens and closes devices beyond the table's own as fast as it can until it is
-// told to stop, and lets tombstones go; it returns the number of changes.
-func churn(table *Table, authors []Author, stop *atomic.Bool) (changes uint64) {
+// told to stop, and lets tombstones go; it counts its changes, some at a time.
+func churn(table *Table, authors []Author, stop *atomic.Bool, count *atomic.Uint64) {
 	const window = 100_000
-	base := uint64(1 << 40)
+	base, changes := uint64(1<<40), uint64(0)
 	for n := base; !stop.Load(); n++ {
 		_ = table.Put(authors[n%benchAuthors], addressNo(n), accountNo(n), 1+n)
 		changes++
@@ -74,47 +74,49 @@ func churn(table *Table, authors []Author, stop *atomic.Bool) (changes uint64) {
 			table.Remove(authors[old%benchAuthors], addressNo(old), accountNo(old), 1+old)
 			changes++
 		}
+		if n%128 == 0 {
+			count.Store(changes)
+		}
 		if n%1024 == 0 {
 			table.Age()
 			table.Sweep(1024)
 		}
 	}
-	return changes
 }
 
 // BenchmarkLookup looks devices up at random in a table of -entries, while a writer
 // changes it as fast as it can. independent: one after the other, as a stream of pushes
-// does; dependent: which one comes next is known only from the answer before; floor: one
-// load from an array of that size, in the same run.
+// does, and beside the floor in slices of some milliseconds (slices_test.go); dependent:
+// which one comes next is known only from the answer before; floor: one load from an array
+// of that size, in the same run.
 func BenchmarkLookup(b *testing.B) {
 	table, authors := filledTable(b)
+	var changes atomic.Uint64
 	run := func(name string, writer bool, lookup func(b *testing.B)) {
 		b.Run(name, func(b *testing.B) {
 			var stop atomic.Bool
-			var changes uint64
 			var wg sync.WaitGroup
+			changes.Store(0)
 			if writer {
-				wg.Go(func() { changes = churn(table, authors, &stop) })
+				wg.Go(func() { churn(table, authors, &stop, &changes) })
 			}
 			b.ReportAllocs()
-			onThread(b, func() { lookup(b) })
+			runtime.LockOSThread()
+			lookup(b)
+			runtime.UnlockOSThread()
 			b.StopTimer()
 			seconds := b.Elapsed().Seconds()
 			stop.Store(true)
 			wg.Wait()
 			if writer {
-				b.ReportMetric(float64(changes)/seconds, "changes/s")
+				b.ReportMetric(float64(changes.Load())/seconds, "changes/s")
 			}
 		})
 	}
-	entries := uint64(*benchEntries)
-	independent := func(b *testing.B) {
-		for n := uint64(0); b.Loop(); n++ {
-			if _, ok := table.Lookup(addressNo(mix(n) % entries)); !ok {
-				b.Fatal("a device is missing")
-			}
-		}
+	inOne := func(name string, writer bool, lookup func(b *testing.B)) {
+		run(name, writer, func(b *testing.B) { onThread(b, func() { lookup(b) }) })
 	}
+	entries := uint64(*benchEntries)
 	dependent := func(b *testing.B) {
 		k := uint64(0)
 		for n := uint64(0); b.Loop(); n++ {
@@ -134,13 +136,36 @@ func BenchmarkLookup(b *testing.B) {
 	for n := range flat {
 		flat[n].val = uint64(n)
 	}
-	run("floor/independent", false, func(b *testing.B) {
+	loaded := uint64(0)
+	floor := func() {
+		for range floorLoads {
+			at, _ := bits.Mul64(addressNo(mix(loaded)%entries), uint64(len(flat)))
+			atomic.LoadUint64(&flat[at].val)
+			loaded++
+		}
+	}
+	independent := func(b *testing.B) {
+		s, n := newSlicing(floor, &changes), uint64(0)
+		for ; b.Loop(); n++ {
+			if n%sliceLookups == 0 && n > 0 {
+				s.end(sliceLookups)
+			}
+			if _, ok := table.Lookup(addressNo(mix(n) % entries)); !ok {
+				b.Fatal("a device is missing")
+			}
+		}
+		if len(s.all) == 0 {
+			s.end(n)
+		}
+		s.report(b)
+	}
+	inOne("floor/independent", false, func(b *testing.B) {
 		for n := uint64(0); b.Loop(); n++ {
 			at, _ := bits.Mul64(addressNo(mix(n)%entries), uint64(len(flat)))
 			atomic.LoadUint64(&flat[at].val)
 		}
 	})
-	run("floor/dependent", false, func(b *testing.B) {
+	inOne("floor/dependent", false, func(b *testing.B) {
 		k := uint64(0)
 		for n := uint64(0); b.Loop(); n++ {
 			at, _ := bits.Mul64(addressNo(k), uint64(len(flat)))
@@ -148,15 +173,15 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	})
 	run("independent/writing", true, independent)
-	run("dependent/writing", true, dependent)
+	inOne("dependent/writing", true, dependent)
 	run("independent/quiet", false, independent)
-	run("dependent/quiet", false, dependent)
-	run("miss/writing", true, func(b *testing.B) {
+	inOne("dependent/quiet", false, dependent)
+	inOne("miss/writing", true, func(b *testing.B) {
 		for n := uint64(0); b.Loop(); n++ {
 			table.Lookup(mix(n ^ 1<<62))
 		}
 	})
-	run("account/writing", true, func(b *testing.B) {
+	inOne("account/writing", true, func(b *testing.B) {
 		var authors []Author
 		for n := uint64(0); b.Loop(); n++ {
 			if authors = table.AppendAccount(authors[:0], accountNo(mix(n)%entries)); len(authors) == 0 {
